@@ -1,0 +1,44 @@
+"""Rating: events and rate cards in, exact decimals out. Pure: no I/O, no clock, no rounding."""
+
+from rating.charge_models import (
+    ChargeModel,
+    Package,
+    Percentage,
+    Standard,
+    price_events,
+)
+from rating.charges import Charge, ChargeFilter
+from rating.errors import (
+    InvalidModel,
+    InvalidQuantity,
+    MissingProperty,
+    RatingError,
+    UnknownCode,
+    UnknownPrice,
+)
+from rating.quotes import linear, marginal, upper_bound
+from rating.rate_cards import Line, RateCard
+from rating.usage import ZERO_TOTAL, Total
+
+__all__ = [
+    "ZERO_TOTAL",
+    "Charge",
+    "ChargeFilter",
+    "ChargeModel",
+    "InvalidModel",
+    "InvalidQuantity",
+    "Line",
+    "MissingProperty",
+    "Package",
+    "Percentage",
+    "RateCard",
+    "RatingError",
+    "Standard",
+    "Total",
+    "UnknownCode",
+    "UnknownPrice",
+    "linear",
+    "marginal",
+    "price_events",
+    "upper_bound",
+]
