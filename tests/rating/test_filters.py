@@ -1,0 +1,128 @@
+"""Filters: an event goes to the matching filter with the most keys, else to the default bucket."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from rating import ChargeFilter, MissingProperty, RatingError, Standard, UnknownPrice
+from rating.filters import ALL_VALUES, Buckets
+
+DECLARED = {
+    "model": ("gpt-4o", "gpt-4o-mini", "o3"),
+    "region": ("eu", "us"),
+    "cached": ("true", "false"),
+}
+DEFAULT = Standard(amount=Decimal(99))
+
+
+def filters(*values: dict[str, tuple[str, ...]]) -> list[ChargeFilter]:
+    """Filters priced by their position, so that the price tells which one it was."""
+    return [
+        ChargeFilter(
+            id=UUID(int=position),
+            values=chosen,
+            model=Standard(amount=Decimal(position)),
+        )
+        for position, chosen in enumerate(values, start=1)
+    ]
+
+
+def buckets(*values: dict[str, tuple[str, ...]], default: Standard | None = DEFAULT) -> Buckets:
+    return Buckets("llm_input_tokens", filters(*values), declared=DECLARED, default=default)
+
+
+def position(found_in: Buckets, properties: dict[str, object]) -> int | None:
+    """Which filter takes the event; None: the default bucket."""
+    filter_id, model = found_in.find(properties)
+    if filter_id is None:
+        assert model is DEFAULT
+        return None
+    assert isinstance(model, Standard)
+    assert model.amount == filter_id.int
+    return filter_id.int
+
+
+def test_the_matching_filter_with_the_most_keys_takes_the_event() -> None:
+    priced = buckets({"model": ("gpt-4o",)}, {"model": ("gpt-4o", "o3"), "region": ("eu",)})
+    assert position(priced, {"model": "gpt-4o", "region": "eu"}) == 2
+    assert position(priced, {"model": "gpt-4o", "region": "us"}) == 1
+    assert position(priced, {"model": "gpt-4o"}) == 1
+    assert position(priced, {"model": "o3", "region": "eu"}) == 2
+    assert position(priced, {"model": "o3", "region": "us"}) is None
+
+
+def test_unmatched_events_go_to_the_default_bucket() -> None:
+    assert position(buckets(), {}) is None
+    assert position(buckets({"model": ("o3",)}), {"region": "eu"}) is None
+
+
+def test_all_values_means_all_that_the_metric_declares() -> None:
+    any_model = buckets({"model": (ALL_VALUES,)})
+    assert position(any_model, {"model": "o3"}) == 1
+    assert position(any_model, {"model": "a-new-one"}) is None
+    assert position(any_model, {}) is None
+
+
+def test_all_values_of_an_undeclared_key_are_none() -> None:
+    assert position(buckets({"tier": (ALL_VALUES,)}), {"tier": "gold"}) is None
+
+
+def test_the_word_for_all_values_is_no_value() -> None:
+    assert position(buckets({"model": (ALL_VALUES,)}), {"model": ALL_VALUES}) is None
+    assert position(buckets({"model": ("o3",)}), {"model": ALL_VALUES}) is None
+
+
+def test_a_named_value_beats_all_values() -> None:
+    priced = buckets({"model": (ALL_VALUES,)}, {"model": ("o3",)})
+    assert position(priced, {"model": "o3"}) == 2
+    assert position(priced, {"model": "gpt-4o"}) == 1
+
+
+def test_between_equals_the_filter_defined_first_wins() -> None:
+    by_region_first = buckets({"region": ("eu",)}, {"model": ("o3",)})
+    by_model_first = buckets({"model": ("o3",)}, {"region": ("eu",)}, {"model": ("o3",)})
+    assert position(by_region_first, {"model": "o3", "region": "eu"}) == 1
+    assert position(by_model_first, {"model": "o3", "region": "eu"}) == 1
+
+
+def test_numbers_and_booleans_match_as_they_are_written() -> None:
+    priced = buckets({"cached": ("true",)}, {"replicas": ("3",)}, {"size": ("0.5",)})
+    assert position(priced, {"cached": True}) == 1
+    assert position(priced, {"replicas": 3}) == 2
+    assert position(priced, {"size": Decimal("0.5")}) == 3
+    for odd in (
+        ["true"],
+        {"a": 1},
+        None,
+        Decimal("1E+1000000"),
+        Decimal("NaN"),
+        10**4_500,
+    ):
+        assert position(priced, {"cached": odd, "replicas": odd, "size": odd}) is None
+
+
+@pytest.mark.parametrize(
+    ("properties", "error", "field"),
+    [
+        ({}, MissingProperty, "model"),
+        ({"model": None}, MissingProperty, "model"),
+        ({"model": "a-new-one"}, UnknownPrice, "model"),
+        ({"model": "o3"}, MissingProperty, "region"),
+        ({"model": "o3", "region": "mars"}, UnknownPrice, "region"),
+        ({"model": "o3", "region": "us"}, UnknownPrice, "model"),
+    ],
+)
+def test_without_a_default_bucket_the_unlisted_has_no_price(
+    properties: dict[str, object], error: type[RatingError], field: str
+) -> None:
+    priced = buckets(
+        {"model": ("o3",), "region": ("eu",)},
+        {"model": ("gpt-4o",), "region": ("us",)},
+        default=None,
+    )
+    with pytest.raises(error) as refused:
+        priced.find(properties)
+    assert refused.value.field == field

@@ -1,0 +1,178 @@
+"""Real-time prices: event by event they add up to the period, however the events come."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import reduce
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating import (
+    ZERO_TOTAL,
+    ChargeModel,
+    Package,
+    Percentage,
+    Standard,
+    Total,
+    linear,
+    marginal,
+    price_events,
+    upper_bound,
+)
+from rating.exact import EXACT
+from tests.rating.playing import line, play
+
+
+def decimals_between(low: int, high: int, *, places: int) -> st.SearchStrategy[Decimal]:
+    return st.decimals(min_value=low, max_value=high, places=places)
+
+
+amounts = decimals_between(0, 100, places=6)
+standards = st.builds(Standard, amount=amounts)
+packages = st.builds(
+    Package,
+    amount=amounts,
+    package_size=st.integers(1, 50),
+    free_units=st.integers(0, 50),
+)
+percentages = st.builds(
+    Percentage,
+    rate=decimals_between(0, 100, places=3),
+    fixed_amount=decimals_between(0, 5, places=2),
+    free_units_per_events=st.integers(0, 4),
+    free_units_per_total_aggregation=st.just(Decimal(0)) | decimals_between(0, 300, places=1),
+)
+
+
+@st.composite
+def bounded_percentages(draw: st.DrawFn) -> Percentage:
+    minimum = draw(st.none() | decimals_between(0, 3, places=2))
+    maximum = draw(st.none() | decimals_between(3, 9, places=2))
+    return msgspec.structs.replace(
+        draw(percentages),
+        per_transaction_min_amount=minimum,
+        per_transaction_max_amount=maximum,
+    )
+
+
+models = standards | packages | percentages | bounded_percentages()
+order_free_models = (
+    standards
+    | packages
+    | st.builds(Percentage, rate=amounts, fixed_amount=amounts)
+    | st.builds(
+        Percentage,
+        rate=amounts,
+        fixed_amount=amounts,
+        per_transaction_min_amount=amounts,
+    )
+)
+usage = st.lists(decimals_between(0, 200, places=3), max_size=8)
+usage_with_corrections = st.lists(decimals_between(-200, 200, places=3), max_size=8)
+
+
+@given(models, usage_with_corrections)
+def test_marginal_prices_add_up_to_the_price_of_the_period(
+    model: ChargeModel, quantities: list[Decimal]
+) -> None:
+    prices, total = play(model, quantities)
+    assert reduce(EXACT.add, prices, Decimal(0)) == price_events(model, quantities)
+    assert total.amount == price_events(model, quantities)
+    assert (total.units, total.events) == (sum(quantities), len(quantities))
+
+
+@given(models, usage_with_corrections)
+def test_no_period_ever_costs_less_than_nothing(
+    model: ChargeModel, quantities: list[Decimal]
+) -> None:
+    total = ZERO_TOTAL
+    for units in quantities:
+        price, after = marginal(line(model, units), total)
+        assert -price <= total.amount
+        assert after.amount >= 0
+        total = after
+
+
+@given(
+    models,
+    usage,
+    decimals_between(0, 200, places=3),
+    decimals_between(0, 200, places=3),
+)
+def test_more_usage_never_costs_less(
+    model: ChargeModel, before: list[Decimal], some: Decimal, more: Decimal
+) -> None:
+    total = play(model, before)[1]
+    price_of_some = marginal(line(model, some), total)[0]
+    price_of_all = marginal(line(model, some + more), total)[0]
+    assert 0 <= price_of_some <= price_of_all
+
+
+@given(
+    models,
+    usage,
+    decimals_between(0, 200, places=3),
+    decimals_between(0, 200, places=3),
+)
+def test_a_hold_for_the_most_covers_whatever_is_used(
+    model: ChargeModel, before: list[Decimal], used: Decimal, unused: Decimal
+) -> None:
+    total = play(model, before)[1]
+    held = upper_bound(line(model, used + unused), total)
+    assert held >= marginal(line(model, used), total)[0]
+
+
+@given(standards | packages, usage)
+def test_usage_costs_the_same_split_or_whole(model: ChargeModel, quantities: list[Decimal]) -> None:
+    whole = [reduce(EXACT.add, quantities, Decimal(0))]
+    assert price_events(model, quantities) == price_events(model, whole)
+
+
+@given(
+    order_free_models,
+    usage.flatmap(lambda events: st.tuples(st.just(events), st.permutations(events))),
+)
+def test_without_a_free_tier_by_event_the_order_does_not_matter(
+    model: ChargeModel, orders: tuple[list[Decimal], list[Decimal]]
+) -> None:
+    assert price_events(model, orders[0]) == price_events(model, orders[1])
+
+
+def test_a_free_tier_counts_events_in_the_order_in_which_they_came_in() -> None:
+    first_free = Percentage(rate=Decimal(10), free_units_per_events=1)
+    assert price_events(first_free, [Decimal(10), Decimal(90)]) == 9
+    assert price_events(first_free, [Decimal(90), Decimal(10)]) == 1
+
+
+@given(models, usage_with_corrections, usage_with_corrections)
+def test_a_total_stored_and_read_back_goes_on_as_if_it_had_stayed(
+    model: ChargeModel, before: list[Decimal], after: list[Decimal]
+) -> None:
+    total = play(model, before)[1]
+    stored = msgspec.json.decode(msgspec.json.encode(total), type=Total)
+    assert stored == total
+    for units in after:
+        total = marginal(line(model, units), total)[1]
+        stored = marginal(line(model, units), stored)[1]
+    assert stored == total
+
+
+@given(standards, usage)
+def test_linear_prices_need_no_total(model: Standard, quantities: list[Decimal]) -> None:
+    prices = play(model, quantities)[0]
+    assert prices == [linear(line(model, units)) for units in quantities]
+
+
+def test_a_correction_lowers_the_total_but_gives_nothing_back_without_one() -> None:
+    dollar_each = Standard(amount=Decimal(1))
+    assert play(dollar_each, [5, -3, -9, 4])[0] == [5, -3, -2, 0]
+    assert linear(line(dollar_each, -3)) == 0
+    assert upper_bound(line(dollar_each, -3), ZERO_TOTAL) == 0
+
+
+def test_only_linear_prices_can_be_asked_for_without_a_total() -> None:
+    with pytest.raises(AssertionError):
+        linear(line(Package(amount=Decimal(1), package_size=10), 1))
