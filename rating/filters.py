@@ -24,9 +24,7 @@ ALL_VALUES: Final = "__ALL_FILTER_VALUES__"
 Bucket: TypeAlias = tuple[UUID | None, ChargeModel]
 """The filter an event goes to (None: the default bucket) and its price."""
 
-_Found: TypeAlias = tuple[
-    int, Bucket
-]  # the position of the filter's definition, and its bucket
+_Found: TypeAlias = tuple[int, Bucket]  # the position of the filter's definition, and its bucket
 
 
 class _Shape:
@@ -34,13 +32,9 @@ class _Shape:
 
     __slots__ = ("_any_of", "_by_values", "_keys", "rank")
 
-    def __init__(
-        self, keys: tuple[str, ...], any_of: tuple[frozenset[str] | None, ...]
-    ) -> None:
+    def __init__(self, keys: tuple[str, ...], any_of: tuple[frozenset[str] | None, ...]) -> None:
         self._keys = keys
-        self._any_of = (
-            any_of  # per key: the declared values if all are taken, else None
-        )
+        self._any_of = any_of  # per key: the declared values if all are taken, else None
         self._by_values: dict[tuple[str, ...], _Found] = {}
         takes_all = sum(1 for values in any_of if values is not None)
         self.rank = (-len(keys), takes_all)
@@ -49,9 +43,7 @@ class _Shape:
         combinations: list[tuple[str, ...]] = [()]
         for key, any_of in zip(self._keys, self._any_of, strict=True):
             values = (ALL_VALUES,) if any_of is not None else chosen.values[key]
-            combinations = [
-                (*before, value) for before in combinations for value in values
-            ]
+            combinations = [(*before, value) for before in combinations for value in values]
         for values in combinations:
             self._by_values.setdefault(values, (position, (chosen.id, chosen.model)))
 
@@ -148,9 +140,5 @@ def as_text(value: object) -> str | None:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**30 else None
     if isinstance(value, Decimal):
-        return (
-            format(value, "f")
-            if value.is_finite() and abs(value.adjusted()) < 30
-            else None
-        )
+        return format(value, "f") if value.is_finite() and abs(value.adjusted()) < 30 else None
     return None

@@ -40,9 +40,7 @@ def quantity(value: object, *, field: str) -> Decimal:
     rating.errors.InvalidQuantity: 'tokens' must be a decimal number of at most 30 digits before \
 and 18 digits after the point
     """
-    number = _number(
-        value, pattern=_QUANTITY, whole=WHOLE_DIGITS_MAX, fraction=FRACTION_DIGITS_MAX
-    )
+    number = _number(value, pattern=_QUANTITY, whole=WHOLE_DIGITS_MAX, fraction=FRACTION_DIGITS_MAX)
     if number is None:
         raise InvalidQuantity(field)
     return number

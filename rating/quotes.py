@@ -28,9 +28,7 @@ def marginal(line: Line, total: Total) -> tuple[Decimal, Total]:
 def linear(line: Line) -> Decimal:
     """The price of a line whose model is linear: exact, and no total needed."""
     model = line.model
-    assert isinstance(model, Standard), (
-        "only a linear model has a price without a total"
-    )
+    assert isinstance(model, Standard), "only a linear model has a price without a total"
     return model.price(line.units)
 
 

@@ -56,9 +56,7 @@ class _CompiledCharge:
     def line(self, properties: Mapping[str, object]) -> Line:
         filter_id, model = self._buckets.find(properties)
         units = self._quantify(properties, self._field_name)
-        return Line(
-            self._charge_id, filter_id, self._code, self._asset_code, units, model
-        )
+        return Line(self._charge_id, filter_id, self._code, self._asset_code, units, model)
 
 
 class RateCard:
@@ -72,9 +70,7 @@ class RateCard:
     def __init__(self, plan_version_id: UUID, charges: tuple[Charge, ...]) -> None:
         by_code: dict[str, list[_CompiledCharge]] = {}
         for charge in charges:
-            by_code.setdefault(charge.billable_metric_code, []).append(
-                _CompiledCharge(charge)
-            )
+            by_code.setdefault(charge.billable_metric_code, []).append(_CompiledCharge(charge))
         self._charges = {code: tuple(compiled) for code, compiled in by_code.items()}
         self.plan_version_id = plan_version_id
         self.charges = charges

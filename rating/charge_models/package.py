@@ -17,9 +17,7 @@ from rating.usage import Total
 _UNITS_MAX = 10**18
 
 
-class Package(
-    Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="package"
-):
+class Package(Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="package"):
     """`amount` for every `package_size` units begun, after the first `free_units`."""
 
     is_linear: ClassVar[bool] = False

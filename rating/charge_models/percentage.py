@@ -30,9 +30,7 @@ from rating.usage import ZERO_TOTAL, Total
 _EVENTS_MAX = 10**18
 
 
-class Percentage(
-    Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="percentage"
-):
+class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="percentage"):
     """`rate` percent of the units plus `fixed_amount` per event, after a free tier."""
 
     is_linear: ClassVar[bool] = False
@@ -68,9 +66,7 @@ class Percentage(
         )
         return cls(
             rate=price(properties.get("rate"), field="rate", reason="invalid_rate"),
-            fixed_amount=_optional_price(
-                properties, "fixed_amount", reason="invalid_fixed_amount"
-            )
+            fixed_amount=_optional_price(properties, "fixed_amount", reason="invalid_fixed_amount")
             or ZERO,
             free_units_per_events=free_events,
             free_units_per_total_aggregation=free_units or ZERO,
@@ -116,9 +112,7 @@ class Percentage(
         if self.free_units_per_events:
             return list(running_totals[: self.free_units_per_events])
         free_totals: list[Decimal] = []
-        for running_total in (
-            running_totals if self.free_units_per_total_aggregation else ()
-        ):
+        for running_total in running_totals if self.free_units_per_total_aggregation else ():
             free_totals.append(running_total)
             if running_total >= self.free_units_per_total_aggregation:
                 break
@@ -174,9 +168,7 @@ class Percentage(
         return Total(
             units=EXACT.add(total.units, units),
             events=total.events + 1,
-            amount=EXACT.add(
-                total.amount, self._price_transaction(EXACT.subtract(units, free))
-            ),
+            amount=EXACT.add(total.amount, self._price_transaction(EXACT.subtract(units, free))),
             free_events=total.free_events + (free > 0),
             free_units=EXACT.add(total.free_units, free),
         )

@@ -14,9 +14,7 @@ from rating.quantities import price
 from rating.usage import Total
 
 
-class Standard(
-    Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="standard"
-):
+class Standard(Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="standard"):
     """Units times `amount`.
 
     The only linear model: what an event costs does not depend on what was used before, so no
