@@ -1,0 +1,276 @@
+"""One operation on the judge's desk: its place in the book, and what it has written so far."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from ledger import chart, ids, postings
+from ledger.chart import AccountCode
+from ledger.transfers import Transfer
+from msgspec import structs
+
+from wallet_service import replies
+from wallet_service.errors import NotFound
+from wallet_service.replies import AuthorizationBody, DebitBody, GrantShare, ItemAmount
+
+from .burn import Claim, Share
+from .commands import Asset, Operation
+from .outcomes import Effect, GrantChange
+from .state import NIL, CustomerState, HoldState, Paid, overage_account
+
+__all__ = ["Case"]
+
+
+class Case:
+    """An operation being judged: derives its ids, collects its transfers into one chain, and words its reply."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        *,
+        operation_id: UUID,
+        attempt: int,
+        customer: CustomerState,
+        now: datetime,
+    ) -> None:
+        self.operation = operation
+        self.operation_id = operation_id
+        self.attempt = attempt
+        self.customer = customer
+        self.now = now
+        self.effect = Effect(operation_id, operation.customer_id)
+        self.reference = ids.hash128(operation.organization_id, operation.kind, operation.key)
+
+    # -- ids ---------------------------------------------------------------------------------------------------
+
+    def transfer_id(self, leg: str) -> int:
+        """The id of one leg of this operation in this attempt."""
+        return ids.derive(
+            self.operation_id,
+            leg,
+            self.attempt,
+            organization_id=self.operation.organization_id,
+        )
+
+    def row_id(self, name: str) -> UUID:
+        """The id of a row that this operation makes; the same in every attempt."""
+        return UUID(
+            int=ids.derive(
+                self.operation_id, name, 0, organization_id=self.operation.organization_id
+            )
+        )
+
+    def house(self, asset: Asset, code: AccountCode, detail: str = "") -> int:
+        """An account of the house in the asset's ledger."""
+        return chart.house_account_id(ledger=asset.ledger, code=code, detail=detail)
+
+    # -- money -------------------------------------------------------------------------------------------------
+
+    def book(self, transfers: Iterable[Transfer]) -> None:
+        """Add transfers to the operation's one chain."""
+        self.effect.transfers.extend(transfers)
+
+    def link(self) -> None:
+        """Make all transfers of the operation one chain: all or none."""
+        chain = self.effect.transfers
+        last = len(chain) - 1
+        for position, transfer in enumerate(chain):
+            if transfer.linked != (position < last):
+                chain[position] = structs.replace(transfer, linked=position < last)
+
+    def charge(
+        self,
+        asset: Asset,
+        shares: Sequence[Share],
+        unpaid: Sequence[Claim],
+    ) -> list[Paid]:
+        """Debit grants for what they pay, and overage for what nobody could pay."""
+        paid: list[Paid] = []
+        revenue = self.house(asset, AccountCode.REVENUE)
+        for position, share in enumerate(shares):
+            transfer_id = self.transfer_id(f"debit-{position}")
+            self.book(
+                postings.debit(
+                    id=transfer_id,
+                    grant=share.grant.account_id,
+                    revenue=revenue,
+                    amount=share.amount_minor,
+                    ledger=asset.ledger,
+                    user_data_128=self.reference,
+                )
+            )
+            paid.append(
+                Paid(UUID(int=transfer_id), share.grant.id, share.amount_minor, 0, share.code)
+            )
+        overage = 0
+        for position, claim in enumerate(unpaid):
+            transfer_id = self.transfer_id(f"overage-{position}")
+            self.book(
+                postings.overage(
+                    id=transfer_id,
+                    overage=self.overage_account(asset),
+                    revenue=revenue,
+                    amount=claim.amount_minor,
+                    ledger=asset.ledger,
+                    user_data_128=self.reference,
+                )
+            )
+            paid.append(Paid(UUID(int=transfer_id), NIL, claim.amount_minor, 0, claim.code))
+            overage += claim.amount_minor
+        if overage:
+            self.customer.overage[asset.code] = self.customer.overage.get(asset.code, 0) + overage
+        return paid
+
+    def overage_account(self, asset: Asset) -> int:
+        """The customer's overage account; opened with its first use."""
+        account_id = overage_account(
+            self.customer.organization_id, self.customer.customer_id, asset.code
+        )
+        if asset.code not in self.customer.overage:
+            self.effect.accounts.append(
+                chart.customer_account(
+                    account_id=account_id,
+                    ledger=asset.ledger,
+                    code=AccountCode.OVERAGE,
+                    user_data_128=self.customer.customer_id.int,
+                )
+            )
+            self.customer.overage[asset.code] = 0
+        return account_id
+
+    def return_paid(self, asset: Asset, paid: Sequence[Paid], amount_minor: int) -> list[Paid]:
+        """Give an amount back to whom paid it, the last payer first, by transfers that name the originals.
+
+        Overage that is still due is lowered; what was repaid meanwhile goes to the customer's newest grant.
+        Returns what was given back, as negative entries.
+        """
+        plan: list[tuple[int, Paid, int]] = []
+        left = amount_minor
+        for position in range(len(paid) - 1, -1, -1):
+            back = min(left, paid[position].amount_minor - paid[position].refunded_minor)
+            if back > 0:
+                plan.append((position, paid[position], back))
+                left -= back
+        assert left == 0, "refunds were checked against what was paid"
+        due = self.customer.overage.get(asset.code, 0)
+        heir = self._newest_grant(asset)
+        if heir is None and sum(back for _, entry, back in plan if entry.grant_id == NIL) > due:
+            raise NotFound("grant")
+        returned: list[Paid] = []
+        for position, entry, back in plan:
+            entry.refunded_minor += back
+            receivers = [(entry.grant_id, back)]
+            if entry.grant_id == NIL:
+                lowered = min(back, self.customer.overage.get(asset.code, 0))
+                receivers = [(NIL, lowered)] if lowered else []
+                if heir is not None and back > lowered:
+                    receivers.append((heir, back - lowered))
+            for part, (grant_id, amount) in enumerate(receivers):
+                returned.append(
+                    self._return(asset, entry, grant_id, amount, f"return-{position}-{part}")
+                )
+        return returned
+
+    def _newest_grant(self, asset: Asset) -> UUID | None:
+        grants = [
+            grant.id
+            for grant in self.customer.grants
+            if grant.wallet.asset_code == asset.code and grant.kind != "overdraft"
+        ]
+        return max(grants, default=None)
+
+    def _return(
+        self, asset: Asset, entry: Paid, grant_id: UUID, amount_minor: int, leg: str
+    ) -> Paid:
+        transfer_id = self.transfer_id(leg)
+        is_overage = grant_id == NIL
+        self.book(
+            postings.refund(
+                id=transfer_id,
+                account=self.overage_account(asset) if is_overage else grant_id.int,
+                revenue=self.house(asset, AccountCode.REVENUE),
+                amount=amount_minor,
+                ledger=asset.ledger,
+                original_id=entry.transfer_id.int,
+                user_data_128=self.reference,
+            )
+        )
+        if is_overage:
+            self.customer.overage[asset.code] -= amount_minor
+        else:
+            self._credit_grant(grant_id, amount_minor)
+        return Paid(UUID(int=transfer_id), grant_id, -amount_minor, 0, entry.code)
+
+    def _credit_grant(self, grant_id: UUID, amount_minor: int) -> None:
+        grant = self.customer.grant(grant_id)
+        if grant is None:
+            self.effect.grant_changes.append(GrantChange(grant_id, is_open=True))
+            self.customer.is_incomplete = True
+        else:
+            grant.available += amount_minor
+
+    # -- words -------------------------------------------------------------------------------------------------
+
+    def debits(self, asset: Asset, paid: Sequence[Paid]) -> list[DebitBody]:
+        """What was charged, as replies show it."""
+        if not paid:
+            return []
+        grants: dict[UUID, int] = {}
+        overage = 0
+        for entry in paid:
+            if entry.grant_id == NIL:
+                overage += entry.amount_minor
+            else:
+                grants[entry.grant_id] = grants.get(entry.grant_id, 0) + entry.amount_minor
+        return [
+            DebitBody(
+                asset.code,
+                asset.format(sum(grants.values())),
+                asset.format(overage),
+                [GrantShare(grant, asset.format(amount)) for grant, amount in grants.items()],
+            )
+        ]
+
+    def authorization_reply(
+        self, hold: HoldState, asset: Asset, paid: Sequence[Paid] | None = None
+    ) -> bytes:
+        """The whole authorization, with what is still available to its items."""
+        codes = {item.code for item in hold.items}
+        body = authorization_body(
+            hold,
+            asset,
+            available_minor=self.customer.available(asset.code, codes, now=self.now),
+        )
+        if paid is not None:
+            body.debits = self.debits(asset, paid)
+        return replies.encode(replies.AuthorizationReply(body))
+
+
+def authorization_body(
+    hold: HoldState, asset: Asset, *, available_minor: int | None
+) -> AuthorizationBody:
+    """An authorization as the API shows it: what is held for each item, or what was captured for it."""
+    items = [ItemAmount(item.code, asset.format(item.amount_minor)) for item in hold.items]
+    if hold.paid:
+        captured: dict[str, int] = dict.fromkeys((item.code for item in hold.items), 0)
+        for entry in hold.paid:
+            captured[entry.code] = captured.get(entry.code, 0) + entry.amount_minor
+        items = [ItemAmount(code, asset.format(amount)) for code, amount in captured.items()]
+    held: dict[UUID, int] = {}
+    for leg in hold.legs:
+        held[leg.grant_id] = held.get(leg.grant_id, 0) + leg.amount_minor
+    return AuthorizationBody(
+        id=hold.id,
+        transaction_id=hold.transaction_id,
+        external_customer_id=hold.external_customer_id,
+        status=hold.status,
+        amount=asset.format(hold.amount_minor),
+        captured_amount=asset.format(hold.captured_minor),
+        refunded_amount=asset.format(hold.refunded_minor),
+        asset_code=asset.code,
+        available=None if available_minor is None else asset.format(available_minor),
+        expires_at=replies.iso(hold.expires_at),
+        created_at=replies.iso(hold.created_at),
+        items=items,
+        grants=[GrantShare(grant, asset.format(amount)) for grant, amount in held.items()],
+    )

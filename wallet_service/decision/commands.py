@@ -1,0 +1,301 @@
+"""What callers may ask of a customer's money: one struct a command, already decoded, validated and rated as far as
+that is possible without a lock.
+
+Amounts are integers in the asset's smallest unit (``*_minor``).
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from ledger import money
+from rating.rate_cards import Line
+
+__all__ = [
+    "AMOUNT_CODE",
+    "Asset",
+    "Authorize",
+    "Capture",
+    "CloseGrant",
+    "Command",
+    "CreateWallet",
+    "Cycle",
+    "Debit",
+    "Expire",
+    "ExpireGrant",
+    "Extend",
+    "Fail",
+    "Funding",
+    "Item",
+    "MoveCredits",
+    "Operation",
+    "PricedLine",
+    "Pricing",
+    "Refund",
+    "Reverse",
+    "Settle",
+    "UpdateWallet",
+    "Void",
+]
+
+AMOUNT_CODE = "amount"
+"""The built-in metric of operations that name an amount and no items."""
+
+
+class Asset(Struct, frozen=True):
+    """What a balance is counted in, and the ledger that counts it."""
+
+    code: str
+    scale: int
+    ledger: int
+    is_unit: bool = False
+    """A native unit (tokens, hours), not money."""
+
+    def format(self, amount_minor: int) -> str:
+        """An amount as the API writes it: the shortest decimal string, in the asset's unit."""
+        return money.format_minor(amount_minor, self.scale)
+
+
+class Cycle(Struct, frozen=True):
+    """How a subscription's periods are cut; running totals belong to one period."""
+
+    interval: str
+    billing_time: str
+    anchor: datetime
+
+
+class Pricing(Struct, frozen=True):
+    """Under which agreement items are priced: a subscription and the version of its plan."""
+
+    subscription_id: UUID
+    external_subscription_id: str
+    plan_version_id: UUID
+    cycle: Cycle
+
+
+class PricedLine(Struct, frozen=True):
+    """One charge's part of an item. Linear charges know their price; others need the running total."""
+
+    line: Line
+    exact: Decimal | None
+
+
+class Item(Struct, frozen=True):
+    """Usage of one billable metric, or an explicit amount (then ``code`` is the built-in metric ``amount``)."""
+
+    code: str
+    properties: dict[str, Any]
+    lines: tuple[PricedLine, ...] = ()
+    amount_minor: int | None = None
+
+
+class Authorize(Struct, frozen=True, tag="authorize"):
+    """Set funds aside for usage that is about to happen."""
+
+    external_customer_id: str
+    transaction_id: str
+    asset: Asset
+    items: tuple[Item, ...]
+    expires_in_s: int
+    pricing: Pricing | None = None
+    partial: bool = False
+
+
+class Capture(Struct, frozen=True, tag="capture"):
+    """Settle a hold with what was really used. ``items`` None captures the whole hold."""
+
+    authorization_id: UUID
+    transaction_id: str | None
+    asset: Asset
+    items: tuple[Item, ...] | None
+    final: bool
+    pricing: Pricing | None = None
+
+
+class Extend(Struct, frozen=True, tag="extend"):
+    """Hold more, hold longer, or both."""
+
+    authorization_id: UUID
+    asset: Asset
+    items: tuple[Item, ...]
+    expires_in_s: int | None
+    pricing: Pricing | None = None
+
+
+class Void(Struct, frozen=True, tag="void"):
+    """End a hold and give everything back."""
+
+    authorization_id: UUID
+    asset: Asset
+
+
+class Expire(Struct, frozen=True, tag="expire"):
+    """End a hold whose time is over; does nothing to one that was extended or ended meanwhile."""
+
+    authorization_id: UUID
+    asset: Asset
+
+
+class Refund(Struct, frozen=True, tag="refund"):
+    """Give captured money back to the grants that paid. ``amount_minor`` None gives all back."""
+
+    authorization_id: UUID
+    asset: Asset
+    transaction_id: str
+    amount_minor: int | None
+
+
+class Debit(Struct, frozen=True, tag="debit"):
+    """Store one usage event and charge it at once.
+
+    ``asset`` None means that nothing prices it: ``unrated_reason`` says why, or the customer is postpaid.
+    """
+
+    event_id: UUID
+    transaction_id: str
+    code: str
+    properties: dict[str, Any]
+    external_subscription_id: str | None
+    external_customer_id: str | None
+    timestamp: datetime | None
+    item: Item | None
+    asset: Asset | None
+    pricing: Pricing | None = None
+    unrated_reason: str | None = None
+    unrated_detail: str | None = None
+    redrives: bool = False
+
+
+class Reverse(Struct, frozen=True, tag="reverse"):
+    """Take back the charge of one event, all or an amount of it, by transfers that name the originals."""
+
+    event_id: UUID
+    transaction_id: str
+    asset: Asset
+    amount_minor: int | None
+
+
+class Funding(Struct, frozen=True):
+    """One funding of a wallet, as its grant will stand."""
+
+    kind: str
+    amount_minor: int
+    credit_amount: Decimal
+    priority: int
+    name: str | None = None
+    expires_at: datetime | None = None
+    cost_basis: Decimal | None = None
+    cost_basis_currency: str | None = None
+    settled: bool = True
+    metadata: list[dict[str, str]] = []
+    invoice_requires_successful_payment: bool = False
+
+
+class MoveCredits(Struct, frozen=True, tag="move_credits"):
+    """Fund a wallet (paid and granted), void credits of it, or both. Purchased ones wait for their payment."""
+
+    wallet_id: UUID
+    asset: Asset
+    fundings: tuple[Funding, ...]
+    voided_minor: int = 0
+    voided_credits: Decimal = Decimal(0)
+    voided_transaction_id: UUID | None = None
+    name: str | None = None
+    metadata: list[dict[str, str]] = []
+    provider: str = "manual"
+
+
+class CreateWallet(Struct, frozen=True, tag="create_wallet"):
+    """Open a wallet, with its first credits there before the answer."""
+
+    wallet_id: UUID
+    external_customer_id: str
+    asset: Asset
+    code: str
+    name: str | None
+    rate_amount: Decimal
+    priority: int
+    fee_types: tuple[str, ...]
+    billable_metric_codes: tuple[str, ...]
+    on_shortfall: str
+    overdraft_limit_minor: int
+    expiration_at: datetime | None
+    metadata: dict[str, str | None]
+    fundings: tuple[Funding, ...]
+    paid_top_up_min_minor: int | None = None
+    paid_top_up_max_minor: int | None = None
+    invoice_requires_successful_payment: bool = False
+
+
+class UpdateWallet(Struct, frozen=True, tag="update_wallet", kw_only=True):
+    """Change a wallet's terms, freeze it, or end it; ``changes`` are columns and their new values."""
+
+    wallet_id: UUID
+    asset: Asset
+    changes: dict[str, Any]
+
+
+class Settle(Struct, frozen=True, tag="settle"):
+    """The payment of purchased credits arrived: the grant comes into being."""
+
+    wallet_transaction_id: UUID
+    asset: Asset
+    provider: str
+
+
+class Fail(Struct, frozen=True, tag="fail"):
+    """The payment of purchased credits failed for good."""
+
+    wallet_transaction_id: UUID
+    asset: Asset
+
+
+class ExpireGrant(Struct, frozen=True, tag="expire_grant"):
+    """Take what is free of a grant whose time is over; what is held follows when the hold ends."""
+
+    grant_id: UUID
+    asset: Asset
+
+
+class CloseGrant(Struct, frozen=True, tag="close_grant"):
+    """Put an exhausted grant away, so that nothing scales with the grants ever stored."""
+
+    grant_id: UUID
+    asset: Asset
+
+
+Command = (
+    Authorize
+    | Capture
+    | Extend
+    | Void
+    | Expire
+    | Refund
+    | Debit
+    | Reverse
+    | MoveCredits
+    | CreateWallet
+    | UpdateWallet
+    | Settle
+    | Fail
+    | ExpireGrant
+    | CloseGrant
+)
+
+
+class Operation(Struct, frozen=True):
+    """One command under its idempotency key.
+
+    ``kind`` and ``key`` are unique in an organization. ``customer_id`` None is usage nobody could be found for.
+    """
+
+    organization_id: UUID
+    kind: str
+    key: str
+    id: UUID
+    customer_id: UUID | None
+    body_hash: bytes
+    command: Command

@@ -1,0 +1,553 @@
+"""Wallets and the grants that fund them."""
+
+from typing import Any
+from uuid import UUID
+
+from ledger import chart, money, postings
+from ledger.chart import AccountCode
+
+from wallet_service import replies
+from wallet_service.errors import Invalid, NotAllowed, NotFound
+
+from .case import Case
+from .commands import (
+    Asset,
+    CloseGrant,
+    CreateWallet,
+    ExpireGrant,
+    Fail,
+    Funding,
+    MoveCredits,
+    Settle,
+    UpdateWallet,
+)
+from .outcomes import (
+    GrantChange,
+    GrantRow,
+    TransactionChange,
+    TransactionRow,
+    WalletChange,
+    WalletRow,
+)
+from .state import GrantState, WalletState
+
+__all__ = [
+    "close_grant",
+    "create_wallet",
+    "expire_grant",
+    "fail",
+    "move_credits",
+    "settle",
+    "update_wallet",
+]
+
+WALLETS_MAX = 50
+"""Active wallets of one customer: each is looked at in every decision."""
+
+_GRANT_CODES = {
+    "paid": AccountCode.GRANT_PAID,
+    "promotional": AccountCode.GRANT_PROMOTIONAL,
+    "overdraft": AccountCode.OVERDRAFT,
+}
+
+
+def create_wallet(case: Case, command: CreateWallet) -> bytes:
+    """Open a wallet; credits granted with it are there before the answer, purchased ones are pending.
+
+    Raises Invalid: the code is taken, or there are too many wallets.
+    """
+    customer = case.customer
+    active = [wallet for wallet in customer.wallets.values() if wallet.status == "active"]
+    if any(wallet.code == command.code for wallet in active):
+        raise Invalid("code", "value_already_exist")
+    if len(active) >= WALLETS_MAX:
+        raise Invalid("external_customer_id", "wallet_limit_reached")
+    wallet = WalletState(
+        id=command.wallet_id,
+        asset_code=command.asset.code,
+        code=command.code,
+        name=command.name,
+        rate_amount=command.rate_amount,
+        priority=command.priority,
+        status="active",
+        fee_types=command.fee_types,
+        billable_metric_codes=frozenset(command.billable_metric_codes),
+        on_shortfall=command.on_shortfall,
+        frozen=False,
+        overdraft_limit_minor=0,
+        overdraft_grant_id=None,
+        expiration_at=command.expiration_at,
+    )
+    _check_room(case, command.asset, command.fundings, command.overdraft_limit_minor)
+    customer.wallets[wallet.id] = wallet
+    row = WalletRow(
+        id=wallet.id,
+        external_customer_id=command.external_customer_id,
+        code=command.code,
+        name=command.name,
+        asset_code=command.asset.code,
+        rate_amount=command.rate_amount,
+        priority=command.priority,
+        fee_types=command.fee_types,
+        billable_metric_codes=command.billable_metric_codes,
+        on_shortfall=command.on_shortfall,
+        overdraft_limit_minor=command.overdraft_limit_minor,
+        overdraft_grant_id=None,
+        paid_top_up_min_minor=command.paid_top_up_min_minor,
+        paid_top_up_max_minor=command.paid_top_up_max_minor,
+        invoice_requires_successful_payment=command.invoice_requires_successful_payment,
+        metadata=command.metadata,
+        expiration_at=command.expiration_at,
+    )
+    case.effect.wallets.append(row)
+    if command.overdraft_limit_minor:
+        row.overdraft_grant_id = _change_overdraft(
+            case, wallet, command.asset, command.overdraft_limit_minor
+        )
+    transactions = [
+        _fund(case, wallet, command.asset, funding, position, provider="manual")
+        for position, funding in enumerate(command.fundings)
+    ]
+    customer.is_incomplete = True
+    return replies.encode({"wallet_id": wallet.id, "transactions": [row.id for row in transactions]})
+
+
+def move_credits(case: Case, command: MoveCredits) -> bytes:
+    """Fund a wallet, void credits, or both. The reply lists transactions: purchased, granted, voided.
+
+    Raises Invalid: the wallet has ended, or has fewer credits than are to be voided.
+    """
+    wallet = _active(case, command.wallet_id)
+    _check_room(case, command.asset, command.fundings, 0)
+    voided = _voidable(case, wallet, command)
+    transactions = [
+        _fund(case, wallet, command.asset, funding, position, provider=command.provider)
+        for position, funding in enumerate(command.fundings)
+    ]
+    if command.voided_minor:
+        for grant, amount in voided:
+            _void(case, grant, command.asset, amount, "void")
+        row = TransactionRow(
+            id=case.row_id("voided"),
+            wallet_id=wallet.id,
+            grant_id=None,
+            name=command.name,
+            status="settled",
+            transaction_type="outbound",
+            transaction_status="voided",
+            amount_minor=command.voided_minor,
+            credit_amount=command.voided_credits,
+            priority=wallet.priority,
+            kind="paid",
+            voided_grants={str(grant.id): amount for grant, amount in voided},
+            metadata=command.metadata,
+        )
+        case.effect.transactions.append(row)
+        transactions.append(row)
+    case.customer.is_incomplete = True
+    return replies.encode(
+        {
+            "wallet_transactions": [
+                replies.wallet_transaction_body(row, command.asset, at=case.now)
+                for row in transactions
+            ]
+        }
+    )
+
+
+def settle(case: Case, command: Settle) -> bytes:
+    """The payment of purchased credits arrived: their grant comes into being. Raises NotFound, NotAllowed."""
+    transaction = case.customer.transactions.get(command.wallet_transaction_id)
+    if transaction is None:
+        raise NotFound("wallet_transaction")
+    if transaction.status != "pending":
+        raise NotAllowed("invalid_status")
+    wallet = _active(case, transaction.wallet_id)
+    funding = Funding(
+        kind=transaction.kind,
+        amount_minor=transaction.amount_minor,
+        credit_amount=transaction.credit_amount,
+        priority=transaction.priority,
+        name=transaction.name,
+        expires_at=transaction.expires_at,
+        cost_basis=transaction.cost_basis,
+        cost_basis_currency=transaction.cost_basis_currency,
+        metadata=transaction.metadata,
+    )
+    _check_room(case, command.asset, (funding,), 0)
+    grant_id = _grant(
+        case, wallet, command.asset, funding, transaction.id, "settled", provider=command.provider
+    )
+    transaction.status = "settled"
+    transaction.grant_id = grant_id
+    case.effect.transaction_changes.append(TransactionChange(transaction.id, "settled", grant_id))
+    case.customer.is_incomplete = True
+    row = _transaction_row(transaction.id, wallet.id, grant_id, funding, "settled")
+    body = replies.wallet_transaction_body(row, command.asset, at=case.now)
+    body.created_at = replies.iso(transaction.created_at)
+    return replies.encode({"wallet_transaction": body})
+
+
+def fail(case: Case, command: Fail) -> bytes:
+    """The payment of purchased credits failed for good. Raises NotFound, NotAllowed."""
+    transaction = case.customer.transactions.get(command.wallet_transaction_id)
+    if transaction is None:
+        raise NotFound("wallet_transaction")
+    if transaction.status != "pending":
+        raise NotAllowed("invalid_status")
+    transaction.status = "failed"
+    case.effect.transaction_changes.append(TransactionChange(transaction.id, "failed", None))
+    return replies.encode({"id": transaction.id, "status": "failed"})
+
+
+def update_wallet(case: Case, command: UpdateWallet) -> bytes:
+    """Change a wallet's terms. Ending it voids what is free of its grants; what is held follows with its holds.
+
+    Raises Invalid where the overdraft is lowered below what is in use.
+    """
+    wallet = _active(case, command.wallet_id)
+    changes: dict[str, Any] = dict(command.changes)
+    limit = changes.get("overdraft_limit_minor")
+    if limit is not None:
+        _check_room(case, command.asset, (), max(0, limit - wallet.overdraft_limit_minor))
+        changes["overdraft_grant_id"] = _change_overdraft(case, wallet, command.asset, limit)
+    if changes.get("status") == "terminated":
+        changes["terminated_at"] = case.now
+        for grant in list(case.customer.grants):
+            if grant.wallet.id == wallet.id and grant.available and grant.kind != "overdraft":
+                _void(case, grant, command.asset, grant.available, "terminate")
+    case.effect.wallet_changes.append(WalletChange(wallet.id, changes))
+    for name, value in changes.items():
+        if name == "billable_metric_codes":
+            wallet.billable_metric_codes = frozenset(value)
+        elif hasattr(wallet, name):
+            setattr(wallet, name, value)
+    case.customer.sort()
+    case.customer.is_incomplete = True
+    return replies.encode({"wallet_id": wallet.id})
+
+
+def expire_grant(case: Case, command: ExpireGrant) -> bytes:
+    """Take what is free of a grant whose time is over: paid to breakage, promotional back to promotions.
+
+    Raises NotAllowed if its time is not over, or there is nothing to take.
+    """
+    grant = case.customer.grant(command.grant_id)
+    if grant is None or grant.expires_at is None or grant.expires_at > case.now:
+        raise NotAllowed("not_expired")
+    if not grant.available and grant.held:
+        raise NotAllowed("held")
+    amount = grant.available
+    if amount:
+        is_paid = grant.kind == "paid"
+        case.book(
+            postings.grant_expired(
+                id=case.transfer_id("expire"),
+                grant=grant.account_id,
+                receiver=case.house(
+                    command.asset, AccountCode.BREAKAGE if is_paid else AccountCode.PROMOTIONS
+                ),
+                amount=amount,
+                ledger=command.asset.ledger,
+                user_data_128=case.reference,
+            )
+        )
+    grant.available = 0
+    grant.expired_minor += amount
+    case.effect.grant_changes.append(
+        GrantChange(grant.id, is_open=grant.held > 0, expired_minor=amount)
+    )
+    case.customer.is_incomplete = True
+    return replies.encode({"grant_id": grant.id, "expired": command.asset.format(amount)})
+
+
+def close_grant(case: Case, command: CloseGrant) -> bytes:
+    """Put an exhausted grant away. Raises NotAllowed if anything is left or held."""
+    grant = case.customer.grant(command.grant_id)
+    if grant is None or grant.available or grant.held or grant.kind == "overdraft":
+        raise NotAllowed("not_exhausted")
+    case.effect.grant_changes.append(GrantChange(grant.id, is_open=False))
+    case.customer.grants.remove(grant)
+    return replies.encode({"grant_id": grant.id})
+
+
+# -- parts -----------------------------------------------------------------------------------------------------
+
+
+def _active(case: Case, wallet_id: UUID) -> WalletState:
+    wallet = case.customer.wallets.get(wallet_id)
+    if wallet is None:
+        raise NotFound("wallet")
+    if wallet.status != "active":
+        raise Invalid("wallet_id", "wallet_is_terminated")
+    return wallet
+
+
+def _check_room(
+    case: Case, asset: Asset, fundings: tuple[Funding, ...], overdraft_minor: int
+) -> None:
+    """All of a customer's grants in one asset stay within 2^63-1: what every store can count exactly."""
+    there = sum(
+        grant.available + grant.held
+        for grant in case.customer.grants
+        if grant.wallet.asset_code == asset.code
+    )
+    coming = sum(funding.amount_minor for funding in fundings if funding.settled) + overdraft_minor
+    if there + coming > money.MAX_MINOR:
+        raise Invalid(
+            "amount",
+            "value_is_out_of_range",
+            f"a balance may not exceed {asset.format(money.MAX_MINOR)} {asset.code}",
+        )
+
+
+def _transaction_row(
+    transaction_id: UUID, wallet_id: UUID, grant_id: UUID | None, funding: Funding, status: str
+) -> TransactionRow:
+    return TransactionRow(
+        id=transaction_id,
+        wallet_id=wallet_id,
+        grant_id=grant_id,
+        name=funding.name,
+        status=status,
+        transaction_type="inbound",
+        transaction_status="purchased" if funding.kind == "paid" else "granted",
+        amount_minor=funding.amount_minor,
+        credit_amount=funding.credit_amount,
+        priority=funding.priority,
+        kind=funding.kind,
+        cost_basis=funding.cost_basis,
+        cost_basis_currency=funding.cost_basis_currency,
+        expires_at=funding.expires_at,
+        metadata=funding.metadata,
+        invoice_requires_successful_payment=funding.invoice_requires_successful_payment,
+    )
+
+
+def _fund(
+    case: Case,
+    wallet: WalletState,
+    asset: Asset,
+    funding: Funding,
+    position: int,
+    *,
+    provider: str,
+) -> TransactionRow:
+    """Record one funding; if it is settled, its grant exists with the answer."""
+    transaction_id = case.row_id(f"transaction-{position}")
+    grant_id = None
+    if funding.settled:
+        grant_id = _grant(
+            case, wallet, asset, funding, transaction_id, str(position), provider=provider
+        )
+    row = _transaction_row(
+        transaction_id, wallet.id, grant_id, funding, "settled" if funding.settled else "pending"
+    )
+    case.effect.transactions.append(row)
+    return row
+
+
+def _grant(
+    case: Case,
+    wallet: WalletState,
+    asset: Asset,
+    funding: Funding,
+    transaction_id: UUID,
+    name: str,
+    *,
+    provider: str,
+) -> UUID:
+    """Open a grant's account and fund it; what the customer owes from the past is repaid first."""
+    grant = GrantState(
+        id=case.row_id(f"grant-{name}"),
+        wallet=wallet,
+        kind=funding.kind,
+        priority=funding.priority,
+        expires_at=funding.expires_at,
+        amount_minor=funding.amount_minor,
+        available=funding.amount_minor,
+        is_known=True,
+    )
+    case.effect.accounts.append(_account(case, asset, grant.id, grant.kind))
+    if funding.kind == "promotional":
+        source = case.house(asset, AccountCode.PROMOTIONS)
+    elif asset.is_unit:
+        source = case.house(asset, AccountCode.ISSUED, asset.code)
+    else:
+        source = case.house(asset, AccountCode.PAYMENTS, provider)
+    if funding.amount_minor:
+        case.book(
+            postings.fund(
+                id=case.transfer_id(f"fund-{name}"),
+                source=source,
+                grant=grant.account_id,
+                amount=funding.amount_minor,
+                ledger=asset.ledger,
+                kind=_GRANT_CODES[funding.kind],
+                user_data_128=case.reference,
+            )
+        )
+    case.effect.grants.append(
+        GrantRow(
+            id=grant.id,
+            wallet_id=wallet.id,
+            kind=funding.kind,
+            name=funding.name,
+            priority=funding.priority,
+            amount_minor=funding.amount_minor,
+            expires_at=funding.expires_at,
+            cost_basis=funding.cost_basis,
+            cost_basis_currency=funding.cost_basis_currency,
+            wallet_transaction_id=transaction_id,
+        )
+    )
+    case.customer.grants.append(grant)
+    case.customer.sort()
+    _repay(case, grant, asset, name)
+    return grant.id
+
+
+def _repay(case: Case, grant: GrantState, asset: Asset, name: str) -> None:
+    """A new grant first repays overage, then what is used of the wallet's overdraft."""
+    customer = case.customer
+    due = min(grant.available, customer.overage.get(asset.code, 0))
+    if due:
+        case.book(
+            postings.repay_overage(
+                id=case.transfer_id(f"repay-overage-{name}"),
+                grant=grant.account_id,
+                overage=case.overage_account(asset),
+                amount=due,
+                ledger=asset.ledger,
+                user_data_128=case.reference,
+            )
+        )
+        grant.available -= due
+        customer.overage[asset.code] -= due
+    overdraft = grant.wallet.overdraft_grant_id and customer.grant(grant.wallet.overdraft_grant_id)
+    if not overdraft:
+        return
+    used = grant.wallet.overdraft_limit_minor - overdraft.available - overdraft.held
+    back = min(grant.available, used)
+    if back > 0:
+        case.book(
+            postings.repay_overdraft(
+                id=case.transfer_id(f"repay-overdraft-{name}"),
+                grant=grant.account_id,
+                overdraft=overdraft.account_id,
+                amount=back,
+                ledger=asset.ledger,
+                user_data_128=case.reference,
+            )
+        )
+        grant.available -= back
+        overdraft.available += back
+
+
+def _account(case: Case, asset: Asset, grant_id: UUID, kind: str) -> chart.Account:
+    return chart.customer_account(
+        account_id=grant_id.int,
+        ledger=asset.ledger,
+        code=_GRANT_CODES[kind],
+        user_data_128=case.customer.customer_id.int,
+    )
+
+
+def _change_overdraft(
+    case: Case, wallet: WalletState, asset: Asset, limit_minor: int
+) -> UUID | None:
+    """Raise or lower the credit line by transfers; only what is not in use can be taken away."""
+    customer = case.customer
+    lines = case.house(asset, AccountCode.CREDIT_LINES)
+    overdraft = customer.grant(wallet.overdraft_grant_id) if wallet.overdraft_grant_id else None
+    if overdraft is None:
+        if not limit_minor:
+            return None
+        overdraft = GrantState(
+            id=case.row_id("overdraft"),
+            wallet=wallet,
+            kind="overdraft",
+            priority=50,
+            expires_at=None,
+            amount_minor=0,
+            is_known=True,
+        )
+        case.effect.accounts.append(_account(case, asset, overdraft.id, "overdraft"))
+        case.effect.grants.append(
+            GrantRow(
+                overdraft.id, wallet.id, "overdraft", "overdraft", 50, 0, None, None, None, None
+            )
+        )
+        customer.grants.append(overdraft)
+        customer.sort()
+        wallet.overdraft_grant_id = overdraft.id
+    change = limit_minor - wallet.overdraft_limit_minor
+    if change < 0 and overdraft.available < -change:
+        raise Invalid(
+            "overdraft_limit", "value_is_out_of_range", "more of the overdraft is in use than that"
+        )
+    if change:
+        case.book(
+            postings.credit_line(
+                id=case.transfer_id("credit-line"),
+                credit_lines=lines,
+                overdraft=overdraft.account_id,
+                amount=change,
+                ledger=asset.ledger,
+                user_data_128=case.reference,
+            )
+        )
+        overdraft.available += change
+        case.effect.grant_changes.append(
+            GrantChange(overdraft.id, is_open=True, amount_minor=change)
+        )
+        wallet.overdraft_limit_minor = limit_minor
+    return overdraft.id
+
+
+def _voidable(
+    case: Case, wallet: WalletState, command: MoveCredits
+) -> list[tuple[GrantState, int]]:
+    """Which grants give the credits that are to be voided, in burn order."""
+    left = command.voided_minor
+    source = None
+    if command.voided_transaction_id is not None:
+        transaction = case.customer.transactions.get(command.voided_transaction_id)
+        if transaction is None or transaction.grant_id is None or transaction.wallet_id != wallet.id:
+            raise Invalid("voided_transaction_id", "wallet_transaction_not_found")
+        source = transaction.grant_id
+    taken: list[tuple[GrantState, int]] = []
+    for grant in case.customer.grants:
+        if grant.wallet.id != wallet.id or grant.kind == "overdraft" or not left:
+            continue
+        if source is not None and grant.id != source:
+            continue
+        amount = min(left, grant.available)
+        if amount:
+            taken.append((grant, amount))
+            left -= amount
+    if left:
+        raise Invalid("voided_credits", "insufficient_credits")
+    return taken
+
+
+def _void(case: Case, grant: GrantState, asset: Asset, amount_minor: int, name: str) -> None:
+    is_paid = grant.kind == "paid"
+    case.book(
+        postings.grant_voided(
+            id=case.transfer_id(f"{name}-{grant.id}"),
+            grant=grant.account_id,
+            receiver=case.house(asset, AccountCode.BREAKAGE if is_paid else AccountCode.PROMOTIONS),
+            amount=amount_minor,
+            ledger=asset.ledger,
+            user_data_128=case.reference,
+        )
+    )
+    grant.available -= amount_minor
+    grant.voided_minor += amount_minor
+    case.effect.grant_changes.append(
+        GrantChange(
+            grant.id, is_open=bool(grant.available or grant.held), voided_minor=amount_minor
+        )
+    )
+

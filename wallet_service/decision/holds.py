@@ -1,0 +1,497 @@
+"""Authorizations: funds set aside, settled, extended, given back.
+
+    held ──capture (final)──► captured ◄──late capture──┐
+     │ ▲                                                │
+     │ └─ capture (partial), extend                     │
+     ├────────void──────────► voided                    │
+     └────────time────────────────────────► expired ────┘
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from ledger import money, postings
+from ledger.chart import AccountCode
+
+from wallet_service.errors import (
+    Denied,
+    InsufficientFunds,
+    Invalid,
+    NoEligibleWallet,
+    NotAllowed,
+    NotFound,
+    OverageDue,
+    WalletFrozen,
+)
+
+from .burn import Claim, Share, burn, burn_hold, give_back
+from .case import Case
+from .commands import AMOUNT_CODE, Asset, Authorize, Capture, Expire, Extend, Item, Refund, Void
+from .outcomes import EventRow
+from .pricing import item_amount_minor, price_item, undo
+from .state import NIL, CapturedItem, CustomerState, HoldState, Leg, Paid
+
+__all__ = ["authorize", "capture", "expire", "extend", "refund", "shortfall", "void"]
+
+LEDGER_GRACE_S = 3600
+"""The ledger's own timeout is this much later than ours: a backstop, never the one that decides."""
+
+
+def authorize(case: Case, command: Authorize) -> bytes:
+    """Hold what the items may cost, on the grants that may pay for them, or refuse without a trace.
+
+    Raises NoEligibleWallet, InsufficientFunds, WalletFrozen, OverageDue, Invalid.
+    """
+    claims = _claims(case, command.items, command)
+    if command.partial:
+        claims = _reduced(case, claims, command.asset)
+    shares = _hold_shares(case, claims, command.asset)
+    hold = HoldState(
+        id=case.operation_id,
+        customer_id=case.customer.customer_id,
+        external_customer_id=command.external_customer_id,
+        transaction_id=command.transaction_id,
+        status="held",
+        asset_code=command.asset.code,
+        amount_minor=sum(claim.amount_minor for claim in claims),
+        captured_minor=0,
+        overage_minor=0,
+        refunded_minor=0,
+        subscription_id=command.pricing.subscription_id if command.pricing else None,
+        plan_version_id=command.pricing.plan_version_id if command.pricing else None,
+        items=[CapturedItem(claim.code, claim.amount_minor) for claim in claims],
+        legs=[],
+        paid=[],
+        step=0,
+        expires_at=case.now + timedelta(seconds=command.expires_in_s),
+        created_at=case.now,
+    )
+    hold.legs = _hold(case, command.asset, _merged(shares), hold, name="hold")
+    case.effect.authorization_id = hold.id
+    case.effect.holds.append(hold)
+    case.customer.holds[hold.id] = hold
+    return case.authorization_reply(hold, command.asset)
+
+
+def capture(case: Case, command: Capture) -> bytes:
+    """Settle a hold with what was used: from the hold, then free grants, overdraft, and at last overage.
+
+    A final capture gives the rest of the hold back; another keeps holding it. Never refused while the hold
+    lives. Raises NotFound, NotAllowed, and InsufficientFunds for a late capture where the wallet rejects.
+    """
+    hold = _living(case, command.authorization_id, allow_expired=True)
+    is_late = hold.status == "expired"
+    asset = command.asset
+    items = command.items
+    if items is None:
+        items = (Item(AMOUNT_CODE, {}, amount_minor=hold.held_minor),)
+    claims: list[Claim] = []
+    priced = []
+    for item in items:
+        amount, lines, changes = price_item(
+            item, asset, command.pricing, case.customer.totals, at=case.now
+        )
+        case.effect.totals.extend(changes)
+        claims.append(Claim(item.code, amount))
+        priced.append((item, lines))
+    used, uncovered, uses = burn_hold(case.customer, hold.legs, claims, now=case.now)
+    shares, unpaid = burn(case.customer, uncovered, asset.code, now=case.now)
+    if is_late and unpaid and _rejects(case, asset, unpaid):
+        give_back(shares)
+        undo(case.effect.totals, case.customer.totals)
+        raise shortfall(case, claims, asset)
+
+    posted = _settle_legs(case, hold, asset, used, final=command.final)
+    paid = [
+        Paid(posted[transfer_id], _grant_of(hold, transfer_id), amount, 0, code)
+        for code, transfer_id, amount in uses
+    ]
+    hold.legs = _remaining_legs(case, hold, asset, used, final=command.final)
+    paid += case.charge(asset, shares, unpaid)
+    hold.paid.extend(paid)
+    hold.captured_minor += sum(claim.amount_minor for claim in claims)
+    hold.overage_minor += sum(claim.amount_minor for claim in unpaid)
+    hold.step += 1
+    if command.final or is_late:
+        hold.status = "captured"
+        hold.ended_at = case.now
+    for position, (item, lines) in enumerate(priced):
+        capture_name = command.transaction_id or "final"
+        case.effect.events.append(
+            EventRow(
+                id=case.row_id(f"event-{position}"),
+                transaction_id=f"authorization:{hold.id}:{capture_name}:{position}",
+                code=item.code,
+                properties=item.properties,
+                external_subscription_id=(
+                    command.pricing.external_subscription_id if command.pricing else None
+                ),
+                subscription_id=hold.subscription_id,
+                timestamp=case.now,
+                rating_status="rated",
+                plan_version_id=hold.plan_version_id,
+                asset_code=asset.code,
+                lines=lines,
+            )
+        )
+    case.effect.authorization_id = hold.id
+    case.effect.holds.append(hold)
+    return case.authorization_reply(hold, asset, paid)
+
+
+def extend(case: Case, command: Extend) -> bytes:
+    """Hold more for further items, hold longer, or both. A refusal leaves the hold as it was."""
+    hold = _living(case, command.authorization_id)
+    if hold.expires_at <= case.now:
+        raise NotAllowed("already_expired")
+    asset = command.asset
+    claims = _claims(case, command.items, command) if command.items else []
+    shares = _hold_shares(case, claims, asset) if claims else []
+    if command.expires_in_s is not None:
+        hold.expires_at = case.now + timedelta(seconds=command.expires_in_s)
+        hold.legs = _held_anew(case, hold, asset)
+    hold.legs = hold.legs + _hold(case, asset, _merged(shares), hold, name="extend")
+    for claim in claims:
+        hold.items.append(CapturedItem(claim.code, claim.amount_minor))
+        hold.amount_minor += claim.amount_minor
+    hold.step += 1
+    case.effect.authorization_id = hold.id
+    case.effect.holds.append(hold)
+    return case.authorization_reply(hold, asset)
+
+
+def void(case: Case, command: Void) -> bytes:
+    """End a hold and give everything back that was not captured."""
+    hold = _living(case, command.authorization_id)
+    return _release(case, hold, command.asset, "voided")
+
+
+def expire(case: Case, command: Expire) -> bytes:
+    """End a hold whose time is over. Raises NotAllowed if it lives on or has ended."""
+    hold = _living(case, command.authorization_id)
+    if hold.expires_at > case.now:
+        raise NotAllowed("not_expired")
+    return _release(case, hold, command.asset, "expired")
+
+
+def refund(case: Case, command: Refund) -> bytes:
+    """Give captured money back to the grants that paid. Raises Invalid if it is more than was captured."""
+    hold = case.customer.holds.get(command.authorization_id)
+    if hold is None:
+        raise NotFound("authorization")
+    refundable = hold.captured_minor - hold.refunded_minor
+    amount = refundable if command.amount_minor is None else command.amount_minor
+    if amount > refundable:
+        raise Invalid("amount", "amount_above_maximum", "more than was captured and not yet refunded")
+    if amount == 0:
+        raise NotAllowed("nothing_to_refund")
+    returned = case.return_paid(command.asset, hold.paid, amount)
+    hold.refunded_minor += amount
+    hold.step += 1
+    by_code: dict[str, int] = {}
+    for entry in returned:
+        by_code[entry.code] = by_code.get(entry.code, 0) + entry.amount_minor
+    for position, (code, negative) in enumerate(by_code.items()):
+        item = Item(code, {}, amount_minor=negative)
+        _, lines, _ = price_item(item, command.asset, None, {}, at=case.now)
+        case.effect.events.append(
+            EventRow(
+                id=case.row_id(f"event-{position}"),
+                transaction_id=f"authorization:{hold.id}:{command.transaction_id}:{position}",
+                code=code,
+                properties={},
+                external_subscription_id=None,
+                subscription_id=hold.subscription_id,
+                timestamp=case.now,
+                rating_status="rated",
+                plan_version_id=hold.plan_version_id,
+                asset_code=command.asset.code,
+                lines=lines,
+            )
+        )
+    case.effect.authorization_id = hold.id
+    case.effect.holds.append(hold)
+    return case.authorization_reply(hold, command.asset, returned)
+
+
+# -- parts -----------------------------------------------------------------------------------------------------
+
+
+def _living(case: Case, authorization_id: UUID, *, allow_expired: bool = False) -> HoldState:
+    hold = case.customer.holds.get(authorization_id)
+    if hold is None:
+        raise NotFound("authorization")
+    if hold.status == "held" or (allow_expired and hold.status == "expired"):
+        return hold
+    raise NotAllowed(f"already_{hold.status}")
+
+
+def _claims(case: Case, items: tuple[Item, ...], command: Authorize | Extend) -> list[Claim]:
+    """What each item may cost; refused where the customer has no wallet that may pay for it."""
+    asset = command.asset
+    claims: list[Claim] = []
+    for item in items:
+        if not case.customer.has_wallet_for(asset.code, item.code, now=case.now):
+            raise NoEligibleWallet(code=item.code, asset_code=asset.code)
+        amount = item_amount_minor(
+            item, asset, command.pricing, case.customer.totals, at=case.now
+        )
+        claims.append(Claim(item.code, amount))
+    if sum(claim.amount_minor for claim in claims) > money.MAX_MINOR:
+        raise Invalid("items", "value_is_out_of_range", "the amount is larger than any balance")
+    return claims
+
+
+def _reduced(case: Case, claims: list[Claim], asset: Asset) -> list[Claim]:
+    """As much of each claim as there is, for a caller who takes what can be had."""
+    due = case.customer.overage.get(asset.code, 0)
+    codes = [claim.code for claim in claims]
+    left = max(0, case.customer.available(asset.code, codes, now=case.now) - due)
+    reduced: list[Claim] = []
+    for claim in claims:
+        amount = min(
+            claim.amount_minor,
+            left,
+            case.customer.available(asset.code, (claim.code,), now=case.now),
+        )
+        left -= amount
+        reduced.append(Claim(claim.code, amount))
+    if not any(claim.amount_minor for claim in reduced) and any(c.amount_minor for c in claims):
+        raise shortfall(case, claims, asset)
+    return reduced
+
+
+def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
+    """Find payers for every claim, after what is still owed from the past; all or nothing."""
+    customer, now = case.customer, case.now
+    needed = sum(claim.amount_minor for claim in claims)
+    if not needed:
+        return []
+    due = customer.overage.get(asset.code, 0)
+    error = shortfall(case, claims, asset)
+    repaid: list[Share] = []
+    left = due
+    for code in dict.fromkeys(claim.code for claim in claims):
+        if left:
+            shares, unpaid = burn(customer, [Claim(code, left)], asset.code, now=now)
+            repaid += shares
+            left = sum(claim.amount_minor for claim in unpaid)
+    shares, unpaid = burn(customer, claims, asset.code, now=now)
+    if unpaid:
+        # A claim that only few wallets may pay comes first, before others have emptied them.
+        give_back(shares)
+        fewest_first = sorted(
+            claims, key=lambda claim: len(customer.payers(asset.code, claim.code, now=now))
+        )
+        shares, unpaid = burn(customer, fewest_first, asset.code, now=now)
+    if unpaid or left:
+        give_back(shares)
+        give_back(repaid)
+        raise error
+    for position, share in enumerate(repaid):
+        case.book(
+            postings.repay_overage(
+                id=case.transfer_id(f"repay-{position}"),
+                grant=share.grant.account_id,
+                overage=case.overage_account(asset),
+                amount=share.amount_minor,
+                ledger=asset.ledger,
+                user_data_128=case.reference,
+            )
+        )
+        customer.overage[asset.code] -= share.amount_minor
+    return shares
+
+
+def shortfall(case: Case, claims: list[Claim], asset: Asset) -> Denied:
+    """Why these claims cannot be paid, with what was needed and what there is."""
+    customer = case.customer
+    codes = [claim.code for claim in claims]
+    needed = sum(claim.amount_minor for claim in claims)
+    available = customer.available(asset.code, codes, now=case.now)
+    due = customer.overage.get(asset.code, 0)
+    details = {
+        "needed": asset.format(needed),
+        "available": asset.format(available),
+        "asset_code": asset.code,
+    }
+    if available >= needed and due:
+        return OverageDue(**details, overage=asset.format(due))
+    frozen = sum(
+        grant.available
+        for grant in customer.grants
+        if grant.wallet.frozen
+        and grant.wallet.asset_code == asset.code
+        and grant.is_spendable(case.now)
+        and any(grant.wallet.may_pay(code, now=case.now) for code in codes)
+    )
+    if frozen and available + frozen >= needed:
+        return WalletFrozen(**details)
+    return InsufficientFunds(**details)
+
+
+def _rejects(case: Case, asset: Asset, unpaid: list[Claim]) -> bool:
+    """Whether the wallet that would pay next says that a shortfall is refused."""
+    return rejects_shortfall(case.customer, asset, unpaid[0].code, case=case)
+
+
+def rejects_shortfall(customer: CustomerState, asset: Asset, code: str, *, case: Case) -> bool:
+    """The word of the first wallet, by priority, that may pay for the metric."""
+    wallets = sorted(
+        (
+            wallet
+            for wallet in customer.wallets.values()
+            if wallet.asset_code == asset.code and wallet.may_pay(code, now=case.now)
+        ),
+        key=lambda wallet: (wallet.priority, wallet.id.int),
+    )
+    return bool(wallets) and wallets[0].on_shortfall == "reject"
+
+
+def _merged(shares: list[Share]) -> list[Share]:
+    """One share a grant, in the order of first use."""
+    merged: dict[UUID, Share] = {}
+    for share in shares:
+        known = merged.get(share.grant.id)
+        if known is None:
+            merged[share.grant.id] = Share(share.grant, share.code, share.amount_minor)
+        else:
+            known.amount_minor += share.amount_minor
+    return list(merged.values())
+
+
+def _timeout_s(case: Case, hold: HoldState) -> int:
+    left = (hold.expires_at - case.now).total_seconds()
+    return max(1, int(left)) + LEDGER_GRACE_S
+
+
+def _hold(
+    case: Case, asset: Asset, shares: list[Share], hold: HoldState, *, name: str
+) -> list[Leg]:
+    """Book a pending transfer a grant; ``available`` was lowered when the shares were burnt."""
+    legs: list[Leg] = []
+    for position, share in enumerate(shares):
+        transfer_id = case.transfer_id(f"{name}-{position}")
+        case.book(
+            postings.hold(
+                id=transfer_id,
+                grant=share.grant.account_id,
+                revenue=case.house(asset, AccountCode.REVENUE),
+                amount=share.amount_minor,
+                ledger=asset.ledger,
+                timeout_s=_timeout_s(case, hold),
+                user_data_128=case.reference,
+            )
+        )
+        share.grant.held += share.amount_minor
+        legs.append(
+            Leg(share.grant.id, share.grant.wallet.id, UUID(int=transfer_id), share.amount_minor)
+        )
+    return legs
+
+
+def _grant_of(hold: HoldState, transfer_id: UUID) -> UUID:
+    return next((leg.grant_id for leg in hold.legs if leg.transfer_id == transfer_id), NIL)
+
+
+def _settle_legs(
+    case: Case, hold: HoldState, asset: Asset, used: dict[UUID, int], *, final: bool
+) -> dict[UUID, UUID]:
+    """Post what was used of each leg; a final capture voids the untouched ones. Says which transfer posted which."""
+    posted: dict[UUID, UUID] = {}
+    for position, leg in enumerate(hold.legs):
+        amount = used.get(leg.transfer_id, 0)
+        transfer_id = case.transfer_id(f"settle-{position}")
+        if amount:
+            case.book(
+                postings.capture(
+                    id=transfer_id,
+                    pending_id=leg.transfer_id.int,
+                    amount=amount,
+                    user_data_128=case.reference,
+                )
+            )
+            posted[leg.transfer_id] = UUID(int=transfer_id)
+        elif final:
+            case.book(
+                postings.void(
+                    id=transfer_id, pending_id=leg.transfer_id.int, user_data_128=case.reference
+                )
+            )
+    return posted
+
+
+def _remaining_legs(
+    case: Case, hold: HoldState, asset: Asset, used: dict[UUID, int], *, final: bool
+) -> list[Leg]:
+    """What is still held after a capture. Posting a part ended the leg, so the rest is held anew."""
+    remaining: list[Leg] = []
+    for position, leg in enumerate(hold.legs):
+        amount = used.get(leg.transfer_id, 0)
+        rest = leg.amount_minor - amount
+        grant = case.customer.grant(leg.grant_id)
+        if grant is not None:
+            grant.held -= leg.amount_minor if final else amount
+            grant.available += rest if final else 0
+        if final or not rest:
+            continue
+        if not amount:
+            remaining.append(leg)
+            continue
+        remaining.append(_held_again(case, hold, asset, leg, rest, f"rest-{position}"))
+    return remaining
+
+
+def _held_anew(case: Case, hold: HoldState, asset: Asset) -> list[Leg]:
+    """Void each leg and hold the same again: a pending transfer cannot change its timeout."""
+    legs: list[Leg] = []
+    for position, leg in enumerate(hold.legs):
+        case.book(
+            postings.void(
+                id=case.transfer_id(f"release-{position}"),
+                pending_id=leg.transfer_id.int,
+                user_data_128=case.reference,
+            )
+        )
+        legs.append(_held_again(case, hold, asset, leg, leg.amount_minor, f"anew-{position}"))
+    return legs
+
+
+def _held_again(
+    case: Case, hold: HoldState, asset: Asset, leg: Leg, amount_minor: int, name: str
+) -> Leg:
+    transfer_id = case.transfer_id(name)
+    case.book(
+        postings.hold(
+            id=transfer_id,
+            grant=leg.grant_id.int,
+            revenue=case.house(asset, AccountCode.REVENUE),
+            amount=amount_minor,
+            ledger=asset.ledger,
+            timeout_s=_timeout_s(case, hold),
+            user_data_128=case.reference,
+        )
+    )
+    return Leg(leg.grant_id, leg.wallet_id, UUID(int=transfer_id), amount_minor)
+
+
+def _release(case: Case, hold: HoldState, asset: Asset, status: str) -> bytes:
+    for position, leg in enumerate(hold.legs):
+        case.book(
+            postings.void(
+                id=case.transfer_id(f"void-{position}"),
+                pending_id=leg.transfer_id.int,
+                user_data_128=case.reference,
+            )
+        )
+        grant = case.customer.grant(leg.grant_id)
+        if grant is not None:
+            grant.held -= leg.amount_minor
+            grant.available += leg.amount_minor
+    hold.legs = []
+    hold.status = status
+    hold.ended_at = case.now
+    hold.step += 1
+    case.effect.authorization_id = hold.id
+    case.effect.holds.append(hold)
+    return case.authorization_reply(hold, asset)

@@ -1,0 +1,129 @@
+"""The decision: operations and locked state in, outcomes out. No I/O, no clock, no chance."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from wallet_service.errors import Denied, KeyReused, WalletError
+
+from . import credits, holds, usage
+from .case import Case
+from .commands import (
+    Authorize,
+    Capture,
+    CloseGrant,
+    CreateWallet,
+    Debit,
+    Expire,
+    ExpireGrant,
+    Extend,
+    Fail,
+    MoveCredits,
+    Operation,
+    Refund,
+    Reverse,
+    Settle,
+    UpdateWallet,
+    Void,
+)
+from .outcomes import Done, Outcome, Refused, Replayed, Waits
+from .state import CustomerState, KnownOperation, LockedState
+
+__all__ = ["decide"]
+
+_JUDGES: dict[type, Any] = {
+    Authorize: holds.authorize,
+    Capture: holds.capture,
+    Extend: holds.extend,
+    Void: holds.void,
+    Expire: holds.expire,
+    Refund: holds.refund,
+    Debit: usage.debit,
+    Reverse: usage.reverse,
+    MoveCredits: credits.move_credits,
+    CreateWallet: credits.create_wallet,
+    UpdateWallet: credits.update_wallet,
+    Settle: credits.settle,
+    Fail: credits.fail,
+    ExpireGrant: credits.expire_grant,
+    CloseGrant: credits.close_grant,
+}
+
+_OF_A_HOLD = (Capture, Extend, Void, Expire, Refund)
+
+
+def decide(
+    operations: Sequence[Operation], state: LockedState, *, is_atomic: bool
+) -> list[Outcome]:
+    """Judge operations in order against locked balances, totals and keys; later ones see what earlier ones did.
+
+    ``is_atomic``: the ledger commits with these rows (same database), so an outcome is a fact for the rest of the
+    batch. Otherwise it is an intent until the ledger has it, and what builds on it waits.
+    """
+    return [_judge(operation, state, is_atomic=is_atomic) for operation in operations]
+
+
+def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outcome:
+    place = (operation.organization_id, operation.kind, operation.key)
+    known = state.keys.get(place)
+    if known is not None:
+        if known.state == "open":
+            return Waits("the same key is under way")
+        is_same = known.body_hash == operation.body_hash and known.customer_id == operation.customer_id
+        if known.state == "posted" and is_same and known.reply is not None:
+            return Replayed(known.reply)
+        if not is_same and not _is_named_by_hold(operation):
+            return Refused(KeyReused())
+    customer = _customer(operation, state)
+    command = operation.command
+    if not is_atomic and isinstance(command, _OF_A_HOLD):
+        if command.authorization_id in customer.open_holds:
+            return Waits("an operation on this hold is under way")
+    case = Case(
+        operation,
+        operation_id=known.id if known else operation.id,
+        attempt=known.attempt + 1 if known else 1,
+        customer=customer,
+        now=state.now,
+    )
+    try:
+        reply = _JUDGES[type(command)](case, command)
+    except Denied as error:
+        if not is_atomic and not all(grant.is_known for grant in customer.grants):
+            return Waits("a balance is not known yet")
+        _remember(place, case, state, "refused", None)
+        return Refused(error, case.attempt, case.operation_id, is_recorded=True)
+    except WalletError as error:
+        return Refused(error)
+    case.link()
+    _remember(place, case, state, "posted" if is_atomic else "open", reply)
+    if case.effect.authorization_id is not None:
+        customer.open_holds.add(case.effect.authorization_id)
+    return Done(case.effect, reply, case.attempt, case.operation_id)
+
+
+def _is_named_by_hold(operation: Operation) -> bool:
+    """A final capture or void without a key of its own repeats by the hold's id; the hold's state answers for it."""
+    command = operation.command
+    return isinstance(command, Void) or (
+        isinstance(command, Capture) and command.transaction_id is None
+    )
+
+
+def _customer(operation: Operation, state: LockedState) -> CustomerState:
+    if operation.customer_id is None:
+        return CustomerState(operation.organization_id, operation.id, 0)
+    return state.customers[operation.organization_id, operation.customer_id]
+
+
+def _remember(
+    place: tuple[Any, str, str], case: Case, state: LockedState, outcome: str, reply: bytes | None
+) -> None:
+    state.keys[place] = KnownOperation(
+        id=case.operation_id,
+        customer_id=case.operation.customer_id,
+        authorization_id=case.effect.authorization_id,
+        body_hash=case.operation.body_hash,
+        state=outcome,
+        attempt=case.attempt,
+        reply=reply,
+    )

@@ -1,0 +1,96 @@
+"""What items cost, in the asset's smallest unit, and how that moves the running totals."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from ledger import money
+from ledger.money import Rounding
+from rating import quotes
+from rating.usage import ZERO_TOTAL, Total
+
+from invoicing import periods
+
+from .commands import Asset, Item, PricedLine, Pricing
+from .outcomes import EventLine, TotalChange
+from .state import NIL, TotalKey
+
+__all__ = ["item_amount_minor", "price_item", "total_key"]
+
+
+def total_key(line: PricedLine, pricing: Pricing, *, at: datetime) -> TotalKey:
+    """Which running total a line is priced from: that of the period its time falls in."""
+    cycle = pricing.cycle
+    return TotalKey(
+        pricing.subscription_id,
+        line.line.charge_id,
+        line.line.filter_id or NIL,
+        periods.period_start(
+            at, interval=cycle.interval, billing_time=cycle.billing_time, anchor=cycle.anchor
+        ),
+    )
+
+
+def item_amount_minor(
+    item: Item, asset: Asset, pricing: Pricing | None, totals: dict[TotalKey, Total], *, at: datetime
+) -> int:
+    """What to hold for an item: an upper bound of its price, rounded up. Moves no total."""
+    if item.amount_minor is not None:
+        return item.amount_minor
+    amount_minor = 0
+    for priced in item.lines:
+        exact = priced.exact
+        if exact is None:
+            assert pricing is not None
+            total = totals.get(total_key(priced, pricing, at=at), ZERO_TOTAL)
+            exact = quotes.upper_bound(priced.line, total)
+        amount_minor += money.to_minor(exact, asset.scale, Rounding.UP)
+    return amount_minor
+
+
+def price_item(
+    item: Item,
+    asset: Asset,
+    pricing: Pricing | None,
+    totals: dict[TotalKey, Total],
+    *,
+    at: datetime,
+) -> tuple[int, list[EventLine], list[TotalChange]]:
+    """What an item that was really used costs: each line rounded half away from zero, the exact price kept beside it.
+
+    Moves the running totals of lines that are priced from one. Source: price(total + this) - price(total).
+    """
+    if item.amount_minor is not None:
+        line = EventLine(None, None, Decimal(1), money.to_decimal(item.amount_minor, asset.scale), item.amount_minor)
+        return item.amount_minor, [line], []
+    amount_minor = 0
+    lines: list[EventLine] = []
+    changes: list[TotalChange] = []
+    for priced in item.lines:
+        line, exact, before = priced.line, priced.exact, None
+        if exact is None:
+            assert pricing is not None
+            key = total_key(priced, pricing, at=at)
+            before = totals.get(key, ZERO_TOTAL)
+            exact, after = quotes.marginal(line, before)
+            totals[key] = after
+            changes.append(TotalChange(key, before, after))
+        rounded = money.to_minor(exact, asset.scale, Rounding.HALF_AWAY)
+        amount_minor += rounded
+        lines.append(
+            EventLine(line.charge_id, line.filter_id, line.units, exact, rounded, before)
+        )
+    return amount_minor, lines, changes
+
+
+def undo(changes: Sequence[TotalChange], totals: dict[TotalKey, Total]) -> None:
+    """Take a refused intent's movement out of the totals again, whatever others added meanwhile."""
+    for change in changes:
+        now = totals.get(change.key, ZERO_TOTAL)
+        totals[change.key] = Total(
+            units=now.units - (change.after.units - change.before.units),
+            events=now.events - (change.after.events - change.before.events),
+            amount=now.amount - (change.after.amount - change.before.amount),
+            free_events=now.free_events - (change.after.free_events - change.before.free_events),
+            free_units=now.free_units - (change.after.free_units - change.before.free_units),
+        )

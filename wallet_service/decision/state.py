@@ -1,0 +1,286 @@
+"""What the committer has locked and read for one batch: the working copy on which operations are judged in order.
+
+Everything here belongs to one batch and is changed by it; nothing is shared. Balances are the ledger's.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from ledger import ids
+from ledger.accounts import Balance
+from rating.usage import Total
+
+__all__ = [
+    "NIL",
+    "CustomerState",
+    "EventState",
+    "GrantState",
+    "HoldState",
+    "KnownOperation",
+    "Leg",
+    "LockedState",
+    "Paid",
+    "TotalKey",
+    "TransactionState",
+    "WalletState",
+    "overage_account",
+]
+
+NIL = UUID(int=0)
+
+
+def overage_account(organization_id: UUID, customer_id: UUID, asset_code: str) -> int:
+    """The ledger account of what a customer used and could not pay, in one asset."""
+    return ids.hash128(organization_id, customer_id, asset_code, "overage")
+
+
+class WalletState(Struct):
+    """A wallet's terms: what it may pay for, in which order, and what happens when it runs short."""
+
+    id: UUID
+    asset_code: str
+    code: str
+    name: str | None
+    rate_amount: Decimal
+    priority: int
+    status: str
+    fee_types: tuple[str, ...]
+    billable_metric_codes: frozenset[str]
+    on_shortfall: str
+    frozen: bool
+    overdraft_limit_minor: int
+    overdraft_grant_id: UUID | None
+    expiration_at: datetime | None
+
+    def may_pay(self, code: str, *, now: datetime) -> bool:
+        """Whether usage of this metric may be charged here (being frozen is another matter)."""
+        return (
+            self.status == "active"
+            and (not self.fee_types or "charge" in self.fee_types)
+            and (not self.billable_metric_codes or code in self.billable_metric_codes)
+            and (self.expiration_at is None or self.expiration_at > now)
+        )
+
+
+class GrantState(Struct):
+    """An open grant and what its ledger account holds now: ``available`` can be spent, ``held`` is in holds."""
+
+    id: UUID
+    wallet: WalletState
+    kind: str
+    priority: int
+    expires_at: datetime | None
+    amount_minor: int
+    available: int = 0
+    held: int = 0
+    is_known: bool = False
+    expired_minor: int = 0
+    voided_minor: int = 0
+
+    @property
+    def account_id(self) -> int:
+        """The grant's ledger account has the grant's own id."""
+        return self.id.int
+
+    def learn(self, balance: Balance) -> None:
+        """Take the ledger's word for what is here."""
+        self.available = balance.credits_posted - balance.debits_posted - balance.debits_pending
+        self.held = balance.debits_pending
+        self.is_known = True
+
+    def is_spendable(self, now: datetime) -> bool:
+        """Whether anything may be taken from here at this time."""
+        return self.available > 0 and (self.expires_at is None or self.expires_at > now)
+
+    def burn_key(self) -> tuple[Any, ...]:
+        """Burn order: wallet priority, grant priority, earliest expiry, promotional before paid, oldest first.
+
+        Overdrafts come after everything else.
+        """
+        expires = self.expires_at.timestamp() if self.expires_at else float("inf")
+        return (
+            self.kind == "overdraft",
+            self.wallet.priority,
+            self.priority,
+            expires,
+            self.kind != "promotional",
+            self.id.int,
+        )
+
+
+class Leg(Struct, array_like=True):
+    """A pending transfer that is part of a hold: so much of one grant."""
+
+    grant_id: UUID
+    wallet_id: UUID
+    transfer_id: UUID
+    amount_minor: int
+
+
+class Paid(Struct, array_like=True):
+    """What one posted transfer took from a grant, and how much of it was given back. Nil grant: overage."""
+
+    transfer_id: UUID
+    grant_id: UUID
+    amount_minor: int
+    refunded_minor: int
+    code: str
+
+
+class CapturedItem(Struct, array_like=True):
+    """What was charged for one item of an authorization, as its replies show it."""
+
+    code: str
+    amount_minor: int
+
+
+class HoldState(Struct):
+    """An authorization as it stands."""
+
+    id: UUID
+    customer_id: UUID
+    external_customer_id: str
+    transaction_id: str
+    status: str
+    asset_code: str
+    amount_minor: int
+    captured_minor: int
+    overage_minor: int
+    refunded_minor: int
+    subscription_id: UUID | None
+    plan_version_id: UUID | None
+    items: list[CapturedItem]
+    legs: list[Leg]
+    paid: list[Paid]
+    step: int
+    expires_at: datetime
+    created_at: datetime
+    ended_at: datetime | None = None
+
+    @property
+    def held_minor(self) -> int:
+        """What is set aside right now."""
+        return sum(leg.amount_minor for leg in self.legs)
+
+
+class KnownOperation(Struct):
+    """What the idempotency table says of a key."""
+
+    id: UUID
+    customer_id: UUID | None
+    authorization_id: UUID | None
+    body_hash: bytes
+    state: str
+    attempt: int
+    reply: bytes | None
+
+
+class EventState(Struct):
+    """A stored event that is to be reversed or driven again: who paid, and what was given back so far."""
+
+    id: UUID
+    transaction_id: str
+    code: str
+    properties: dict[str, Any]
+    external_subscription_id: str | None
+    subscription_id: UUID | None
+    plan_version_id: UUID | None
+    timestamp: datetime
+    asset_code: str | None
+    paid: list[Paid]
+    rating_status: str
+
+
+class TransactionState(Struct):
+    """A purchase of credits that waits for its payment."""
+
+    id: UUID
+    wallet_id: UUID
+    status: str
+    kind: str
+    amount_minor: int
+    credit_amount: Decimal
+    priority: int
+    name: str | None
+    expires_at: datetime | None
+    cost_basis: Decimal | None
+    cost_basis_currency: str | None
+    metadata: list[dict[str, str]]
+    grant_id: UUID | None
+    voided_minor: int
+    created_at: datetime
+
+
+class TotalKey(Struct, frozen=True):
+    """Whose running total: one charge (and filter) of one subscription in one period."""
+
+    subscription_id: UUID
+    charge_id: UUID
+    filter_id: UUID
+    period_start: datetime
+
+
+class CustomerState(Struct):
+    """All that is one customer's, under its lock."""
+
+    organization_id: UUID
+    customer_id: UUID
+    version: int
+    wallets: dict[UUID, WalletState] = field(default_factory=dict)
+    grants: list[GrantState] = field(default_factory=list)
+    overage: dict[str, int] = field(default_factory=dict)
+    holds: dict[UUID, HoldState] = field(default_factory=dict)
+    open_holds: set[UUID] = field(default_factory=set)
+    is_incomplete: bool = False
+    """Something changed that is not in view here: show the balances from a fresh read."""
+    events: dict[UUID, EventState] = field(default_factory=dict)
+    transactions: dict[UUID, TransactionState] = field(default_factory=dict)
+    totals: dict[TotalKey, Total] = field(default_factory=dict)
+
+    def sort(self) -> None:
+        """Put the grants into burn order."""
+        self.grants.sort(key=GrantState.burn_key)
+
+    def grant(self, grant_id: UUID) -> GrantState | None:
+        """An open grant by id."""
+        return next((grant for grant in self.grants if grant.id == grant_id), None)
+
+    def payers(self, asset_code: str, code: str, *, now: datetime) -> list[GrantState]:
+        """Open grants that may pay for this metric in this asset, in burn order; some may be empty or frozen."""
+        return [
+            grant
+            for grant in self.grants
+            if grant.wallet.asset_code == asset_code and grant.wallet.may_pay(code, now=now)
+        ]
+
+    def has_wallet_for(self, asset_code: str, code: str, *, now: datetime) -> bool:
+        """Whether the customer is prepaid for this metric."""
+        return any(
+            wallet.asset_code == asset_code and wallet.may_pay(code, now=now)
+            for wallet in self.wallets.values()
+        )
+
+    def available(self, asset_code: str, codes: Iterable[str], *, now: datetime) -> int:
+        """What the wallets eligible for any of these metrics can still pay."""
+        wanted = tuple(codes)
+        return sum(
+            grant.available
+            for grant in self.grants
+            if grant.wallet.asset_code == asset_code
+            and not grant.wallet.frozen
+            and grant.is_spendable(now)
+            and any(grant.wallet.may_pay(code, now=now) for code in wanted)
+        )
+
+
+class LockedState(Struct):
+    """Everything one batch may look at."""
+
+    now: datetime
+    customers: dict[tuple[UUID, UUID], CustomerState] = field(default_factory=dict)
+    keys: dict[tuple[UUID, str, str], KnownOperation] = field(default_factory=dict)

@@ -1,0 +1,140 @@
+"""Usage events: stored and charged at once, and taken back."""
+
+from datetime import datetime
+
+from wallet_service import replies
+from wallet_service.errors import Invalid, NotAllowed, NotFound
+
+from .burn import Claim, burn, give_back
+from .case import Case
+from .commands import Asset, Debit, Item, Reverse
+from .holds import rejects_shortfall, shortfall
+from .outcomes import EventRow, UnratedRow
+from .pricing import price_item, undo
+from .state import Paid
+
+__all__ = ["debit", "reverse"]
+
+
+def debit(case: Case, command: Debit) -> bytes:
+    """Store an event and charge it: free grants, overdraft, then overage. Usage is never dropped.
+
+    What nobody can rate yet is stored as unrated. Where no wallet may pay, the customer is postpaid: the event
+    is rated and stored, and nothing is debited. Raises InsufficientFunds where the wallet rejects a shortfall.
+    """
+    row = EventRow(
+        id=command.event_id,
+        transaction_id=command.transaction_id,
+        code=command.code,
+        properties=command.properties,
+        external_subscription_id=command.external_subscription_id,
+        subscription_id=command.pricing.subscription_id if command.pricing else None,
+        timestamp=command.timestamp or case.now,
+        rating_status="unrated",
+    )
+    paid: list[Paid] = []
+    if command.item is None or command.asset is None:
+        case.effect.unrated.append(
+            UnratedRow(
+                row.id,
+                row.timestamp,
+                command.unrated_reason or "unknown",
+                command.unrated_detail,
+            )
+        )
+    else:
+        paid = _charge(case, command, command.item, command.asset, row)
+    (case.effect.rated_events if command.redrives else case.effect.events).append(row)
+    return event_reply(case, row, command.asset, paid, command.unrated_reason)
+
+
+def _charge(
+    case: Case, command: Debit, item: Item, asset: Asset, row: EventRow
+) -> list[Paid]:
+    amount, lines, changes = price_item(
+        item, asset, command.pricing, case.customer.totals, at=row.timestamp
+    )
+    row.asset_code = asset.code
+    row.plan_version_id = command.pricing.plan_version_id if command.pricing else None
+    if not case.customer.has_wallet_for(asset.code, item.code, now=case.now):
+        row.rating_status = "postpaid"
+        row.lines = lines
+        case.effect.totals.extend(changes)
+        return []
+    claim = Claim(item.code, amount)
+    shares, unpaid = burn(case.customer, [claim], asset.code, now=case.now)
+    if unpaid and rejects_shortfall(case.customer, asset, item.code, case=case):
+        give_back(shares)
+        undo(changes, case.customer.totals)
+        raise shortfall(case, [claim], asset)
+    row.rating_status = "rated"
+    row.lines = lines
+    case.effect.totals.extend(changes)
+    row.paid = case.charge(asset, shares, unpaid)
+    return row.paid
+
+
+def reverse(case: Case, command: Reverse) -> bytes:
+    """Take back what an event was charged, all or an amount: a negative usage line, and the money to who paid.
+
+    Raises NotFound, NotAllowed (nothing was charged) and Invalid (more than was charged).
+    """
+    event = case.customer.events.get(command.event_id)
+    if event is None:
+        raise NotFound("event")
+    refundable = sum(entry.amount_minor - entry.refunded_minor for entry in event.paid)
+    amount = refundable if command.amount_minor is None else command.amount_minor
+    if amount > refundable:
+        raise Invalid("amount", "amount_above_maximum", "more than was charged and not yet reversed")
+    if amount == 0:
+        raise NotAllowed("nothing_to_reverse")
+    returned = case.return_paid(command.asset, event.paid, amount)
+    _, lines, _ = price_item(
+        Item(event.code, {}, amount_minor=-amount), command.asset, None, {}, at=case.now
+    )
+    row = EventRow(
+        id=case.row_id("reversal"),
+        transaction_id=command.transaction_id,
+        code=event.code,
+        properties=event.properties,
+        external_subscription_id=event.external_subscription_id,
+        subscription_id=event.subscription_id,
+        timestamp=case.now,
+        rating_status="rated",
+        plan_version_id=event.plan_version_id,
+        asset_code=command.asset.code,
+        lines=lines,
+        paid=returned,
+        reverses_event_id=event.id,
+    )
+    case.effect.events.append(row)
+    return event_reply(case, row, command.asset, returned, None)
+
+
+def event_reply(
+    case: Case, row: EventRow, asset: Asset | None, paid: list[Paid], reason: str | None
+) -> bytes:
+    """The event in Lago's shape, with what it was charged."""
+    return replies.encode(
+        replies.EventReply(
+            replies.EventBody(
+                lago_id=row.id,
+                transaction_id=row.transaction_id,
+                lago_customer_id=case.operation.customer_id,
+                lago_subscription_id=row.subscription_id,
+                external_subscription_id=row.external_subscription_id,
+                code=row.code,
+                timestamp=_milliseconds(row.timestamp),
+                precise_total_amount_cents=None,
+                properties=row.properties,
+                created_at=_milliseconds(case.now),
+                rating_status=row.rating_status,
+                unrated_reason=reason if row.rating_status == "unrated" else None,
+                debits=case.debits(asset, paid) if asset else [],
+            )
+        )
+    )
+
+
+def _milliseconds(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
