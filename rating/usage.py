@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from rating.exact import ZERO
+from rating.exact import EXACT, ZERO
 
 
 class Total(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,3 +28,26 @@ class Total(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 ZERO_TOTAL: Final = Total()
+
+
+def take_out(now: Total, *, before: Total, after: Total) -> Total:
+    """Take one movement, `before` → `after`, out of a total that others may have moved since.
+
+    For an intent that was refused after it had moved the total. What others paid in between stays
+    as it was priced; the next event is priced from the total as it is then.
+
+    >>> five, eight = Total(units=Decimal(5), events=1), Total(units=Decimal(8), events=2)
+    >>> take_out(Total(units=Decimal(18), events=3), before=five, after=eight)
+    Total(units=Decimal('15'), events=2, amount=Decimal('0'), free_events=0, free_units=Decimal('0'))
+    """
+    return Total(
+        units=_less(now.units, before.units, after.units),
+        events=now.events - (after.events - before.events),
+        amount=_less(now.amount, before.amount, after.amount),
+        free_events=now.free_events - (after.free_events - before.free_events),
+        free_units=_less(now.free_units, before.free_units, after.free_units),
+    )
+
+
+def _less(now: Decimal, before: Decimal, after: Decimal) -> Decimal:
+    return EXACT.subtract(now, EXACT.subtract(after, before))
