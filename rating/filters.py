@@ -21,6 +21,9 @@ from rating.errors import MissingProperty, RatingError, UnknownPrice
 
 ALL_VALUES: Final = "__ALL_FILTER_VALUES__"
 
+# A longer number is no name, and writing it out would cost what its sender likes.
+_DIGITS_MAX: Final = 30
+
 Bucket: TypeAlias = tuple[UUID | None, ChargeModel]
 """The filter an event goes to (None: the default bucket) and its price."""
 
@@ -136,9 +139,9 @@ def as_text(value: object) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    # Beyond this a number is no name, and writing it out would cost what the sender likes.
     if isinstance(value, int):
-        return str(value) if abs(value) < 10**30 else None
+        return str(value) if abs(value) < 10**_DIGITS_MAX else None
     if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() and abs(value.adjusted()) < 30 else None
+        is_short = value.is_finite() and abs(value.adjusted()) < _DIGITS_MAX
+        return format(value, "f") if is_short else None
     return None

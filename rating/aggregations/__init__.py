@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
-from rating.aggregations import count, sum
+from rating.aggregations import count
+from rating.aggregations import sum as sum_
 
 Aggregation: TypeAlias = Literal["count_agg", "sum_agg"]
 
@@ -18,5 +19,5 @@ Quantify: TypeAlias = Callable[[Mapping[str, object], str | None], Decimal]
 
 AGGREGATIONS: Final[Mapping[Aggregation, Quantify]] = {
     "count_agg": count.quantify,
-    "sum_agg": sum.quantify,
+    "sum_agg": sum_.quantify,
 }

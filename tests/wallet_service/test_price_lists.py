@@ -58,7 +58,7 @@ def test_a_model_listed_at_zero_is_free() -> None:
     ['"input_cost_per_query": 0.002', '"input_cost_per_token_above_128k_tokens": 1e-6'],
 )
 def test_a_zero_beside_a_price_in_another_unit_is_not_free(other_price: str) -> None:
-    entry = '{"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, %s}' % other_price
+    entry = f'{{"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, {other_price}}}'
     assert prices_of(entry) == {"llm_output_tokens": Decimal(0)}
     assert skipped_of(entry) == [(Reason.OTHER_UNIT, "input_cost_per_token")]
 
@@ -67,7 +67,7 @@ def test_a_zero_beside_a_price_in_another_unit_is_not_free(other_price: str) -> 
     "number", ["-1e-7", '"1.5e-07"', "true", "[]", "{}", "1E+1000000", "1e-31", "1e18"]
 )
 def test_a_price_that_is_no_plain_number_is_left_out_and_named(number: str) -> None:
-    entry = '{"input_cost_per_token": %s, "output_cost_per_token": 1e-6}' % number
+    entry = f'{{"input_cost_per_token": {number}, "output_cost_per_token": 1e-6}}'
     assert prices_of(entry) == {"llm_output_tokens": Decimal("0.000001")}
     assert skipped_of(entry) == [(Reason.INVALID_PRICE, "input_cost_per_token")]
 

@@ -36,7 +36,7 @@ _TIER_MARKS: Final = ("_cost_per_token_above_", "tiered_pricing")
 _EXAMPLE_ENTRY: Final = "sample_spec"
 
 
-class InvalidPriceList(Exception):  # noqa: N818 (says what it is)
+class InvalidPriceList(Exception):
     """The file is no price list at all; the message says why."""
 
 
@@ -49,7 +49,7 @@ class Reason(StrEnum):
     INVALID_PRICE = "has a price that is no plain, non-negative number"
     OTHER_UNIT = "is free by the token because it is priced in another unit"
     TIERS_ONLY = "is priced in tiers only"
-    NO_TOKEN_PRICE = "has no price per token"
+    NO_TOKEN_PRICE = "has no price per token"  # noqa: S105 (no secret)
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
