@@ -24,10 +24,7 @@ class AccountFlags(IntFlag):
     HISTORY = 8
 
 
-LIMITS = (
-    AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
-    | AccountFlags.CREDITS_MUST_NOT_EXCEED_DEBITS
-)
+LIMITS = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS | AccountFlags.CREDITS_MUST_NOT_EXCEED_DEBITS
 """Accounts with one of these are customers' accounts: locked, with a balance kept beside them.
 All others are accounts of the house: never locked, summed from their transfers."""
 
@@ -128,6 +125,4 @@ class AccountResult(Struct, frozen=True):
     @property
     def ok(self) -> bool:
         """The account is there, exactly as sent."""
-        return (
-            self.status is AccountStatus.CREATED or self.status is AccountStatus.EXISTS
-        )
+        return self.status is AccountStatus.CREATED or self.status is AccountStatus.EXISTS

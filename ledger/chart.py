@@ -142,7 +142,5 @@ def house_accounts(
             details = (asset_code,)
         else:
             details = ("",)
-        accounts += [
-            house(ledger=ledger, code=code, detail=detail) for detail in details
-        ]
+        accounts += [house(ledger=ledger, code=code, detail=detail) for detail in details]
     return accounts

@@ -52,9 +52,7 @@ class Ledger(Protocol):
         """These accounts; unknown ids are absent."""
         ...
 
-    async def transfers(
-        self, ids: Sequence[TransferId], /
-    ) -> dict[TransferId, Transfer]:
+    async def transfers(self, ids: Sequence[TransferId], /) -> dict[TransferId, Transfer]:
         """These transfers; unknown ids are absent."""
         ...
 

@@ -67,9 +67,7 @@ def derive(
     A refused id is burnt, so each further try must count `attempt` up, and store it first.
     """
     operation = operation_id if isinstance(operation_id, int) else operation_id.int
-    organization = (
-        organization_id if isinstance(organization_id, int) else organization_id.int
-    )
+    organization = organization_id if isinstance(organization_id, int) else organization_id.int
     digest = blake2b(
         _encode((organization, operation, leg, attempt)), digest_size=_HASH_BYTES
     ).digest()

@@ -72,9 +72,7 @@ def parse_amount(text: str, asset: Asset) -> int:
         raise _explain(text)
     whole, decimals = match.groups(default="")
     if len(decimals) > asset.scale:
-        raise InvalidAmount(
-            "too_many_decimals", f"{asset.code} has at most {asset.scale} decimals"
-        )
+        raise InvalidAmount("too_many_decimals", f"{asset.code} has at most {asset.scale} decimals")
     minor = int(whole + decimals.ljust(asset.scale, "0"))
     if minor > MAX_MINOR:
         raise _too_large(asset.scale)
@@ -123,9 +121,7 @@ def rescale(minor: int, *, scale: int, to_scale: int, rounding: Rounding) -> int
     step: int = 10 ** (scale - to_scale)
     whole, rest = divmod(abs(minor), step)
     up = (
-        rest > 0
-        if rounding is Rounding.UP
-        else rounding is Rounding.HALF_AWAY and 2 * rest >= step
+        rest > 0 if rounding is Rounding.UP else rounding is Rounding.HALF_AWAY and 2 * rest >= step
     )
     return (whole + 1 if up else whole) * (-1 if minor < 0 else 1)
 
@@ -139,17 +135,11 @@ def _explain(text: str) -> InvalidAmount:
     whole, _, decimals = text.partition(".")
     if whole.isascii() and whole.isdigit() and (not decimals or decimals.isascii()):
         if decimals.isdigit() and len(decimals) > SCALE_MAX:
-            return InvalidAmount(
-                "too_many_decimals", f"an amount has at most {SCALE_MAX} decimals"
-            )
+            return InvalidAmount("too_many_decimals", f"an amount has at most {SCALE_MAX} decimals")
         if "." not in text or decimals.isdigit():
             return _too_large(0)
-    return InvalidAmount(
-        "not_a_decimal", "an amount is digits, at most one point, and digits"
-    )
+    return InvalidAmount("not_a_decimal", "an amount is digits, at most one point, and digits")
 
 
 def _too_large(scale: int) -> InvalidAmount:
-    return InvalidAmount(
-        "too_large", f"an amount is at most {format_minor(MAX_MINOR, scale)}"
-    )
+    return InvalidAmount("too_large", f"an amount is at most {format_minor(MAX_MINOR, scale)}")

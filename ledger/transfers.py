@@ -177,9 +177,7 @@ ENDED = frozenset(
 )
 """Refusals which say that the hold is over. `pending_transfer_not_found` never does."""
 
-SHORT_OF_FUNDS = frozenset(
-    {TransferStatus.EXCEEDS_CREDITS, TransferStatus.EXCEEDS_DEBITS}
-)
+SHORT_OF_FUNDS = frozenset({TransferStatus.EXCEEDS_CREDITS, TransferStatus.EXCEEDS_DEBITS})
 """Refusals which say that the account did not have that much."""
 
 
@@ -192,10 +190,7 @@ class TransferResult(Struct, frozen=True):
     @property
     def ok(self) -> bool:
         """The transfer is in the book, exactly as sent."""
-        return (
-            self.status is TransferStatus.CREATED
-            or self.status is TransferStatus.EXISTS
-        )
+        return self.status is TransferStatus.CREATED or self.status is TransferStatus.EXISTS
 
     @property
     def is_transient(self) -> bool:
@@ -220,9 +215,7 @@ class ChainResult(Struct, frozen=True):
     @property
     def is_transient(self) -> bool:
         """Refused because of the state of the book; a new try needs new ids for all members."""
-        return (
-            self.status in TRANSIENT or self.status is TransferStatus.ID_ALREADY_FAILED
-        )
+        return self.status in TRANSIENT or self.status is TransferStatus.ID_ALREADY_FAILED
 
 
 def chain_result(results: Sequence[TransferResult]) -> ChainResult:
@@ -238,9 +231,7 @@ def chain_result(results: Sequence[TransferResult]) -> ChainResult:
             return ChainResult(result.status, timestamp=result.timestamp)
     for position, result in enumerate(results):
         if result.status is not TransferStatus.LINKED_EVENT_FAILED:
-            return ChainResult(
-                result.status, culprit=position, timestamp=result.timestamp
-            )
+            return ChainResult(result.status, culprit=position, timestamp=result.timestamp)
     msg = "a broken chain names no culprit"
     raise AssertionError(msg)
 

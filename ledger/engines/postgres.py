@@ -1,0 +1,513 @@
+"""The book in Postgres: in the caller's own transaction, or in one of its own.
+
+A batch is one statement that locks and reads, the rules in Python, and one statement that writes.
+Customers' accounts are locked in the order of their ids; accounts of the house never are: their
+balance is a stored sum plus all transfers that are newer than it (see `fold` in postgres.sql).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import aiosql
+import asyncpg
+from asyncpg.pgproto.pgproto import UUID as PgUuid
+
+from ledger.accounts import Account, AccountFlags, AccountId, AccountResult, AccountStatus, Balance
+from ledger.engine import PAGE_LIMIT
+from ledger.errors import LedgerConflict, LedgerUnavailable, OutcomePending
+from ledger.ids import hash128
+from ledger.rules import AccountState, Book, Booked, Ending, check_amount, judge, judge_accounts
+from ledger.statements import expiry_of
+from ledger.transfers import BATCH_MAX, Phase, Transfer, TransferId, TransferResult
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+Connection: TypeAlias = Any
+"""An asyncpg connection, or one that a pool has lent out."""
+
+Row: TypeAlias = Any
+T = TypeVar("T")
+
+_STEP = 1_000
+"""Transfers of a batch are a microsecond apart; below it stands the number of the batch."""
+_TIMED_OUT = 4
+_PHASES = (Phase.SINGLE, Phase.PENDING, Phase.POST, Phase.VOID)
+_ENDINGS = (None, None, Ending(Phase.POST), Ending(Phase.VOID), Ending(None))
+_TRIES = 5
+_U64 = 2**64
+_I64_MAX = 2**63 - 1
+_ZERO = PgUuid(bytes(16))
+
+_TRY_AGAIN = (
+    LedgerConflict,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+)
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+class _Statement:
+    """One named statement of postgres.sql, called with its parameters by name."""
+
+    __slots__ = ("names", "sql")
+
+    def __init__(self, sql: str, names: tuple[str, ...]) -> None:
+        self.sql = sql
+        self.names = names
+
+    async def fetch(self, connection: Connection, **parameters: object) -> list[Row]:
+        return await connection.fetch(self.sql, *[parameters[name] for name in self.names])
+
+
+class _Statements:
+    """All of postgres.sql."""
+
+    def __init__(self) -> None:
+        queries: Any = aiosql.from_path(Path(__file__).with_suffix(".sql"), "asyncpg")
+        names: dict[str, list[str]] = queries.driver_adapter.var_sorted
+
+        def named(name: str) -> _Statement:
+            return _Statement(getattr(queries, name).sql, tuple(names.get(name, ())))
+
+        self.lock_and_read = named("lock_and_read")
+        self.write = named("write")
+        self.find_accounts = named("find_accounts")
+        self.open_accounts = named("open_accounts")
+        self.read_clock = named("read_clock")
+        self.read_balances = named("read_balances")
+        self.read_limited_balances = named("read_limited_balances")
+        self.find_transfers = named("find_transfers")
+        self.oldest_first = named("account_transfers_oldest_first")
+        self.newest_first = named("account_transfers_newest_first")
+        self.balance_at = named("balance_at")
+        self.ledger_accounts = named("ledger_accounts")
+        self.find_due = named("find_due")
+        self.mark_released = named("mark_released")
+        self.fold = named("fold")
+        self.probe = named("probe")
+
+
+_SQL = _Statements()
+
+
+class PostgresLedger:
+    """See `ledger.engine.Ledger` for what each method promises.
+
+    The pool stays its owner's: `close` leaves it open. Roles: `fold` and `release_expired` need a
+    pool of the worker, everything else one of the committer or the worker.
+    """
+
+    name = "postgres"
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    async def create_accounts(
+        self, accounts: Sequence[Account], /, *, connection: Connection = None
+    ) -> list[AccountResult]:
+        if not accounts:
+            return []
+        if connection is not None:
+            return await _create_accounts(connection, accounts)
+        return await self._in_transaction(lambda own: _create_accounts(own, accounts))
+
+    async def create_transfers(
+        self, transfers: Sequence[Transfer], /, *, connection: Connection = None
+    ) -> list[TransferResult]:
+        if not transfers:
+            return []
+        if connection is not None:
+            return await _create_transfers(connection, transfers)
+        return await self._in_transaction(lambda own: _create_transfers(own, transfers))
+
+    async def balances(
+        self, ids: Sequence[AccountId], /, *, connection: Connection = None
+    ) -> dict[AccountId, Balance]:
+        return await self._read(lambda own: _balances(own, ids), connection)
+
+    async def accounts(self, ids: Sequence[AccountId], /) -> dict[AccountId, Account]:
+        rows = await self._read(lambda own: _SQL.find_accounts.fetch(own, ids=_uuids(ids)))
+        return {account.id: account for account in map(_account, rows)}
+
+    async def transfers(self, ids: Sequence[TransferId], /) -> dict[TransferId, Transfer]:
+        rows = await self._read(lambda own: _SQL.find_transfers.fetch(own, ids=_uuids(ids)))
+        return {transfer.id: transfer for transfer in map(_transfer, rows)}
+
+    async def account_transfers(
+        self,
+        account_id: AccountId,
+        /,
+        *,
+        since_timestamp: int = 0,
+        until_timestamp: int = 0,
+        limit: int = PAGE_LIMIT,
+        newest_first: bool = False,
+    ) -> list[Transfer]:
+        statement = _SQL.newest_first if newest_first else _SQL.oldest_first
+        rows = await self._read(
+            lambda own: statement.fetch(
+                own,
+                account_id=_uuid(account_id),
+                since=since_timestamp,
+                until=until_timestamp or _I64_MAX,
+                limit=min(limit, BATCH_MAX),
+            )
+        )
+        return [_transfer(row) for row in rows]
+
+    async def balance_at(self, account_id: AccountId, /, *, timestamp: int) -> Balance:
+        (row,) = await self._read(
+            lambda own: _SQL.balance_at.fetch(own, account_id=_uuid(account_id), until=timestamp)
+        )
+        return Balance(int(row[0]), int(row[1]), int(row[2]), int(row[3]), timestamp)
+
+    async def ledger_accounts(
+        self, ledger: int, /, *, after_id: AccountId = 0, limit: int = PAGE_LIMIT
+    ) -> list[tuple[Account, Balance]]:
+        async def page(own: Connection) -> list[tuple[Account, Balance]]:
+            rows = await _SQL.ledger_accounts.fetch(
+                own, ledger=ledger, after_id=_uuid(after_id), limit=min(limit, BATCH_MAX)
+            )
+            accounts = [_account(row) for row in rows]
+            balances = await _balances(own, [account.id for account in accounts])
+            return [(account, balances[account.id]) for account in accounts]
+
+        return await self._read(page)
+
+    async def release_expired(self, *, limit: int = PAGE_LIMIT) -> int:
+        return await self._in_transaction(lambda own: _release_expired(own, limit))
+
+    async def fold(self) -> int:
+        """Move the transfers below the oldest running transaction into the house's sums."""
+        rows = await self._in_transaction(lambda own: _SQL.fold.fetch(own))
+        return rows[0][0]
+
+    async def ready(self) -> None:
+        await self._read(lambda own: _SQL.probe.fetch(own))
+
+    async def close(self) -> None:
+        return None
+
+    async def _read(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        connection: Connection = None,
+    ) -> T:
+        if connection is not None:
+            return await work(connection)
+        try:
+            async with self._pool.acquire() as own:
+                return await work(own)
+        except _UNAVAILABLE as error:
+            raise _unavailable(error) from error
+
+    async def _in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run `work` in a transaction of its own, again when someone else was first."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return await self._once(work)
+            except _TRY_AGAIN as error:
+                if attempt == _TRIES:
+                    if isinstance(error, LedgerConflict):
+                        raise
+                    raise _unavailable(error) from error
+                await asyncio.sleep(random.uniform(0.5, 1.5) * 0.002 * 2**attempt)  # noqa: S311
+            except _UNAVAILABLE as error:
+                raise _unavailable(error) from error
+        raise AssertionError
+
+    async def _once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async with self._pool.acquire() as own:
+            transaction = own.transaction()
+            await transaction.start()
+            try:
+                result = await work(own)
+            except BaseException:
+                # A connection that died has rolled back by itself.
+                if not own.is_closed():
+                    await transaction.rollback()
+                raise
+            try:
+                await transaction.commit()
+            except _TRY_AGAIN:
+                raise
+            except _UNAVAILABLE as error:
+                raise OutcomePending("the commit was sent, its answer got lost") from error
+            return result
+
+
+def _unavailable(error: BaseException) -> LedgerUnavailable:
+    return LedgerUnavailable(f"Postgres does not take the batch: {type(error).__name__}")
+
+
+async def _create_transfers(
+    connection: Connection, transfers: Sequence[Transfer]
+) -> list[TransferResult]:
+    account_ids: set[int] = set()
+    pending_ids: set[int] = set()
+    for transfer in transfers:
+        check_amount(transfer)
+        account_ids.add(transfer.debit_account_id)
+        account_ids.add(transfer.credit_account_id)
+        if transfer.pending_id:
+            pending_ids.add(transfer.pending_id)
+    book, timestamp = await _lock_and_read(
+        connection,
+        account_ids=account_ids,
+        transfer_ids=[transfer.id for transfer in transfers],
+        pending_ids=pending_ids,
+    )
+    verdict = judge(transfers, book, timestamp=timestamp, step=_STEP)
+    if verdict.booked or verdict.burnt:
+        await _write(connection, verdict.booked, book=book, burnt=verdict.burnt)
+    return verdict.results
+
+
+async def _lock_and_read(
+    connection: Connection,
+    *,
+    account_ids: Iterable[int],
+    transfer_ids: Iterable[int],
+    pending_ids: Iterable[int],
+) -> tuple[Book, int]:
+    """What the batch touches, locked, and its first timestamp: later than all in its accounts."""
+    rows = await _SQL.lock_and_read.fetch(
+        connection,
+        account_ids=_uuids(account_ids),
+        transfer_ids=_uuids(transfer_ids),
+        pending_ids=_uuids(pending_ids),
+    )
+    book = Book({}, {}, {}, set())
+    timestamp = batch = newest = 0
+    for row in rows:
+        kind = row[0]
+        if kind == 0:
+            account_id = row[1].int
+            if row[4] is None:
+                book.accounts[account_id] = AccountState(account_id, row[2], row[3])
+            else:
+                newest = max(newest, row[8])
+                book.accounts[account_id] = AccountState(
+                    account_id, row[2], row[3], row[4], row[5], row[6], row[7], row[8]
+                )
+        elif kind == 1:
+            if row[11] != _TIMED_OUT:
+                transfer = _transfer_read(row)
+                book.transfers[transfer.id] = transfer
+                ending = _ENDINGS[row[12] or 0]
+                if ending is not None:
+                    book.ended[transfer.id] = ending
+        elif kind == 2:  # noqa: PLR2004 - the kinds are explained where they are made
+            book.burnt.add(row[1].int)
+        else:
+            timestamp, batch = row[4] * _STEP, row[5]
+    if timestamp <= newest:
+        timestamp = (newest // _STEP + 1) * _STEP
+    return book, timestamp + batch
+
+
+async def _write(
+    connection: Connection,
+    booked: list[Booked],
+    *,
+    book: Book,
+    burnt: list[TransferId],
+    timed_out: bool = False,
+) -> None:
+    """Keep a judged batch. Raises LedgerConflict if someone else's transaction was first."""
+    kept = [entry.transfer for entry in booked]
+    moved = [state for state in book.accounts.values() if state.touched and state.is_limited]
+    phases = [_TIMED_OUT] * len(kept) if timed_out else [int(each.phase) for each in kept]
+    rows = await _SQL.write.fetch(
+        connection,
+        ids=_uuids([each.id for each in kept]),
+        debit_account_ids=_uuids([each.debit_account_id for each in kept]),
+        credit_account_ids=_uuids([each.credit_account_id for each in kept]),
+        amounts=[each.amount for each in kept],
+        released=[entry.released for entry in booked],
+        ledgers=[each.ledger for each in kept],
+        codes=[each.code for each in kept],
+        phases=phases,
+        flags=[each.flags for each in kept],
+        pending_ids=[_uuid(each.pending_id) if each.pending_id else None for each in kept],
+        user_data_128=[_uuid(each.user_data_128) if each.user_data_128 else _ZERO for each in kept],
+        user_data_64=[_signed(each.user_data_64) for each in kept],
+        user_data_32=[each.user_data_32 for each in kept],
+        timeouts=[each.timeout_s for each in kept],
+        expires_at=[each.expires_at or None for each in kept],
+        timestamps=[each.timestamp for each in kept],
+        account_ids=_uuids([state.account_id for state in moved]),
+        debits_pending=[state.debits_pending for state in moved],
+        debits_posted=[state.debits_posted for state in moved],
+        credits_pending=[state.credits_pending for state in moved],
+        credits_posted=[state.credits_posted for state in moved],
+        account_timestamps=[state.timestamp for state in moved],
+        burnt=_uuids(burnt),
+    )
+    if rows[0][0] != len(kept):
+        raise LedgerConflict("another transaction booked one of these transfers first")
+    assert rows[0][1] == len(moved), "a customer's account has its balance row"
+
+
+async def _release_expired(connection: Connection, limit: int) -> int:
+    due = await _SQL.find_due.fetch(connection, limit=limit)
+    book, timestamp = await _lock_and_read(
+        connection,
+        account_ids={row[side].int for row in due for side in (1, 2)},
+        transfer_ids=(),
+        pending_ids=[row[0].int for row in due],
+    )
+    booked: list[Booked] = []
+    for pending in book.transfers.values():
+        if pending.id in book.ended or pending.expires_at > timestamp:
+            continue
+        at = timestamp + len(booked) * _STEP
+        debit = book.accounts[pending.debit_account_id]
+        credit = book.accounts[pending.credit_account_id]
+        debit.debits_pending -= pending.amount
+        credit.credits_pending -= pending.amount
+        debit.touched = credit.touched = True
+        debit.timestamp = credit.timestamp = at
+        expiry = expiry_of(pending, expiry_id=hash128("timed out", pending.id), timestamp=at)
+        booked.append(Booked(expiry, pending.amount))
+    if booked:
+        await _write(connection, booked, book=book, burnt=[], timed_out=True)
+    if len(due) < limit:
+        await _SQL.mark_released.fetch(connection, until=timestamp)
+    return len(booked)
+
+
+async def _create_accounts(
+    connection: Connection, accounts: Sequence[Account]
+) -> list[AccountResult]:
+    opened_here: set[AccountId] = set()
+    while True:
+        rows = await _SQL.find_accounts.fetch(connection, ids=_uuids(each.id for each in accounts))
+        existing = {account.id: account for account in map(_account, rows)}
+        (clock,) = await _SQL.read_clock.fetch(connection)
+        results, opened = judge_accounts(accounts, existing, timestamp=clock[0] * _STEP)
+        if opened:
+            rows = await _SQL.open_accounts.fetch(
+                connection,
+                ids=_uuids(each.id for each in opened),
+                ledgers=[each.ledger for each in opened],
+                codes=[each.code for each in opened],
+                flags=[int(each.flags) for each in opened],
+                user_data_128=_uuids(each.user_data_128 for each in opened),
+                user_data_64=[_signed(each.user_data_64) for each in opened],
+                user_data_32=[each.user_data_32 for each in opened],
+                timestamps=[each.timestamp for each in opened],
+            )
+            opened_here.update(row[0].int for row in rows)
+        if len(rows) == len(opened) or not opened:
+            break
+        # Someone else opened some of them meanwhile: what they opened is now there to be compared.
+        if any(each.flags & AccountFlags.LINKED for each in accounts):
+            raise LedgerConflict("another transaction opened an account of this chain first")
+    return [
+        AccountResult(AccountStatus.CREATED, result.timestamp)
+        if result.status is AccountStatus.EXISTS and account.id in opened_here
+        else result
+        for account, result in zip(accounts, results, strict=True)
+    ]
+
+
+async def _balances(connection: Connection, ids: Sequence[AccountId]) -> dict[AccountId, Balance]:
+    """Customers' accounts alone need one look at their rows; the house's are summed as well."""
+    wanted = _uuids(ids)
+    rows = await _SQL.read_limited_balances.fetch(connection, ids=wanted)
+    if len(rows) < len(set(ids)):
+        rows = await _SQL.read_balances.fetch(connection, ids=wanted, house_ids=wanted)
+    return {
+        row[0].int: Balance(int(row[1]), int(row[2]), int(row[3]), int(row[4]), row[5])
+        for row in rows
+    }
+
+
+def _account(row: Row) -> Account:
+    return Account(
+        id=row[0].int,
+        ledger=row[1],
+        code=row[2],
+        flags=AccountFlags(row[3]),
+        user_data_128=row[4].int,
+        user_data_64=_unsigned(row[5]),
+        user_data_32=row[6],
+        timestamp=row[7],
+    )
+
+
+def _transfer(row: Row) -> Transfer:
+    flags = row[7]
+    return Transfer(
+        id=row[0].int,
+        debit_account_id=row[1].int,
+        credit_account_id=row[2].int,
+        amount=row[3],
+        ledger=row[4],
+        code=row[5],
+        phase=_PHASES[row[6]],
+        pending_id=row[8].int if row[8] is not None else 0,
+        user_data_128=row[9].int,
+        user_data_64=_unsigned(row[10]),
+        user_data_32=row[11],
+        timeout_s=row[12],
+        linked=bool(flags & 1),
+        balancing_debit=bool(flags & 16),
+        balancing_credit=bool(flags & 32),
+        timestamp=row[13],
+    )
+
+
+def _transfer_read(row: Row) -> Transfer:
+    """The same from a row of `lock_and_read`, which shares its columns with the accounts."""
+    flags = row[3]
+    return Transfer(
+        id=row[1].int,
+        debit_account_id=row[13].int,
+        credit_account_id=row[14].int,
+        amount=row[4],
+        ledger=row[2],
+        code=row[10],
+        phase=_PHASES[row[11]],
+        pending_id=row[15].int if row[15] is not None else 0,
+        user_data_128=row[16].int,
+        user_data_64=_unsigned(row[6]),
+        user_data_32=row[7],
+        timeout_s=row[5],
+        linked=bool(flags & 1),
+        balancing_debit=bool(flags & 16),
+        balancing_credit=bool(flags & 32),
+        timestamp=row[8],
+    )
+
+
+def _uuid(number: int) -> PgUuid:
+    return PgUuid(number.to_bytes(16, "big"))
+
+
+def _uuids(numbers: Iterable[int]) -> list[PgUuid]:
+    return [PgUuid(number.to_bytes(16, "big")) for number in numbers]
+
+
+def _signed(number: int) -> int:
+    """An unsigned 64-bit number as Postgres can hold it."""
+    return number if number <= _I64_MAX else number - _U64
+
+
+def _unsigned(number: int) -> int:
+    return number if number >= 0 else number + _U64
