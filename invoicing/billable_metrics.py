@@ -1,0 +1,212 @@
+"""Billable metrics: how events become a number. A plan's charges put a price on that number."""
+
+from datetime import datetime
+from typing import ClassVar, Final
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from invoicing import catalogue_versions, plans
+from invoicing.charges import PricedMetric
+from invoicing.errors import Invalid, NotFound
+from invoicing.pages import Page, Window
+from invoicing.records import Connection, Record, apply, load_queries
+from ledger.ids import new_uuid
+
+_queries: Final = load_queries(__file__)
+
+AGGREGATION_TYPES: Final = frozenset({"count_agg", "sum_agg"})
+LATER_AGGREGATION_TYPES: Final = frozenset(
+    {"max_agg", "latest_agg", "unique_count_agg", "weighted_sum_agg"}
+)
+_FILTER_KEYS_MAX: Final = 20
+_FILTER_VALUES_MAX: Final = 20_000
+_PRECISION_MAX: Final = 20
+
+
+class MetricFilter(Struct, frozen=True):
+    """A property of the events and the values it may have, which charges may price differently."""
+
+    key: str
+    values: list[str]
+
+
+class BillableMetric(Record, frozen=True, kw_only=True):
+    """A metric as stored."""
+
+    json_columns: ClassVar[tuple[str, ...]] = ("filters",)
+
+    organization_id: UUID
+    id: UUID
+    code: str
+    name: str
+    description: str | None = None
+    aggregation_type: str
+    field_name: str | None = None
+    recurring: bool = False
+    rounding_function: str | None = None
+    rounding_precision: int | None = None
+    weighted_interval: str | None = None
+    expression: str | None = None
+    filters: list[MetricFilter] = []
+    created_at: datetime
+    updated_at: datetime
+
+
+class MetricChanges(Struct, kw_only=True):
+    """What to set: UNSET leaves a field as it is, None clears it."""
+
+    code: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    aggregation_type: str | UnsetType = UNSET
+    field_name: str | UnsetType | None = UNSET
+    recurring: bool | UnsetType = UNSET
+    rounding_function: str | UnsetType | None = UNSET
+    rounding_precision: int | UnsetType | None = UNSET
+    weighted_interval: str | UnsetType | None = UNSET
+    expression: str | UnsetType | None = UNSET
+    filters: list[MetricFilter] | UnsetType = UNSET
+
+
+async def create(
+    connection: Connection, organization_id: UUID, changes: MetricChanges, *, now: datetime
+) -> BillableMetric:
+    """Add a metric; raises Invalid."""
+    blank = BillableMetric(
+        organization_id=organization_id,
+        id=new_uuid(now),
+        code="",
+        name="",
+        aggregation_type="",
+        created_at=now,
+        updated_at=now,
+    )
+    metric = _checked(apply(changes, blank))
+    created = await _queries.insert_metric(connection, **metric.columns())
+    if created is None:
+        raise Invalid.field("code", "value_already_exist")
+    await catalogue_versions.bump(connection, organization_id)
+    return BillableMetric.of(created)
+
+
+async def update(
+    connection: Connection,
+    organization_id: UUID,
+    code: str,
+    changes: MetricChanges,
+    *,
+    now: datetime,
+) -> BillableMetric:
+    """Change a metric, and publish a new version of every plan that prices it."""
+    row = await _queries.lock_metric(connection, organization_id=organization_id, code=code)
+    if row is None:
+        raise NotFound("billable_metric")
+    before = BillableMetric.of(row)
+    wanted = _checked(apply(changes, before))
+    if wanted.code != before.code and await find(connection, organization_id, wanted.code):
+        raise Invalid.field("code", "value_already_exist")
+    wanted = structs.replace(wanted, updated_at=now)
+    metric = BillableMetric.of(await _queries.update_metric(connection, **wanted.columns()))
+    await plans.republish_with_metric(connection, organization_id, _priced(metric), now=now)
+    await catalogue_versions.bump(connection, organization_id)
+    return metric
+
+
+async def delete(
+    connection: Connection, organization_id: UUID, code: str, *, now: datetime
+) -> BillableMetric:
+    """Remove a metric, and its charges from every plan; what was rated with it stays."""
+    row = await _queries.lock_metric(connection, organization_id=organization_id, code=code)
+    if row is None:
+        raise NotFound("billable_metric")
+    metric = BillableMetric.of(row)
+    await _queries.delete_metric(connection, organization_id=organization_id, id=metric.id, now=now)
+    await plans.republish_without_metric(connection, organization_id, metric.id, now=now)
+    await catalogue_versions.bump(connection, organization_id)
+    return metric
+
+
+async def find(connection: Connection, organization_id: UUID, code: str) -> BillableMetric | None:
+    """The metric with this code, unless deleted."""
+    row = await _queries.find_metric(connection, organization_id=organization_id, code=code)
+    return None if row is None else BillableMetric.of(row)
+
+
+async def get(connection: Connection, organization_id: UUID, code: str) -> BillableMetric:
+    """As `find`, or raise NotFound."""
+    metric = await find(connection, organization_id, code)
+    if metric is None:
+        raise NotFound("billable_metric")
+    return metric
+
+
+async def find_all(
+    connection: Connection, organization_id: UUID, *, window: Window
+) -> Page[BillableMetric]:
+    """A page of metrics, newest first."""
+    rows = _queries.list_metrics(
+        connection, organization_id=organization_id, limit=window.size, offset=window.offset
+    )
+    items = [BillableMetric.of(row) async for row in rows]
+    return Page(items, await _queries.count_metrics(connection, organization_id=organization_id))
+
+
+def _priced(metric: BillableMetric) -> PricedMetric:
+    return PricedMetric(
+        id=metric.id,
+        code=metric.code,
+        aggregation_type=metric.aggregation_type,
+        field_name=metric.field_name,
+        filters=[{"key": entry.key, "values": entry.values} for entry in metric.filters],
+    )
+
+
+def _checked(metric: BillableMetric) -> BillableMetric:
+    """The metric in its final form; raises Invalid with all that is wrong."""
+    problems: dict[str, list[str]] = {}
+    message = ""
+    for field in ("name", "code", "aggregation_type"):
+        if not getattr(metric, field).strip():
+            problems[field] = ["value_is_mandatory"]
+    if metric.aggregation_type and metric.aggregation_type not in AGGREGATION_TYPES:
+        problems["aggregation_type"] = ["value_is_invalid"]
+        if metric.aggregation_type in LATER_AGGREGATION_TYPES:
+            message = f"{metric.aggregation_type} is not available yet; count_agg and sum_agg are"
+    if metric.aggregation_type == "count_agg":
+        metric = structs.replace(metric, field_name=None)
+    elif metric.aggregation_type == "sum_agg" and not metric.field_name:
+        problems["field_name"] = ["value_is_mandatory"]
+    if metric.expression:
+        problems["expression"] = ["value_is_invalid"]
+        message = "expressions are not available yet; send the quantity as a property"
+    if metric.recurring and metric.aggregation_type == "count_agg":
+        problems["recurring"] = ["not_compatible_with_aggregation_type"]
+    if metric.rounding_function not in {None, "round", "ceil", "floor"}:
+        problems["rounding_function"] = ["value_is_invalid"]
+    if metric.rounding_precision is not None and abs(metric.rounding_precision) > _PRECISION_MAX:
+        problems["rounding_precision"] = ["value_is_out_of_range"]
+    if metric.weighted_interval not in {None, "seconds"}:
+        problems["weighted_interval"] = ["value_is_invalid"]
+    if not _are_filters(metric.filters):
+        problems["filters"] = ["value_is_invalid"]
+    if problems:
+        raise Invalid(problems, message)
+    return metric
+
+
+def _are_filters(filters: list[MetricFilter]) -> bool:
+    """Whether every key stands once, with values that stand once."""
+    keys = [entry.key for entry in filters]
+    return (
+        len(keys) <= _FILTER_KEYS_MAX
+        and len(set(keys)) == len(keys)
+        and all(
+            entry.key.strip()
+            and entry.values
+            and len(entry.values) <= _FILTER_VALUES_MAX
+            and all(entry.values)
+            and len(set(entry.values)) == len(entry.values)
+            for entry in filters
+        )
+    )

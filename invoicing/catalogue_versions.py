@@ -1,0 +1,33 @@
+"""One number an organization that moves with every change of its metrics, plans and subscriptions.
+
+What is cached of the catalogue is fresh while the number stands. It moves in the transaction of the
+change, whose lock on this row puts the changes of an organization in one order.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from invoicing.records import Connection, load_queries
+
+_queries: Final = load_queries(__file__)
+
+
+async def current(connection: Connection, organization_id: UUID) -> int:
+    """How often the catalogue was changed; 0 if never."""
+    version: int | None = await _queries.current_version(
+        connection, organization_id=organization_id
+    )
+    return version or 0
+
+
+async def all_current(connection: Connection) -> dict[UUID, int]:
+    """The numbers of all organizations that have one, in one query."""
+    return {
+        row["organization_id"]: row["version"]
+        async for row in _queries.current_versions(connection)
+    }
+
+
+async def bump(connection: Connection, organization_id: UUID) -> None:
+    """Say that the catalogue has changed."""
+    await _queries.bump_version(connection, organization_id=organization_id)

@@ -1,0 +1,9 @@
+-- name: current_version$
+select version from invoicing.catalogue_versions where organization_id = :organization_id;
+
+-- name: current_versions
+select organization_id, version from invoicing.catalogue_versions;
+
+-- name: bump_version!
+insert into invoicing.catalogue_versions (organization_id, version) values (:organization_id, 1)
+on conflict (organization_id) do update set version = catalogue_versions.version + 1;

@@ -1,0 +1,94 @@
+-- name: insert_plan^
+-- No row back means that the code is taken.
+insert into invoicing.plans (
+    organization_id, id, code, name, invoice_display_name, description, interval, amount_cents,
+    amount_currency, trial_period, pay_in_advance, bill_charges_monthly, bill_fixed_charges_monthly,
+    is_default, tax_codes, metadata, current_version_id, created_at, updated_at)
+values (
+    :organization_id, :id, :code, :name, :invoice_display_name, :description, :interval, :amount_cents,
+    :amount_currency, :trial_period, :pay_in_advance, :bill_charges_monthly, :bill_fixed_charges_monthly,
+    :is_default, :tax_codes::jsonb, :metadata::jsonb, :current_version_id, :created_at, :updated_at)
+on conflict (organization_id, code) where deleted_at is null do nothing
+returning *;
+
+-- name: update_plan^
+update invoicing.plans set
+    code = :code, name = :name, invoice_display_name = :invoice_display_name, description = :description,
+    interval = :interval, amount_cents = :amount_cents, amount_currency = :amount_currency,
+    trial_period = :trial_period, pay_in_advance = :pay_in_advance,
+    bill_charges_monthly = :bill_charges_monthly, bill_fixed_charges_monthly = :bill_fixed_charges_monthly,
+    is_default = :is_default, tax_codes = :tax_codes::jsonb, metadata = :metadata::jsonb,
+    current_version_id = :current_version_id, updated_at = :updated_at
+where organization_id = :organization_id and id = :id
+returning *;
+
+-- name: insert_plan_version!
+insert into invoicing.plan_versions (organization_id, id, plan_id, version, charges, effective_at)
+select :organization_id, :id, :plan_id, coalesce(max(version), 0) + 1, :charges::jsonb, :effective_at
+from invoicing.plan_versions where organization_id = :organization_id and plan_id = :plan_id;
+
+-- name: end_other_defaults!
+-- At most one plan is the default: the latest to say so.
+update invoicing.plans set is_default = false, updated_at = :now
+where organization_id = :organization_id and is_default and id <> :id;
+
+-- name: find_plan^
+select p.*, v.charges, v.version, (select count(*) from invoicing.subscriptions s
+        where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
+    as active_subscriptions_count
+from invoicing.plans p
+join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
+where p.organization_id = :organization_id and p.code = :code and p.deleted_at is null;
+
+-- name: lock_plan!
+select from invoicing.plans
+where organization_id = :organization_id and code = :code and deleted_at is null
+for no key update;
+
+-- name: list_plans
+select p.*, v.charges, v.version, (select count(*) from invoicing.subscriptions s
+        where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
+    as active_subscriptions_count
+from invoicing.plans p
+join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
+where p.organization_id = :organization_id and p.deleted_at is null
+order by p.id desc limit :limit offset :offset;
+
+-- name: count_plans$
+select count(*) from invoicing.plans where organization_id = :organization_id and deleted_at is null;
+
+-- name: find_plans_of_metric
+-- The plans that price a metric, so that a change of it becomes a new version of each. In the order of their ids, which
+-- is the order in which they are locked.
+select p.code
+from invoicing.plans p
+join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
+where p.organization_id = :organization_id and p.deleted_at is null
+  and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text))
+order by p.id;
+
+-- name: find_default_plan^
+select id, code, current_version_id from invoicing.plans
+where organization_id = :organization_id and is_default and deleted_at is null;
+
+-- name: find_plan_version^
+select charges from invoicing.plan_versions where organization_id = :organization_id and id = :id;
+
+-- name: delete_plan!
+update invoicing.plans set deleted_at = :now, updated_at = :now, is_default = false
+where organization_id = :organization_id and id = :id;
+
+-- name: end_subscriptions_to_plan!
+-- What is active terminates, what is pending never starts.
+update invoicing.subscriptions
+set status = case status when 'pending' then 'canceled' else 'terminated' end,
+    terminated_at = case status when 'active' then greatest(:now, started_at) end,
+    canceled_at = case status when 'pending' then :now::timestamptz end,
+    updated_at = :now
+where organization_id = :organization_id and plan_id = :plan_id and status in ('active', 'pending');
+
+-- name: find_metrics
+-- What a plan's charges measure, all at once, by id or by code.
+select id, code, aggregation_type, field_name, filters from invoicing.billable_metrics
+where organization_id = :organization_id and deleted_at is null
+  and (id = any(:ids::uuid[]) or code = any(:codes::text[]));
