@@ -7,6 +7,7 @@ each kind exists per ledger (that is: per organization and asset), `payments` on
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from functools import lru_cache
 
 from ledger.accounts import Account, AccountFlags
 from ledger.ids import house_account
@@ -62,7 +63,6 @@ class TransferCode(IntEnum):
     RECOGNISE_REVENUE = 18
     INVOICE_OVERAGE = 19
     EXCHANGE = 20
-    GRANT_TRANSFER = 21
 
 
 NATURE: dict[AccountCode, Side] = {
@@ -113,6 +113,7 @@ def house_name(code: AccountCode, detail: str = "") -> str:
     return f"{code.name.lower()}:{detail}" if detail else code.name.lower()
 
 
+@lru_cache(maxsize=65_536)
 def house_account_id(*, ledger: int, code: AccountCode, detail: str = "") -> int:
     """The id of an account of the house: the same in every process, without a look-up."""
     return house_account(ledger, house_name(code, detail))

@@ -4,7 +4,7 @@ A transfer's id is derived from the operation that it belongs to, so that whoeve
 again sends the same id, and the book answers `exists` instead of moving the money twice.
 
     id of an operation    48 bits milliseconds │ UUIDv7 version, variant and random bits
-    id of its transfers   the same 48 bits     │ 80 bits hash of organization, operation, leg, attempt
+    id of its transfers   the same 48 bits     │ 80 bits hash of all that makes the leg
 
 The common prefix keeps ids of one time together, which both engines store faster.
 """

@@ -1,0 +1,748 @@
+"""Every movement of money that there is. Whoever has read this file has seen all the accounting.
+
+Each function is pure and returns the transfers of one operation as one linked chain: booked as a
+whole or not at all. `debit → credit` is written in that order. In short:
+
+    top_up            payments:<provider> → grant
+    promotion         promotions → grant
+    hold              grant ⇢ revenue, pending; overdrafts are grants here
+    capture           posts of the hold, then grant → revenue, then overage → revenue
+    void, expire_hold the hold is given back
+    debit             grant → revenue, then overage → revenue
+    repay_overage     grant → overage               repay_overdraft   grant → overdraft
+    credit_line_up    credit_lines → overdraft      credit_line_down  overdraft → credit_lines
+    refund, reversal  revenue → grant (or overage), naming the original
+    payment_refund    grant → payments:<provider>
+    grant_expired     grant → breakage (paid) or promotions (promotional): whatever is left
+    grant_voided      the same, a given amount
+    issue             payments:<provider> → deferred_revenue, issued:<unit> → grant of units
+    recognise_revenue deferred_revenue → revenue
+    exchange          grant → exchange:<asset>, exchange:<other> → grant of the other
+    invoice_overage   receivable → overage
+
+Ids come from the caller: `ids("post:0")` is derived from the operation, its leg and its attempt, so
+a repeat books nothing twice. Amounts are positive; a leg of nothing is our own bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ledger.chart import AccountCode, TransferCode, house_account_id
+from ledger.ids import low64
+from ledger.money import MAX_MINOR
+from ledger.transfers import AMOUNT_MAX, Phase, Transfer, TransferId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ledger.accounts import AccountId
+
+Ids: TypeAlias = Callable[[str], TransferId]
+"""The id of a leg of this operation in this attempt, by the leg's name."""
+
+
+class Reference(Struct, frozen=True, kw_only=True):
+    """What a transfer says it is about."""
+
+    user_data_128: int = 0
+    """Hash of organization and idempotency key: leads from the book back to the operation."""
+    user_data_64: int = 0
+    """Of the event or metric; in a reversal, the low half of the id that it reverses."""
+    user_data_32: int = 0
+    """Of the subscription."""
+
+
+NO_REFERENCE = Reference()
+
+
+class Leg(Struct, frozen=True):
+    """So much from (or to) this account."""
+
+    account_id: int
+    amount: int
+
+
+class Held(Struct, frozen=True):
+    """One leg of a live hold: a pending transfer and the grant that it sets money aside of."""
+
+    transfer_id: int
+    account_id: int
+    amount: int
+
+
+class Reversed(Struct, frozen=True):
+    """So much of an original transfer goes back to the account that paid it."""
+
+    transfer_id: int
+    account_id: int
+    amount: int
+
+
+def chain(*parts: Sequence[Transfer]) -> list[Transfer]:
+    """Several movements as one: all of them are booked, or none."""
+    transfers = [transfer for part in parts for transfer in part]
+    assert transfers, "an operation moves something"
+    last = len(transfers) - 1
+    return [
+        transfer
+        if transfer.linked == (position < last)
+        else replace(transfer, linked=position < last)
+        for position, transfer in enumerate(transfers)
+    ]
+
+
+def held_by(transfers: Iterable[Transfer]) -> list[Held]:
+    """The live hold that these transfers leave: their pending legs."""
+    return [
+        Held(transfer.id, transfer.debit_account_id, transfer.amount)
+        for transfer in transfers
+        if transfer.phase is Phase.PENDING
+    ]
+
+
+def top_up(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    amount: int,
+    provider: str,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """A payment was confirmed: debit what the provider owes us, credit what we owe the customer."""
+    return [
+        _move(
+            ids("top_up"),
+            debit=_house(ledger, AccountCode.PAYMENTS, provider),
+            credit=grant_id,
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.TOP_UP,
+            reference=reference,
+        )
+    ]
+
+
+def promotion(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    amount: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """We give credits away: debit the expense, credit what we owe the customer."""
+    return [
+        _move(
+            ids("promotion"),
+            debit=_house(ledger, AccountCode.PROMOTIONS),
+            credit=grant_id,
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.PROMOTION,
+            reference=reference,
+        )
+    ]
+
+
+def hold(
+    *,
+    ids: Ids,
+    ledger: int,
+    legs: Sequence[Leg],
+    timeout_s: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Set money aside: one pending leg a grant, towards revenue, all or none.
+
+    The grants' available balances fall at once; nothing is earned before a capture. `timeout_s` is
+    the backstop after which the ledger gives it back by itself.
+    """
+    return chain(_hold_legs(ids, ledger, legs, timeout_s, reference))
+
+
+def capture(
+    *,
+    ids: Ids,
+    ledger: int,
+    holds: Sequence[Held],
+    used: int,
+    debits: Sequence[Leg] = (),
+    overage: Leg | None = None,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Earn what was used of a hold and end it; what was not used is given back.
+
+    `used` is taken from the hold's legs in their order. Usage above the hold is debited from free
+    grants and overdrafts (`debits`), and what nobody can pay is owed by the customer (`overage`).
+    """
+    return chain(
+        _end_legs(ids, ledger, holds, used, reference),
+        _debit_legs(ids, ledger, debits, overage, TransferCode.CAPTURE, reference),
+    )
+
+
+def partial_capture(
+    *,
+    ids: Ids,
+    ledger: int,
+    holds: Sequence[Held],
+    used: int,
+    timeout_s: int,
+    debits: Sequence[Leg] = (),
+    overage: Leg | None = None,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Earn a part of a hold and hold the rest anew, at once: nobody else can take it in between.
+
+    A pending transfer is posted once, so the rest needs new legs: `held_by` tells which. Legs that
+    are not touched stay as they are.
+    """
+    touched, rest = _take(holds, used)
+    return chain(
+        _end_legs(ids, ledger, touched, used, reference),
+        _debit_legs(ids, ledger, debits, overage, TransferCode.CAPTURE, reference),
+        _hold_legs(ids, ledger, rest, timeout_s, reference),
+    )
+
+
+def untouched(holds: Sequence[Held], used: int) -> list[Held]:
+    """The legs of a hold that a partial capture of `used` leaves alone."""
+    touched, _ = _take(holds, used)
+    return list(holds[len(touched) :])
+
+
+def extend(
+    *,
+    ids: Ids,
+    ledger: int,
+    holds: Sequence[Held],
+    legs: Sequence[Leg],
+    timeout_s: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Give a hold back and set money aside anew, longer or more, in one step.
+
+    A pending transfer's timeout cannot be changed. To hold more without holding longer, add legs
+    with `hold`.
+    """
+    return chain(
+        _void_legs(ids, ledger, holds, "void", reference),
+        _hold_legs(ids, ledger, legs, timeout_s, reference),
+    )
+
+
+def void(
+    *, ids: Ids, ledger: int, holds: Sequence[Held], reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Give all of a hold back. Never linked to anything new."""
+    return chain(_void_legs(ids, ledger, holds, "void", reference))
+
+
+def expire_hold(
+    *, ids: Ids, ledger: int, holds: Sequence[Held], reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Give all of a hold back because nobody captured it in time. Never linked to anything new."""
+    return chain(_void_legs(ids, ledger, holds, "expire", reference))
+
+
+def debit(
+    *,
+    ids: Ids,
+    ledger: int,
+    legs: Sequence[Leg],
+    overage: Leg | None = None,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Charge usage at once: debit grants and overdrafts, then the customer's overage; earn it."""
+    return chain(_debit_legs(ids, ledger, legs, overage, TransferCode.DEBIT, reference))
+
+
+def repay_overage(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    overage_id: AccountId,
+    amount: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """The next top-up first pays what is owed: debit the new grant, credit the overage."""
+    return [
+        _move(
+            ids("repay_overage"),
+            debit=grant_id,
+            credit=overage_id,
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.REPAY_OVERAGE,
+            reference=reference,
+        )
+    ]
+
+
+def repay_overdraft(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    overdraft_id: AccountId,
+    amount: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Fill a used overdraft up again: debit the new grant, credit the overdraft."""
+    return [
+        _move(
+            ids("repay_overdraft"),
+            debit=grant_id,
+            credit=overdraft_id,
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.REPAY_OVERDRAFT,
+            reference=reference,
+        )
+    ]
+
+
+def credit_line_up(
+    *,
+    ids: Ids,
+    ledger: int,
+    overdraft_id: AccountId,
+    amount: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Grant an overdraft, or a higher one: debit the lines we gave, credit the overdraft."""
+    return [
+        _move(
+            ids("credit_line_up"),
+            debit=_house(ledger, AccountCode.CREDIT_LINES),
+            credit=overdraft_id,
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.CREDIT_LINE,
+            reference=reference,
+        )
+    ]
+
+
+def credit_line_down(
+    *,
+    ids: Ids,
+    ledger: int,
+    overdraft_id: AccountId,
+    amount: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Take back what is unused of an overdraft: debit the overdraft, credit the lines we gave."""
+    return [
+        _move(
+            ids("credit_line_down"),
+            debit=overdraft_id,
+            credit=_house(ledger, AccountCode.CREDIT_LINES),
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.CREDIT_LINE,
+            reference=reference,
+        )
+    ]
+
+
+def refund(
+    *, ids: Ids, ledger: int, legs: Sequence[Reversed], reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Give back captured usage: debit revenue, credit the grants (or the overage) that paid it."""
+    return _reverse(ids, ledger, legs, TransferCode.REFUND, reference)
+
+
+def reversal(
+    *, ids: Ids, ledger: int, legs: Sequence[Reversed], reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Undo a charged event, likewise; the event itself stays, with a negative usage line."""
+    return _reverse(ids, ledger, legs, TransferCode.REVERSAL, reference)
+
+
+def names_original(transfer: Transfer, original_id: TransferId) -> bool:
+    """Whether a refund, reversal or payment refund says that it gives back this one."""
+    return transfer.user_data_64 == low64(original_id)
+
+
+def payment_refund(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    amount: int,
+    provider: str,
+    original_id: TransferId,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Money goes back to the customer's bank, or a dispute took it: debit the grant, credit the
+    provider's account, naming the top-up.
+    """
+    assert reference.user_data_64 == 0, "this place names the original"
+    return [
+        _move(
+            ids("payment_refund"),
+            debit=grant_id,
+            credit=_house(ledger, AccountCode.PAYMENTS, provider),
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.PAYMENT_REFUND,
+            reference=replace(reference, user_data_64=low64(original_id)),
+        )
+    ]
+
+
+def grant_expired(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    is_promotional: bool,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Take whatever a grant still has, and no more: what is held stays held until its hold ends.
+
+    A paid grant's rest is our income (breakage); a promotional one's lowers what promotions cost.
+    The amount that moved stands on the transfer in the book.
+    """
+    transfer = _move(
+        ids("grant_expired"),
+        debit=grant_id,
+        credit=_rest_of(ledger, is_promotional=is_promotional),
+        amount=MAX_MINOR,
+        ledger=ledger,
+        code=TransferCode.GRANT_EXPIRED,
+        reference=reference,
+    )
+    return [replace(transfer, amount=AMOUNT_MAX, balancing_debit=True)]
+
+
+def grant_voided(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    amount: int,
+    is_promotional: bool,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Take so much of a grant back before its time, to where its rest would go on expiry."""
+    return [
+        _move(
+            ids("grant_voided"),
+            debit=grant_id,
+            credit=_rest_of(ledger, is_promotional=is_promotional),
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.GRANT_VOIDED,
+            reference=reference,
+        )
+    ]
+
+
+def issue(
+    *,
+    ids: Ids,
+    money_ledger: int,
+    money_amount: int,
+    provider: str,
+    unit_ledger: int,
+    unit_code: str,
+    grant: Leg,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Sell native units: the money is a debt until the units are used, the units are a grant.
+
+    In money: debit what the provider owes us, credit deferred revenue. In units: debit what we
+    issued, credit the grant.
+    """
+    return chain(
+        [
+            _move(
+                ids("issue:money"),
+                debit=_house(money_ledger, AccountCode.PAYMENTS, provider),
+                credit=_house(money_ledger, AccountCode.DEFERRED_REVENUE),
+                amount=money_amount,
+                ledger=money_ledger,
+                code=TransferCode.ISSUE,
+                reference=reference,
+            ),
+            _move(
+                ids("issue:units"),
+                debit=_house(unit_ledger, AccountCode.ISSUED, unit_code),
+                credit=grant.account_id,
+                amount=grant.amount,
+                ledger=unit_ledger,
+                code=TransferCode.ISSUE,
+                reference=reference,
+            ),
+        ]
+    )
+
+
+def recognise_revenue(
+    *, ids: Ids, money_ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Units were used: their cost basis is earned. Debit deferred revenue, credit revenue."""
+    return [
+        _move(
+            ids("recognise_revenue"),
+            debit=_house(money_ledger, AccountCode.DEFERRED_REVENUE),
+            credit=_house(money_ledger, AccountCode.REVENUE),
+            amount=amount,
+            ledger=money_ledger,
+            code=TransferCode.RECOGNISE_REVENUE,
+            reference=reference,
+        )
+    ]
+
+
+def exchange(
+    *,
+    ids: Ids,
+    from_ledger: int,
+    from_asset: str,
+    given: Leg,
+    to_ledger: int,
+    to_asset: str,
+    received: Leg,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Convert one asset into another: each leg stays in its own ledger, both or none."""
+    return chain(
+        [
+            _move(
+                ids("exchange:given"),
+                debit=given.account_id,
+                credit=_house(from_ledger, AccountCode.EXCHANGE, from_asset),
+                amount=given.amount,
+                ledger=from_ledger,
+                code=TransferCode.EXCHANGE,
+                reference=reference,
+            ),
+            _move(
+                ids("exchange:received"),
+                debit=_house(to_ledger, AccountCode.EXCHANGE, to_asset),
+                credit=received.account_id,
+                amount=received.amount,
+                ledger=to_ledger,
+                code=TransferCode.EXCHANGE,
+                reference=reference,
+            ),
+        ]
+    )
+
+
+def invoice_overage(
+    *,
+    ids: Ids,
+    ledger: int,
+    overage_id: AccountId,
+    amount: int,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Overage goes onto the invoice that bills its usage: debit receivable, credit overage."""
+    return [
+        _move(
+            ids("invoice_overage"),
+            debit=_house(ledger, AccountCode.RECEIVABLE),
+            credit=overage_id,
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.INVOICE_OVERAGE,
+            reference=reference,
+        )
+    ]
+
+
+def _house(ledger: int, code: AccountCode, detail: str = "") -> AccountId:
+    return house_account_id(ledger=ledger, code=code, detail=detail)
+
+
+def _rest_of(ledger: int, *, is_promotional: bool) -> AccountId:
+    return _house(ledger, AccountCode.PROMOTIONS if is_promotional else AccountCode.BREAKAGE)
+
+
+def _move(
+    transfer_id: TransferId,
+    *,
+    debit: AccountId,
+    credit: AccountId,
+    amount: int,
+    ledger: int,
+    code: TransferCode,
+    reference: Reference,
+) -> Transfer:
+    assert 0 < amount <= MAX_MINOR, f"a leg of {amount}"
+    return Transfer(
+        id=transfer_id,
+        debit_account_id=debit,
+        credit_account_id=credit,
+        amount=amount,
+        ledger=ledger,
+        code=code,
+        user_data_128=reference.user_data_128,
+        user_data_64=reference.user_data_64,
+        user_data_32=reference.user_data_32,
+    )
+
+
+def _hold_legs(
+    ids: Ids, ledger: int, legs: Sequence[Leg], timeout_s: int, reference: Reference
+) -> list[Transfer]:
+    assert timeout_s > 0, "every hold ends"
+    revenue = _house(ledger, AccountCode.REVENUE)
+    transfers: list[Transfer] = []
+    for position, leg in enumerate(legs):
+        assert 0 < leg.amount <= MAX_MINOR, f"a leg of {leg.amount}"
+        transfers.append(
+            Transfer(
+                id=ids(f"hold:{position}"),
+                debit_account_id=leg.account_id,
+                credit_account_id=revenue,
+                amount=leg.amount,
+                ledger=ledger,
+                code=TransferCode.HOLD,
+                phase=Phase.PENDING,
+                user_data_128=reference.user_data_128,
+                user_data_64=reference.user_data_64,
+                user_data_32=reference.user_data_32,
+                timeout_s=timeout_s,
+                linked=True,
+            )
+        )
+    return transfers
+
+
+def _end_legs(
+    ids: Ids, ledger: int, holds: Sequence[Held], used: int, reference: Reference
+) -> list[Transfer]:
+    """Post `used`, leg by leg in their order; legs that nothing was used of are given back."""
+    assert 0 <= used <= sum(leg.amount for leg in holds), "a hold is captured up to its amount"
+    transfers: list[Transfer] = []
+    for position, leg in enumerate(holds):
+        taken = min(used, leg.amount)
+        used -= taken
+        if taken:
+            transfers.append(
+                _end(ids(f"post:{position}"), leg, ledger, Phase.POST, taken, reference)
+            )
+        else:
+            transfers.append(
+                _end(ids(f"void:{position}"), leg, ledger, Phase.VOID, leg.amount, reference)
+            )
+    return transfers
+
+
+def _void_legs(
+    ids: Ids, ledger: int, holds: Sequence[Held], name: str, reference: Reference
+) -> list[Transfer]:
+    return [
+        _end(ids(f"{name}:{position}"), leg, ledger, Phase.VOID, leg.amount, reference)
+        for position, leg in enumerate(holds)
+    ]
+
+
+def _end(
+    transfer_id: TransferId,
+    leg: Held,
+    ledger: int,
+    phase: Phase,
+    amount: int,
+    reference: Reference,
+) -> Transfer:
+    """Accounts and code are those of the hold: the book refuses any others."""
+    return Transfer(
+        id=transfer_id,
+        debit_account_id=leg.account_id,
+        credit_account_id=_house(ledger, AccountCode.REVENUE),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.HOLD,
+        phase=phase,
+        pending_id=leg.transfer_id,
+        user_data_128=reference.user_data_128,
+        user_data_64=reference.user_data_64,
+        user_data_32=reference.user_data_32,
+        linked=True,
+    )
+
+
+def _take(holds: Sequence[Held], used: int) -> tuple[list[Held], list[Leg]]:
+    """The legs that a partial capture ends, and what of them is to be held anew."""
+    touched: list[Held] = []
+    for leg in holds:
+        if used <= 0:
+            break
+        touched.append(leg)
+        used -= leg.amount
+    rest = [Leg(touched[-1].account_id, -used)] if used < 0 else []
+    return touched, rest
+
+
+def _debit_legs(
+    ids: Ids,
+    ledger: int,
+    legs: Sequence[Leg],
+    overage: Leg | None,
+    code: TransferCode,
+    reference: Reference,
+) -> list[Transfer]:
+    revenue = _house(ledger, AccountCode.REVENUE)
+    transfers = [
+        _move(
+            ids(f"debit:{position}"),
+            debit=leg.account_id,
+            credit=revenue,
+            amount=leg.amount,
+            ledger=ledger,
+            code=code,
+            reference=reference,
+        )
+        for position, leg in enumerate(legs)
+    ]
+    if overage is not None:
+        transfers.append(
+            _move(
+                ids("overage"),
+                debit=overage.account_id,
+                credit=revenue,
+                amount=overage.amount,
+                ledger=ledger,
+                code=TransferCode.OVERAGE,
+                reference=reference,
+            )
+        )
+    return transfers
+
+
+def _reverse(
+    ids: Ids,
+    ledger: int,
+    legs: Sequence[Reversed],
+    code: TransferCode,
+    reference: Reference,
+) -> list[Transfer]:
+    assert reference.user_data_64 == 0, "this place names the original"
+    revenue = _house(ledger, AccountCode.REVENUE)
+    return chain(
+        [
+            _move(
+                ids(f"{code.name.lower()}:{position}"),
+                debit=revenue,
+                credit=leg.account_id,
+                amount=leg.amount,
+                ledger=ledger,
+                code=code,
+                reference=replace(reference, user_data_64=low64(leg.transfer_id)),
+            )
+            for position, leg in enumerate(legs)
+        ]
+    )
