@@ -62,9 +62,9 @@ grant update (revoked_at) on wallet.api_keys to wallet_api, wallet_worker;
 -- Before it is known whose a key is, nothing may be read under row-level security. This is the one way in, and it
 -- answers only who holds the key whose hash is given.
 create function wallet.find_api_key(given_hash bytea)
-    returns table (organization_id uuid, id uuid, scopes text[], expires_at timestamptz, revoked_at timestamptz)
+    returns table (organization_id uuid, id uuid, hash bytea, scopes text[], expires_at timestamptz, revoked_at timestamptz)
     language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select k.organization_id, k.id, k.scopes, k.expires_at, k.revoked_at from wallet.api_keys k where k.hash = given_hash
+    select k.organization_id, k.id, k.hash, k.scopes, k.expires_at, k.revoked_at from wallet.api_keys k where k.hash = given_hash
 $$;
 revoke execute on function wallet.find_api_key from public;
 grant execute on function wallet.find_api_key to wallet_api;
