@@ -94,6 +94,16 @@ async def new_database(postgres: Postgres, postgres_dsn: str) -> AsyncIterator[N
     await connection.close()
 
 
+@pytest.fixture(scope="session")
+def settings_for() -> Callable[[str], Settings]:
+    """Settings that accept the forgetful Postgres of the tests and wait for nothing."""
+
+    def make(dsn: str) -> Settings:
+        return Settings(database_url=dsn, allow_unsafe_database=True, database_wait_s=0)
+
+    return make
+
+
 @pytest.fixture
 async def database_dsn(new_database: NewDatabase) -> str:
     """URL of a migrated, empty database that is this test's own."""
@@ -101,18 +111,22 @@ async def database_dsn(new_database: NewDatabase) -> str:
 
 
 @pytest.fixture
-async def database(database_dsn: str) -> AsyncIterator[Database]:
+async def database(
+    database_dsn: str, settings_for: Callable[[str], Settings]
+) -> AsyncIterator[Database]:
     """A migrated, empty database that is this test's own, open in all three roles."""
-    database = await Database.open(Settings(database_url=database_dsn, allow_unsafe_database=True))
+    database = await Database.open(settings_for(database_dsn))
     yield database
     database.terminate()
 
 
 @pytest.fixture(scope="module")
-async def module_database(new_database: NewDatabase) -> AsyncIterator[Database]:
+async def module_database(
+    new_database: NewDatabase, settings_for: Callable[[str], Settings]
+) -> AsyncIterator[Database]:
     """Like `database`, shared by the tests of a file, which keep out of each other's way."""
     dsn = await new_database()
-    database = await Database.open(Settings(database_url=dsn, allow_unsafe_database=True))
+    database = await Database.open(settings_for(dsn))
     yield database
     database.terminate()
 

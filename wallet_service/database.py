@@ -5,6 +5,7 @@
 role, so nothing has to remember to drop to it.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from wallet_service.migrate import MigrationMissing, load_migrations, require_migrated
 from wallet_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +28,14 @@ _IDLE_IN_TRANSACTION_MS: Final = 30_000
 # asyncpg's 50,000 queries.
 _QUERIES_PER_CONNECTION_MAX: Final = 1_000_000_000
 _STATEMENT_CACHE_SIZE: Final = 512
+_RETRY_S: Final = 0.03
+# What a server says that is starting, or that nobody has prepared yet.
+_NOT_YET: Final = (
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidCatalogNameError,
+    MigrationMissing,
+    TimeoutError,
+)
 
 
 class UnsafeDatabase(Exception):
@@ -48,7 +58,12 @@ class Database:
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
-        """Connect as each role; raises UnsafeDatabase, or what asyncpg says of no server."""
+        """Connect as each role; raises UnsafeDatabase, or what asyncpg says of no server.
+
+        Waits up to `database_wait_s` for the server and for `migrate` to have brought it to this
+        version, so that all processes of a release may be started at once.
+        """
+        await _wait_for_migrations(settings)
         request_ms = round(settings.statement_timeout_s * 1000)
         worker_ms = round(settings.worker_statement_timeout_s * 1000)
         database = cls(
@@ -130,11 +145,33 @@ def _pool(
     )
 
 
-async def _keep_session(_connection: Any) -> None:
-    """Skip asyncpg's RESET ALL between uses: nothing here changes a session, only transactions
-    (`set local`).
+async def _wait_for_migrations(settings: Settings) -> None:
+    """Return when the database is at this version; raises the last reason why it is not."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + settings.database_wait_s
+    wanted = load_migrations()
+    while True:
+        try:
+            connection = await asyncpg.connect(
+                settings.database_url, timeout=settings.connect_timeout_s
+            )
+            try:
+                await require_migrated(connection, wanted)
+            finally:
+                connection.terminate()
+        except (OSError, *_NOT_YET):
+            if loop.time() > give_up:
+                raise
+            await asyncio.sleep(_RETRY_S)
+        else:
+            return
 
-    asyncpg still rolls back a transaction that was left open. This saves one round trip a use.
+
+async def _keep_session(_connection: Any) -> None:
+    """Skip asyncpg's RESET ALL between uses, which saves a round trip each time.
+
+    Nothing here changes a session, only transactions (`set local`); one that was left open asyncpg
+    still rolls back.
     """
 
 

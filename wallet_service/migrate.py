@@ -53,6 +53,10 @@ class MigrationError(Exception):
     """The database cannot be brought to this version; the message names the file and what to do."""
 
 
+class MigrationMissing(MigrationError):
+    """Somebody has yet to run `wallet migrate`."""
+
+
 class Migration(Struct, frozen=True, kw_only=True):
     """One step of one line."""
 
@@ -79,13 +83,27 @@ async def migrate(dsn: str, *, migrations: list[Migration] | None = None) -> lis
         for role in ROLES:
             await connection.execute(_CREATE_ROLE.format(role=role))
             await connection.execute(_GRANT_ROLE.format(role=role))
+            await connection.execute(f"grant usage on schema public to {role}")
         await connection.execute(_CREATE_TABLE)
+        await connection.execute("grant select on public.wallet_migrations to public")
         missing = await _missing(connection, wanted)
         for migration in missing:
             await _apply(connection, migration)
     finally:
         await connection.close()
     return [str(migration) for migration in missing]
+
+
+async def require_migrated(
+    connection: "asyncpg.Connection[asyncpg.Record]", wanted: list[Migration]
+) -> None:
+    """Raise MigrationMissing unless the database is at this version, or newer; any role may ask."""
+    exists = await connection.fetchval("select to_regclass('public.wallet_migrations') is not null")
+    applied = await _applied(connection) if exists else {}
+    for migration in wanted:
+        if (migration.line, migration.number) not in applied:
+            message = f"the database lacks {migration}: run `wallet migrate`"
+            raise MigrationMissing(message)
 
 
 def load_migrations() -> list[Migration]:
@@ -116,16 +134,21 @@ def load_line(folder: Traversable, line: str) -> list[Migration]:
     return list(migrations.values())
 
 
+async def _applied(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+) -> dict[tuple[str, int], tuple[str, str]]:
+    """Return name and checksum of what the database remembers."""
+    rows = await connection.fetch(
+        "select line, number, name, checksum from public.wallet_migrations"
+    )
+    return {(row["line"], row["number"]): (row["name"], row["checksum"]) for row in rows}
+
+
 async def _missing(
     connection: "asyncpg.Connection[asyncpg.Record]", wanted: list[Migration]
 ) -> list[Migration]:
     """Compare the files with what the database remembers."""
-    rows = await connection.fetch(
-        "select line, number, name, checksum from public.wallet_migrations"
-    )
-    applied: dict[tuple[str, int], tuple[str, str]] = {
-        (row["line"], row["number"]): (row["name"], row["checksum"]) for row in rows
-    }
+    applied = await _applied(connection)
     known = {(migration.line, migration.number) for migration in wanted}
     for (line, number), (name, _) in sorted(applied.items()):
         if (line, number) not in known:

@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             min_length=1,
-            description="Redis or Valkey: `redis://…` or `unix://…`. `wallet up` starts its own if unset.",
+            description="Valkey: `redis://…` or `unix://…`. `wallet up` starts its own if unset.",
         ),
     ] = "redis://127.0.0.1:6379/0"
     ledger: Annotated[
@@ -84,6 +84,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 2
 
     # --- pools, per process
+    database_wait_s: Annotated[
+        float,
+        Meta(ge=0, le=600, description="How long to wait at start for a migrated database."),
+    ] = 30.0
     api_pool_size_max: Annotated[
         int,
         Meta(

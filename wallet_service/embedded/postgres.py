@@ -57,6 +57,11 @@ UNSAFE_FOR_TESTS: Final = {
 }
 
 
+def url_of(socket_folder: Path, database: str = "wallet") -> str:
+    """Say how to connect to a server that listens in a folder."""
+    return f"postgresql://{_USER}@/{database}?host={quote(str(socket_folder))}"
+
+
 class Postgres(Process):
     """Runs `postgres` on `folder`, made by `initdb` when empty."""
 
@@ -79,7 +84,7 @@ class Postgres(Process):
 
     def url(self, database: str = "wallet") -> str:
         """Say how to connect to one of its databases."""
-        return f"postgresql://{_USER}@/{database}?host={quote(str(self.socket_folder))}"
+        return url_of(self.socket_folder, database)
 
     def command(self) -> Sequence[str]:
         return (str(find_postgres() / "postgres"), "-D", str(self.folder))

@@ -33,6 +33,8 @@ class Process:
     stop_timeout_s: float = 5.0
     ready_timeout_s: float = 30.0
     unprivileged: bool = False
+    # Processes of a higher layer use those of a lower one, and are stopped before them.
+    layer: int = 0
 
     def __init__(
         self, *, log_path: Path, folder: Path, environment: Mapping[str, str] | None = None
@@ -147,7 +149,8 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                # Python children keep what they compiled: they start a second sooner.
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **self.environment},
                 # Ctrl-C reaches only the supervisor, which stops its children in order.
                 start_new_session=True,
             )

@@ -31,6 +31,7 @@ class Redis(Process):
     """Runs `valkey-server` on a socket."""
 
     name = "valkey"
+    layer = 1
     stop_timeout_s = 2.0
 
     def __init__(

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     if mode == "unprivileged" and os.geteuid() == 0:
         drop_root(Path(owned))
     die_with_parent(int(parent_pid), int(death_signal))
-    os.execv(program[0], program)  # noqa: S606 (no shell is the point)
+    os.execv(program[0], program)
 
 
 def drop_root(owned: Path) -> None:

@@ -1,4 +1,4 @@
-"""Several processes as one: started in order, started again when they end, stopped in reverse."""
+"""Several processes as one: started, started again when they end, stopped from the top down."""
 
 import asyncio
 import contextlib
@@ -37,15 +37,18 @@ class Stack:
                 raise result
 
     async def stop(self) -> None:
-        """Stop everything, the last started first."""
+        """Stop everything, layer by layer, so that nothing loses a server it still uses."""
         if self._logs:
             self._logs.cancel()
         for _, watch in self._started:
             watch.cancel()
         await asyncio.gather(*(watch for _, watch in self._started), return_exceptions=True)
-        while self._started:
-            process, _ = self._started.pop()
-            await process.stop()
+        processes = [process for process, _ in self._started]
+        for layer in sorted({process.layer for process in processes}, reverse=True):
+            await asyncio.gather(
+                *(process.stop() for process in processes if process.layer == layer)
+            )
+        self._started.clear()
 
     async def _watch(self, process: Process) -> None:
         """Start a process again whenever it ends, less and less eagerly if that does not help."""

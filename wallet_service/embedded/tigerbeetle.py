@@ -16,6 +16,7 @@ class TigerBeetle(Process):
     """
 
     name = "tigerbeetle"
+    layer = 1
     stop_timeout_s = 2.0
 
     def __init__(self, folder: Path, *, log_path: Path, cluster_id: int = 0) -> None:
