@@ -58,9 +58,18 @@ def test_a_model_listed_at_zero_is_free() -> None:
     ['"input_cost_per_query": 0.002', '"input_cost_per_token_above_128k_tokens": 1e-6'],
 )
 def test_a_zero_beside_a_price_in_another_unit_is_not_free(other_price: str) -> None:
-    entry = f'{{"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, {other_price}}}'
-    assert prices_of(entry) == {"llm_output_tokens": Decimal(0)}
+    entry = f'{{"input_cost_per_token": 0.0, "output_cost_per_token": 1e-6, {other_price}}}'
+    assert prices_of(entry) == {"llm_output_tokens": Decimal("0.000001")}
     assert skipped_of(entry) == [(Reason.OTHER_UNIT, "input_cost_per_token")]
+
+
+def test_a_model_sold_by_the_query_is_not_free_by_the_token() -> None:
+    price_list = read_price_list(
+        b'{"reranker": {"input_cost_per_token": 0, "output_cost_per_token": 0,'
+        b' "input_cost_per_query": 0.002}}'
+    )
+    assert price_list.models == ()
+    assert price_list.skipped == (Skipped(model="reranker", reason=Reason.OTHER_UNIT),)
 
 
 @pytest.mark.parametrize(

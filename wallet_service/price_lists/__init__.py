@@ -110,14 +110,30 @@ def well_known() -> PriceList:
 
 
 def _read_entry(name: str, entry: Any) -> tuple[ModelPrices | None, list[Skipped]]:
-    if name == _EXAMPLE_ENTRY:
-        return None, [Skipped(model=name, reason=Reason.EXAMPLE)]
+    """The prices of one entry, and what of it was left out."""
     if not 0 < len(name.strip()) == len(name) <= MODEL_NAME_LENGTH_MAX or not name.isprintable():
         shown = ascii(name[:MODEL_NAME_LENGTH_MAX])
         return None, [Skipped(model=shown, reason=Reason.INVALID_NAME)]
+    if name == _EXAMPLE_ENTRY:
+        return None, [Skipped(model=name, reason=Reason.EXAMPLE)]
     if not isinstance(entry, dict):
         return None, [Skipped(model=name, reason=Reason.INVALID_ENTRY)]
     fields = cast("dict[str, Any]", entry)
+    prices, skipped = _read_prices(name, fields)
+    if not any(prices.values()) and any(each.reason is Reason.OTHER_UNIT for each in skipped):
+        # A reranker paid by the query: its other zero is no more of a price.
+        return None, [Skipped(model=name, reason=Reason.OTHER_UNIT)]
+    if prices:
+        has_tiers = any(mark in field for field in fields for mark in _TIER_MARKS)
+        return ModelPrices(model=name, prices=prices, has_tiers=has_tiers), skipped
+    if not skipped:
+        reason = Reason.TIERS_ONLY if fields.get("tiered_pricing") else Reason.NO_TOKEN_PRICE
+        skipped.append(Skipped(model=name, reason=reason))
+    return None, skipped
+
+
+def _read_prices(name: str, fields: dict[str, Any]) -> tuple[dict[str, Decimal], list[Skipped]]:
+    """The prices per token by metric, and those that are none."""
     prices: dict[str, Decimal] = {}
     skipped: list[Skipped] = []
     for code, field in PRICE_FIELDS.items():
@@ -132,13 +148,7 @@ def _read_entry(name: str, entry: Any) -> tuple[ModelPrices | None, list[Skipped
             skipped.append(Skipped(model=name, reason=Reason.OTHER_UNIT, field=field))
             continue
         prices[code] = amount
-    if prices:
-        has_tiers = any(mark in field for field in fields for mark in _TIER_MARKS)
-        return ModelPrices(model=name, prices=prices, has_tiers=has_tiers), skipped
-    if not skipped:
-        reason = Reason.TIERS_ONLY if fields.get("tiered_pricing") else Reason.NO_TOKEN_PRICE
-        skipped.append(Skipped(model=name, reason=reason))
-    return None, skipped
+    return prices, skipped
 
 
 def _plain(value: object) -> object:
