@@ -16,6 +16,7 @@ whole or not at all. `debit → credit` is written in that order. In short:
     grant_expired     grant → breakage (paid) or promotions (promotional): whatever is left
     grant_voided      the same, a given amount
     issue             payments:<provider> → deferred_revenue, issued:<unit> → grant of units
+    issue_units       issued:<unit> → grant of units
     recognise_revenue deferred_revenue → revenue
     exchange          grant → exchange:<asset>, exchange:<other> → grant of the other
     invoice_overage   receivable → overage
@@ -171,14 +172,14 @@ def capture(
     ids: Ids,
     ledger: int,
     holds: Sequence[Held],
-    used: int,
+    used: Sequence[int],
     debits: Sequence[Leg] = (),
     overage: Leg | None = None,
     reference: Reference = NO_REFERENCE,
 ) -> list[Transfer]:
     """Earn what was used of a hold and end it; what was not used is given back.
 
-    `used` is taken from the hold's legs in their order. Usage above the hold is debited from free
+    `used` says so for each leg of the hold (`in_order`, if any leg may pay for anything). Usage above the hold is debited from free
     grants and overdrafts (`debits`), and what nobody can pay is owed by the customer (`overage`).
     """
     return chain(
@@ -192,7 +193,7 @@ def partial_capture(
     ids: Ids,
     ledger: int,
     holds: Sequence[Held],
-    used: int,
+    used: Sequence[int],
     timeout_s: int,
     debits: Sequence[Leg] = (),
     overage: Leg | None = None,
@@ -201,20 +202,29 @@ def partial_capture(
     """Earn a part of a hold and hold the rest anew, at once: nobody else can take it in between.
 
     A pending transfer is posted once, so the rest needs new legs: `held_by` tells which. Legs that
-    are not touched stay as they are.
+    nothing was used of stay as they are.
     """
-    touched, rest = _take(holds, used)
+    touched = [leg for leg, taken in zip(holds, used, strict=True) if taken]
+    rest = [
+        Leg(leg.account_id, leg.amount - taken)
+        for leg, taken in zip(holds, used, strict=True)
+        if 0 < taken < leg.amount
+    ]
     return chain(
-        _end_legs(ids, ledger, touched, used, reference),
+        _end_legs(ids, ledger, touched, [taken for taken in used if taken], reference),
         _debit_legs(ids, ledger, debits, overage, TransferCode.CAPTURE, reference),
         _hold_legs(ids, ledger, rest, timeout_s, reference),
     )
 
 
-def untouched(holds: Sequence[Held], used: int) -> list[Held]:
-    """The legs of a hold that a partial capture of `used` leaves alone."""
-    touched, _ = _take(holds, used)
-    return list(holds[len(touched) :])
+def in_order(holds: Sequence[Held], used: int) -> list[int]:
+    """What is used of each leg when they are used up one after the other."""
+    shares: list[int] = []
+    for leg in holds:
+        shares.append(min(used, leg.amount))
+        used -= shares[-1]
+    assert used == 0, "a hold is captured up to its amount"
+    return shares
 
 
 def extend(
@@ -405,9 +415,12 @@ def grant_expired(
     ledger: int,
     grant_id: AccountId,
     is_promotional: bool,
+    amount: int | None = None,
     reference: Reference = NO_REFERENCE,
 ) -> list[Transfer]:
     """Take whatever a grant still has, and no more: what is held stays held until its hold ends.
+
+    With `amount`, exactly that much, or nothing.
 
     A paid grant's rest is our income (breakage); a promotional one's lowers what promotions cost.
     The amount that moved stands on the transfer in the book.
@@ -416,11 +429,13 @@ def grant_expired(
         ids("grant_expired"),
         debit=grant_id,
         credit=_rest_of(ledger, is_promotional=is_promotional),
-        amount=MAX_MINOR,
+        amount=MAX_MINOR if amount is None else amount,
         ledger=ledger,
         code=TransferCode.GRANT_EXPIRED,
         reference=reference,
     )
+    if amount is not None:
+        return [transfer]
     return [replace(transfer, amount=AMOUNT_MAX, balancing_debit=True)]
 
 
@@ -485,6 +500,28 @@ def issue(
             ),
         ]
     )
+
+
+def issue_units(
+    *,
+    ids: Ids,
+    ledger: int,
+    unit_code: str,
+    grant: Leg,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """Hand out native units whose money is booked elsewhere: debit what we issued, credit the grant."""
+    return [
+        _move(
+            ids("issue:units"),
+            debit=_house(ledger, AccountCode.ISSUED, unit_code),
+            credit=grant.account_id,
+            amount=grant.amount,
+            ledger=ledger,
+            code=TransferCode.ISSUE,
+            reference=reference,
+        )
+    ]
 
 
 def recognise_revenue(
@@ -622,14 +659,12 @@ def _hold_legs(
 
 
 def _end_legs(
-    ids: Ids, ledger: int, holds: Sequence[Held], used: int, reference: Reference
+    ids: Ids, ledger: int, holds: Sequence[Held], used: Sequence[int], reference: Reference
 ) -> list[Transfer]:
-    """Post `used`, leg by leg in their order; legs that nothing was used of are given back."""
-    assert 0 <= used <= sum(leg.amount for leg in holds), "a hold is captured up to its amount"
+    """Post what was used of each leg; legs that nothing was used of are given back."""
     transfers: list[Transfer] = []
-    for position, leg in enumerate(holds):
-        taken = min(used, leg.amount)
-        used -= taken
+    for position, (leg, taken) in enumerate(zip(holds, used, strict=True)):
+        assert 0 <= taken <= leg.amount, "a leg is captured up to its amount"
         if taken:
             transfers.append(
                 _end(ids(f"post:{position}"), leg, ledger, Phase.POST, taken, reference)
@@ -673,18 +708,6 @@ def _end(
         user_data_32=reference.user_data_32,
         linked=True,
     )
-
-
-def _take(holds: Sequence[Held], used: int) -> tuple[list[Held], list[Leg]]:
-    """The legs that a partial capture ends, and what of them is to be held anew."""
-    touched: list[Held] = []
-    for leg in holds:
-        if used <= 0:
-            break
-        touched.append(leg)
-        used -= leg.amount
-    rest = [Leg(touched[-1].account_id, -used)] if used < 0 else []
-    return touched, rest
 
 
 def _debit_legs(

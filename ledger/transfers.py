@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
+from ledger.accounts import AccountId
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.accounts import AccountId
 
 TransferId: TypeAlias = int
 """128 bits, derived from the operation that it belongs to (`ledger.ids.derive`), never random."""

@@ -6,15 +6,15 @@ from uuid import UUID
 
 from ledger import chart, ids, postings
 from ledger.chart import AccountCode
+from ledger.postings import Leg, Reference
 from ledger.transfers import Transfer
-from msgspec import structs
 
 from wallet_service import replies
 from wallet_service.errors import NotFound
 from wallet_service.replies import AuthorizationBody, DebitBody, GrantShare, ItemAmount
 
 from .burn import Claim, Share
-from .commands import Asset, Operation
+from .commands import Asset, Operation, Reverse
 from .outcomes import Effect, GrantChange
 from .state import NIL, CustomerState, HoldState, Paid, overage_account
 
@@ -39,7 +39,10 @@ class Case:
         self.customer = customer
         self.now = now
         self.effect = Effect(operation_id, operation.customer_id)
-        self.reference = ids.hash128(operation.organization_id, operation.kind, operation.key)
+        self.is_reversal = isinstance(operation.command, Reverse)
+        self.reference = Reference(
+            user_data_128=ids.hash128(operation.organization_id, operation.kind, operation.key)
+        )
 
     # -- ids ---------------------------------------------------------------------------------------------------
 
@@ -60,9 +63,9 @@ class Case:
             )
         )
 
-    def house(self, asset: Asset, code: AccountCode, detail: str = "") -> int:
-        """An account of the house in the asset's ledger."""
-        return chart.house_account_id(ledger=asset.ledger, code=code, detail=detail)
+    def ids(self, name: str) -> postings.Ids:
+        """The ids of one movement of this operation."""
+        return lambda leg: self.transfer_id(f"{name}/{leg}")
 
     # -- money -------------------------------------------------------------------------------------------------
 
@@ -72,11 +75,8 @@ class Case:
 
     def link(self) -> None:
         """Make all transfers of the operation one chain: all or none."""
-        chain = self.effect.transfers
-        last = len(chain) - 1
-        for position, transfer in enumerate(chain):
-            if transfer.linked != (position < last):
-                chain[position] = structs.replace(transfer, linked=position < last)
+        if self.effect.transfers:
+            self.effect.transfers = postings.chain(self.effect.transfers)
 
     def charge(
         self,
@@ -85,40 +85,25 @@ class Case:
         unpaid: Sequence[Claim],
     ) -> list[Paid]:
         """Debit grants for what they pay, and overage for what nobody could pay."""
-        paid: list[Paid] = []
-        revenue = self.house(asset, AccountCode.REVENUE)
-        for position, share in enumerate(shares):
-            transfer_id = self.transfer_id(f"debit-{position}")
-            self.book(
-                postings.debit(
-                    id=transfer_id,
-                    grant=share.grant.account_id,
-                    revenue=revenue,
-                    amount=share.amount_minor,
-                    ledger=asset.ledger,
-                    user_data_128=self.reference,
-                )
-            )
-            paid.append(
-                Paid(UUID(int=transfer_id), share.grant.id, share.amount_minor, 0, share.code)
-            )
-        overage = 0
-        for position, claim in enumerate(unpaid):
-            transfer_id = self.transfer_id(f"overage-{position}")
-            self.book(
-                postings.overage(
-                    id=transfer_id,
-                    overage=self.overage_account(asset),
-                    revenue=revenue,
-                    amount=claim.amount_minor,
-                    ledger=asset.ledger,
-                    user_data_128=self.reference,
-                )
-            )
-            paid.append(Paid(UUID(int=transfer_id), NIL, claim.amount_minor, 0, claim.code))
-            overage += claim.amount_minor
-        if overage:
-            self.customer.overage[asset.code] = self.customer.overage.get(asset.code, 0) + overage
+        owed = sum(claim.amount_minor for claim in unpaid)
+        if not shares and not owed:
+            return []
+        booked = postings.debit(
+            ids=self.ids("charge"),
+            ledger=asset.ledger,
+            legs=[Leg(share.grant.account_id, share.amount_minor) for share in shares],
+            overage=Leg(self.overage_account(asset), owed) if owed else None,
+            reference=self.reference,
+        )
+        self.book(booked)
+        paid = [
+            Paid(UUID(int=transfer.id), share.grant.id, share.amount_minor, 0, share.code)
+            for share, transfer in zip(shares, booked, strict=False)
+        ]
+        if owed:
+            owing = UUID(int=booked[-1].id)
+            paid += [Paid(owing, NIL, claim.amount_minor, 0, claim.code) for claim in unpaid]
+            self.customer.overage[asset.code] += owed
         return paid
 
     def overage_account(self, asset: Asset) -> int:
@@ -180,26 +165,23 @@ class Case:
         return max(grants, default=None)
 
     def _return(
-        self, asset: Asset, entry: Paid, grant_id: UUID, amount_minor: int, leg: str
+        self, asset: Asset, entry: Paid, grant_id: UUID, amount_minor: int, name: str
     ) -> Paid:
-        transfer_id = self.transfer_id(leg)
         is_overage = grant_id == NIL
-        self.book(
-            postings.refund(
-                id=transfer_id,
-                account=self.overage_account(asset) if is_overage else grant_id.int,
-                revenue=self.house(asset, AccountCode.REVENUE),
-                amount=amount_minor,
-                ledger=asset.ledger,
-                original_id=entry.transfer_id.int,
-                user_data_128=self.reference,
-            )
+        account_id = self.overage_account(asset) if is_overage else grant_id.int
+        give_back = postings.reversal if self.is_reversal else postings.refund
+        booked = give_back(
+            ids=self.ids(name),
+            ledger=asset.ledger,
+            legs=[postings.Reversed(entry.transfer_id.int, account_id, amount_minor)],
+            reference=self.reference,
         )
+        self.book(booked)
         if is_overage:
             self.customer.overage[asset.code] -= amount_minor
         else:
             self._credit_grant(grant_id, amount_minor)
-        return Paid(UUID(int=transfer_id), grant_id, -amount_minor, 0, entry.code)
+        return Paid(UUID(int=booked[0].id), grant_id, -amount_minor, 0, entry.code)
 
     def _credit_grant(self, grant_id: UUID, amount_minor: int) -> None:
         grant = self.customer.grant(grant_id)

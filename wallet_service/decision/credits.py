@@ -4,7 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from ledger import chart, money, postings
+from ledger.accounts import Account
 from ledger.chart import AccountCode
+from ledger.transfers import Transfer
 
 from wallet_service import replies
 from wallet_service.errors import Invalid, NotAllowed, NotFound
@@ -109,7 +111,9 @@ def create_wallet(case: Case, command: CreateWallet) -> bytes:
         for position, funding in enumerate(command.fundings)
     ]
     customer.is_incomplete = True
-    return replies.encode({"wallet_id": wallet.id, "transactions": [row.id for row in transactions]})
+    return replies.encode(
+        {"wallet_id": wallet.id, "transactions": [row.id for row in transactions]}
+    )
 
 
 def move_credits(case: Case, command: MoveCredits) -> bytes:
@@ -239,17 +243,14 @@ def expire_grant(case: Case, command: ExpireGrant) -> bytes:
         raise NotAllowed("held")
     amount = grant.available
     if amount:
-        is_paid = grant.kind == "paid"
         case.book(
             postings.grant_expired(
-                id=case.transfer_id("expire"),
-                grant=grant.account_id,
-                receiver=case.house(
-                    command.asset, AccountCode.BREAKAGE if is_paid else AccountCode.PROMOTIONS
-                ),
-                amount=amount,
+                ids=case.ids("expire"),
                 ledger=command.asset.ledger,
-                user_data_128=case.reference,
+                grant_id=grant.account_id,
+                is_promotional=grant.kind == "promotional",
+                amount=amount,
+                reference=case.reference,
             )
         )
     grant.available = 0
@@ -369,24 +370,8 @@ def _grant(
         is_known=True,
     )
     case.effect.accounts.append(_account(case, asset, grant.id, grant.kind))
-    if funding.kind == "promotional":
-        source = case.house(asset, AccountCode.PROMOTIONS)
-    elif asset.is_unit:
-        source = case.house(asset, AccountCode.ISSUED, asset.code)
-    else:
-        source = case.house(asset, AccountCode.PAYMENTS, provider)
     if funding.amount_minor:
-        case.book(
-            postings.fund(
-                id=case.transfer_id(f"fund-{name}"),
-                source=source,
-                grant=grant.account_id,
-                amount=funding.amount_minor,
-                ledger=asset.ledger,
-                kind=_GRANT_CODES[funding.kind],
-                user_data_128=case.reference,
-            )
-        )
+        case.book(_funding_transfers(case, grant, asset, funding, name, provider=provider))
     case.effect.grants.append(
         GrantRow(
             id=grant.id,
@@ -407,6 +392,37 @@ def _grant(
     return grant.id
 
 
+def _funding_transfers(
+    case: Case, grant: GrantState, asset: Asset, funding: Funding, name: str, *, provider: str
+) -> list[Transfer]:
+    """Where a grant's credits come from: a payment, a promotion, or the issue of native units."""
+    ids = case.ids(f"fund-{name}")
+    if funding.kind == "promotional":
+        return postings.promotion(
+            ids=ids,
+            ledger=asset.ledger,
+            grant_id=grant.account_id,
+            amount=funding.amount_minor,
+            reference=case.reference,
+        )
+    if asset.is_unit:
+        return postings.issue_units(
+            ids=ids,
+            ledger=asset.ledger,
+            unit_code=asset.code,
+            grant=postings.Leg(grant.account_id, funding.amount_minor),
+            reference=case.reference,
+        )
+    return postings.top_up(
+        ids=ids,
+        ledger=asset.ledger,
+        grant_id=grant.account_id,
+        amount=funding.amount_minor,
+        provider=provider,
+        reference=case.reference,
+    )
+
+
 def _repay(case: Case, grant: GrantState, asset: Asset, name: str) -> None:
     """A new grant first repays overage, then what is used of the wallet's overdraft."""
     customer = case.customer
@@ -414,12 +430,12 @@ def _repay(case: Case, grant: GrantState, asset: Asset, name: str) -> None:
     if due:
         case.book(
             postings.repay_overage(
-                id=case.transfer_id(f"repay-overage-{name}"),
-                grant=grant.account_id,
-                overage=case.overage_account(asset),
-                amount=due,
+                ids=case.ids(f"repay-overage-{name}"),
                 ledger=asset.ledger,
-                user_data_128=case.reference,
+                grant_id=grant.account_id,
+                overage_id=case.overage_account(asset),
+                amount=due,
+                reference=case.reference,
             )
         )
         grant.available -= due
@@ -432,19 +448,19 @@ def _repay(case: Case, grant: GrantState, asset: Asset, name: str) -> None:
     if back > 0:
         case.book(
             postings.repay_overdraft(
-                id=case.transfer_id(f"repay-overdraft-{name}"),
-                grant=grant.account_id,
-                overdraft=overdraft.account_id,
-                amount=back,
+                ids=case.ids(f"repay-overdraft-{name}"),
                 ledger=asset.ledger,
-                user_data_128=case.reference,
+                grant_id=grant.account_id,
+                overdraft_id=overdraft.account_id,
+                amount=back,
+                reference=case.reference,
             )
         )
         grant.available -= back
         overdraft.available += back
 
 
-def _account(case: Case, asset: Asset, grant_id: UUID, kind: str) -> chart.Account:
+def _account(case: Case, asset: Asset, grant_id: UUID, kind: str) -> Account:
     return chart.customer_account(
         account_id=grant_id.int,
         ledger=asset.ledger,
@@ -458,7 +474,6 @@ def _change_overdraft(
 ) -> UUID | None:
     """Raise or lower the credit line by transfers; only what is not in use can be taken away."""
     customer = case.customer
-    lines = case.house(asset, AccountCode.CREDIT_LINES)
     overdraft = customer.grant(wallet.overdraft_grant_id) if wallet.overdraft_grant_id else None
     if overdraft is None:
         if not limit_minor:
@@ -487,14 +502,14 @@ def _change_overdraft(
             "overdraft_limit", "value_is_out_of_range", "more of the overdraft is in use than that"
         )
     if change:
+        move = postings.credit_line_up if change > 0 else postings.credit_line_down
         case.book(
-            postings.credit_line(
-                id=case.transfer_id("credit-line"),
-                credit_lines=lines,
-                overdraft=overdraft.account_id,
-                amount=change,
+            move(
+                ids=case.ids("credit-line"),
                 ledger=asset.ledger,
-                user_data_128=case.reference,
+                overdraft_id=overdraft.account_id,
+                amount=abs(change),
+                reference=case.reference,
             )
         )
         overdraft.available += change
@@ -513,7 +528,11 @@ def _voidable(
     source = None
     if command.voided_transaction_id is not None:
         transaction = case.customer.transactions.get(command.voided_transaction_id)
-        if transaction is None or transaction.grant_id is None or transaction.wallet_id != wallet.id:
+        if (
+            transaction is None
+            or transaction.grant_id is None
+            or transaction.wallet_id != wallet.id
+        ):
             raise Invalid("voided_transaction_id", "wallet_transaction_not_found")
         source = transaction.grant_id
     taken: list[tuple[GrantState, int]] = []
@@ -532,15 +551,14 @@ def _voidable(
 
 
 def _void(case: Case, grant: GrantState, asset: Asset, amount_minor: int, name: str) -> None:
-    is_paid = grant.kind == "paid"
     case.book(
         postings.grant_voided(
-            id=case.transfer_id(f"{name}-{grant.id}"),
-            grant=grant.account_id,
-            receiver=case.house(asset, AccountCode.BREAKAGE if is_paid else AccountCode.PROMOTIONS),
-            amount=amount_minor,
+            ids=case.ids(f"{name}-{grant.id}"),
             ledger=asset.ledger,
-            user_data_128=case.reference,
+            grant_id=grant.account_id,
+            amount=amount_minor,
+            is_promotional=grant.kind == "promotional",
+            reference=case.reference,
         )
     )
     grant.available -= amount_minor
@@ -550,4 +568,3 @@ def _void(case: Case, grant: GrantState, asset: Asset, amount_minor: int, name: 
             grant.id, is_open=bool(grant.available or grant.held), voided_minor=amount_minor
         )
     )
-

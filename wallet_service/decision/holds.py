@@ -1,17 +1,17 @@
 """Authorizations: funds set aside, settled, extended, given back.
 
-    held ──capture (final)──► captured ◄──late capture──┐
-     │ ▲                                                │
-     │ └─ capture (partial), extend                     │
-     ├────────void──────────► voided                    │
-     └────────time────────────────────────► expired ────┘
+held ──capture (final)──► captured ◄──late capture──┐
+ │ ▲                                                │
+ │ └─ capture (partial), extend                     │
+ ├────────void──────────► voided                    │
+ └────────time────────────────────────► expired ────┘
 """
 
 from datetime import timedelta
 from uuid import UUID
 
 from ledger import money, postings
-from ledger.chart import AccountCode
+from ledger.transfers import Phase, Transfer
 
 from wallet_service.errors import (
     Denied,
@@ -29,7 +29,7 @@ from .case import Case
 from .commands import AMOUNT_CODE, Asset, Authorize, Capture, Expire, Extend, Item, Refund, Void
 from .outcomes import EventRow
 from .pricing import item_amount_minor, price_item, undo
-from .state import NIL, CapturedItem, CustomerState, HoldState, Leg, Paid
+from .state import CapturedItem, CustomerState, HoldState, Leg, Paid
 
 __all__ = ["authorize", "capture", "expire", "extend", "refund", "shortfall", "void"]
 
@@ -101,12 +101,18 @@ def capture(case: Case, command: Capture) -> bytes:
         undo(case.effect.totals, case.customer.totals)
         raise shortfall(case, claims, asset)
 
-    posted = _settle_legs(case, hold, asset, used, final=command.final)
+    by_transfer = {leg.transfer_id: leg.grant_id for leg in hold.legs}
+    posted = _settle(
+        case,
+        hold,
+        asset,
+        [used.get(leg.transfer_id, 0) for leg in hold.legs],
+        final=command.final or is_late,
+    )
     paid = [
-        Paid(posted[transfer_id], _grant_of(hold, transfer_id), amount, 0, code)
+        Paid(posted[transfer_id], by_transfer[transfer_id], amount, 0, code)
         for code, transfer_id, amount in uses
     ]
-    hold.legs = _remaining_legs(case, hold, asset, used, final=command.final)
     paid += case.charge(asset, shares, unpaid)
     hold.paid.extend(paid)
     hold.captured_minor += sum(claim.amount_minor for claim in claims)
@@ -182,7 +188,9 @@ def refund(case: Case, command: Refund) -> bytes:
     refundable = hold.captured_minor - hold.refunded_minor
     amount = refundable if command.amount_minor is None else command.amount_minor
     if amount > refundable:
-        raise Invalid("amount", "amount_above_maximum", "more than was captured and not yet refunded")
+        raise Invalid(
+            "amount", "amount_above_maximum", "more than was captured and not yet refunded"
+        )
     if amount == 0:
         raise NotAllowed("nothing_to_refund")
     returned = case.return_paid(command.asset, hold.paid, amount)
@@ -233,9 +241,7 @@ def _claims(case: Case, items: tuple[Item, ...], command: Authorize | Extend) ->
     for item in items:
         if not case.customer.has_wallet_for(asset.code, item.code, now=case.now):
             raise NoEligibleWallet(code=item.code, asset_code=asset.code)
-        amount = item_amount_minor(
-            item, asset, command.pricing, case.customer.totals, at=case.now
-        )
+        amount = item_amount_minor(item, asset, command.pricing, case.customer.totals, at=case.now)
         claims.append(Claim(item.code, amount))
     if sum(claim.amount_minor for claim in claims) > money.MAX_MINOR:
         raise Invalid("items", "value_is_out_of_range", "the amount is larger than any balance")
@@ -291,12 +297,12 @@ def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
     for position, share in enumerate(repaid):
         case.book(
             postings.repay_overage(
-                id=case.transfer_id(f"repay-{position}"),
-                grant=share.grant.account_id,
-                overage=case.overage_account(asset),
-                amount=share.amount_minor,
+                ids=case.ids(f"repay-{position}"),
                 ledger=asset.ledger,
-                user_data_128=case.reference,
+                grant_id=share.grant.account_id,
+                overage_id=case.overage_account(asset),
+                amount=share.amount_minor,
+                reference=case.reference,
             )
         )
         customer.overage[asset.code] -= share.amount_minor
@@ -369,122 +375,119 @@ def _hold(
     case: Case, asset: Asset, shares: list[Share], hold: HoldState, *, name: str
 ) -> list[Leg]:
     """Book a pending transfer a grant; ``available`` was lowered when the shares were burnt."""
+    if not shares:
+        return []
+    booked = postings.hold(
+        ids=case.ids(name),
+        ledger=asset.ledger,
+        legs=[postings.Leg(share.grant.account_id, share.amount_minor) for share in shares],
+        timeout_s=_timeout_s(case, hold),
+        reference=case.reference,
+    )
+    case.book(booked)
     legs: list[Leg] = []
-    for position, share in enumerate(shares):
-        transfer_id = case.transfer_id(f"{name}-{position}")
-        case.book(
-            postings.hold(
-                id=transfer_id,
-                grant=share.grant.account_id,
-                revenue=case.house(asset, AccountCode.REVENUE),
-                amount=share.amount_minor,
-                ledger=asset.ledger,
-                timeout_s=_timeout_s(case, hold),
-                user_data_128=case.reference,
-            )
-        )
+    for share, transfer in zip(shares, booked, strict=True):
         share.grant.held += share.amount_minor
         legs.append(
-            Leg(share.grant.id, share.grant.wallet.id, UUID(int=transfer_id), share.amount_minor)
+            Leg(share.grant.id, share.grant.wallet.id, UUID(int=transfer.id), share.amount_minor)
         )
     return legs
 
 
-def _grant_of(hold: HoldState, transfer_id: UUID) -> UUID:
-    return next((leg.grant_id for leg in hold.legs if leg.transfer_id == transfer_id), NIL)
+def _held(hold: HoldState) -> list[postings.Held]:
+    """The hold's legs as the ledger knows them."""
+    return [
+        postings.Held(leg.transfer_id.int, leg.grant_id.int, leg.amount_minor) for leg in hold.legs
+    ]
 
 
-def _settle_legs(
-    case: Case, hold: HoldState, asset: Asset, used: dict[UUID, int], *, final: bool
+def _settle(
+    case: Case, hold: HoldState, asset: Asset, used: list[int], *, final: bool
 ) -> dict[UUID, UUID]:
-    """Post what was used of each leg; a final capture voids the untouched ones. Says which transfer posted which."""
-    posted: dict[UUID, UUID] = {}
-    for position, leg in enumerate(hold.legs):
-        amount = used.get(leg.transfer_id, 0)
-        transfer_id = case.transfer_id(f"settle-{position}")
-        if amount:
-            case.book(
-                postings.capture(
-                    id=transfer_id,
-                    pending_id=leg.transfer_id.int,
-                    amount=amount,
-                    user_data_128=case.reference,
-                )
-            )
-            posted[leg.transfer_id] = UUID(int=transfer_id)
-        elif final:
-            case.book(
-                postings.void(
-                    id=transfer_id, pending_id=leg.transfer_id.int, user_data_128=case.reference
-                )
-            )
-    return posted
-
-
-def _remaining_legs(
-    case: Case, hold: HoldState, asset: Asset, used: dict[UUID, int], *, final: bool
-) -> list[Leg]:
-    """What is still held after a capture. Posting a part ended the leg, so the rest is held anew."""
-    remaining: list[Leg] = []
-    for position, leg in enumerate(hold.legs):
-        amount = used.get(leg.transfer_id, 0)
-        rest = leg.amount_minor - amount
-        grant = case.customer.grant(leg.grant_id)
+    """Post what was used of each leg and let go of the rest, or hold it anew. Says which transfer posted which leg."""
+    legs, grants = hold.legs, case.customer.grants_by_id()
+    for leg, taken in zip(legs, used, strict=True):
+        grant = grants.get(leg.grant_id)
         if grant is not None:
-            grant.held -= leg.amount_minor if final else amount
-            grant.available += rest if final else 0
-        if final or not rest:
-            continue
-        if not amount:
+            grant.held -= leg.amount_minor if final else taken
+            grant.available += leg.amount_minor - taken if final else 0
+    if not legs or not (final or any(used)):
+        return {}
+    if final:
+        booked = postings.capture(
+            ids=case.ids("capture"),
+            ledger=asset.ledger,
+            holds=_held(hold),
+            used=used,
+            reference=case.reference,
+        )
+    else:
+        booked = postings.partial_capture(
+            ids=case.ids("capture"),
+            ledger=asset.ledger,
+            holds=_held(hold),
+            used=used,
+            timeout_s=_timeout_s(case, hold),
+            reference=case.reference,
+        )
+    case.book(booked)
+    hold.legs = [] if final else _remaining(legs, used, booked)
+    return {
+        UUID(int=transfer.pending_id): UUID(int=transfer.id)
+        for transfer in booked
+        if transfer.phase is Phase.POST
+    }
+
+
+def _remaining(legs: list[Leg], used: list[int], booked: list[Transfer]) -> list[Leg]:
+    """The legs after a partial capture: posting a part ended a leg, so its rest is held by a new one."""
+    anew = iter([transfer for transfer in booked if transfer.phase is Phase.PENDING])
+    remaining: list[Leg] = []
+    for leg, taken in zip(legs, used, strict=True):
+        if not taken:
             remaining.append(leg)
-            continue
-        remaining.append(_held_again(case, hold, asset, leg, rest, f"rest-{position}"))
+        elif taken < leg.amount_minor:
+            transfer = next(anew)
+            remaining.append(
+                Leg(leg.grant_id, leg.wallet_id, UUID(int=transfer.id), transfer.amount)
+            )
     return remaining
 
 
 def _held_anew(case: Case, hold: HoldState, asset: Asset) -> list[Leg]:
     """Void each leg and hold the same again: a pending transfer cannot change its timeout."""
-    legs: list[Leg] = []
-    for position, leg in enumerate(hold.legs):
-        case.book(
-            postings.void(
-                id=case.transfer_id(f"release-{position}"),
-                pending_id=leg.transfer_id.int,
-                user_data_128=case.reference,
-            )
-        )
-        legs.append(_held_again(case, hold, asset, leg, leg.amount_minor, f"anew-{position}"))
-    return legs
-
-
-def _held_again(
-    case: Case, hold: HoldState, asset: Asset, leg: Leg, amount_minor: int, name: str
-) -> Leg:
-    transfer_id = case.transfer_id(name)
-    case.book(
-        postings.hold(
-            id=transfer_id,
-            grant=leg.grant_id.int,
-            revenue=case.house(asset, AccountCode.REVENUE),
-            amount=amount_minor,
-            ledger=asset.ledger,
-            timeout_s=_timeout_s(case, hold),
-            user_data_128=case.reference,
-        )
+    if not hold.legs:
+        return []
+    booked = postings.extend(
+        ids=case.ids("anew"),
+        ledger=asset.ledger,
+        holds=_held(hold),
+        legs=[postings.Leg(leg.grant_id.int, leg.amount_minor) for leg in hold.legs],
+        timeout_s=_timeout_s(case, hold),
+        reference=case.reference,
     )
-    return Leg(leg.grant_id, leg.wallet_id, UUID(int=transfer_id), amount_minor)
+    case.book(booked)
+    anew = [transfer for transfer in booked if transfer.phase is Phase.PENDING]
+    return [
+        Leg(leg.grant_id, leg.wallet_id, UUID(int=transfer.id), leg.amount_minor)
+        for leg, transfer in zip(hold.legs, anew, strict=True)
+    ]
 
 
 def _release(case: Case, hold: HoldState, asset: Asset, status: str) -> bytes:
-    for position, leg in enumerate(hold.legs):
+    if hold.legs:
+        release = postings.void if status == "voided" else postings.expire_hold
         case.book(
-            postings.void(
-                id=case.transfer_id(f"void-{position}"),
-                pending_id=leg.transfer_id.int,
-                user_data_128=case.reference,
+            release(
+                ids=case.ids(status),
+                ledger=asset.ledger,
+                holds=_held(hold),
+                reference=case.reference,
             )
         )
-        grant = case.customer.grant(leg.grant_id)
+    grants = case.customer.grants_by_id()
+    for leg in hold.legs:
+        grant = grants.get(leg.grant_id)
         if grant is not None:
             grant.held -= leg.amount_minor
             grant.available += leg.amount_minor

@@ -68,7 +68,9 @@ def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outc
     if known is not None:
         if known.state == "open":
             return Waits("the same key is under way")
-        is_same = known.body_hash == operation.body_hash and known.customer_id == operation.customer_id
+        is_same = (
+            known.body_hash == operation.body_hash and known.customer_id == operation.customer_id
+        )
         if known.state == "posted" and is_same and known.reply is not None:
             return Replayed(known.reply)
         if not is_same and not _is_named_by_hold(operation):

@@ -32,7 +32,12 @@ def total_key(line: PricedLine, pricing: Pricing, *, at: datetime) -> TotalKey:
 
 
 def item_amount_minor(
-    item: Item, asset: Asset, pricing: Pricing | None, totals: dict[TotalKey, Total], *, at: datetime
+    item: Item,
+    asset: Asset,
+    pricing: Pricing | None,
+    totals: dict[TotalKey, Total],
+    *,
+    at: datetime,
 ) -> int:
     """What to hold for an item: an upper bound of its price, rounded up. Moves no total."""
     if item.amount_minor is not None:
@@ -61,7 +66,13 @@ def price_item(
     Moves the running totals of lines that are priced from one. Source: price(total + this) - price(total).
     """
     if item.amount_minor is not None:
-        line = EventLine(None, None, Decimal(1), money.to_decimal(item.amount_minor, asset.scale), item.amount_minor)
+        line = EventLine(
+            None,
+            None,
+            Decimal(1),
+            money.to_decimal(item.amount_minor, asset.scale),
+            item.amount_minor,
+        )
         return item.amount_minor, [line], []
     amount_minor = 0
     lines: list[EventLine] = []
@@ -75,11 +86,10 @@ def price_item(
             exact, after = quotes.marginal(line, before)
             totals[key] = after
             changes.append(TotalChange(key, before, after))
-        rounded = money.to_minor(exact, asset.scale, Rounding.HALF_AWAY)
+        # A correction lowers the total; what was charged too much comes back with the true-up.
+        rounded = max(0, money.to_minor(exact, asset.scale, Rounding.HALF_AWAY))
         amount_minor += rounded
-        lines.append(
-            EventLine(line.charge_id, line.filter_id, line.units, exact, rounded, before)
-        )
+        lines.append(EventLine(line.charge_id, line.filter_id, line.units, exact, rounded, before))
     return amount_minor, lines, changes
 
 

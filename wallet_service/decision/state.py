@@ -250,6 +250,10 @@ class CustomerState(Struct):
         """An open grant by id."""
         return next((grant for grant in self.grants if grant.id == grant_id), None)
 
+    def grants_by_id(self) -> dict[UUID, GrantState]:
+        """The open grants, to be found by id."""
+        return {grant.id: grant for grant in self.grants}
+
     def payers(self, asset_code: str, code: str, *, now: datetime) -> list[GrantState]:
         """Open grants that may pay for this metric in this asset, in burn order; some may be empty or frozen."""
         return [

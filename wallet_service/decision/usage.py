@@ -48,9 +48,7 @@ def debit(case: Case, command: Debit) -> bytes:
     return event_reply(case, row, command.asset, paid, command.unrated_reason)
 
 
-def _charge(
-    case: Case, command: Debit, item: Item, asset: Asset, row: EventRow
-) -> list[Paid]:
+def _charge(case: Case, command: Debit, item: Item, asset: Asset, row: EventRow) -> list[Paid]:
     amount, lines, changes = price_item(
         item, asset, command.pricing, case.customer.totals, at=row.timestamp
     )
@@ -85,7 +83,9 @@ def reverse(case: Case, command: Reverse) -> bytes:
     refundable = sum(entry.amount_minor - entry.refunded_minor for entry in event.paid)
     amount = refundable if command.amount_minor is None else command.amount_minor
     if amount > refundable:
-        raise Invalid("amount", "amount_above_maximum", "more than was charged and not yet reversed")
+        raise Invalid(
+            "amount", "amount_above_maximum", "more than was charged and not yet reversed"
+        )
     if amount == 0:
         raise NotAllowed("nothing_to_reverse")
     returned = case.return_paid(command.asset, event.paid, amount)

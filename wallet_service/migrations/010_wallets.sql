@@ -74,6 +74,7 @@ create table wallet.wallets (
     foreign key (organization_id, asset_code) references wallet.assets
 );
 create unique index wallets_code on wallet.wallets (organization_id, customer_id, code) where status = 'active';
+create index wallets_of_customer on wallet.wallets (organization_id, customer_id, id);
 create index wallets_expiring on wallet.wallets (expiration_at) where status = 'active' and expiration_at is not null;
 
 create table wallet.grants (
@@ -98,7 +99,7 @@ create table wallet.grants (
     foreign key (organization_id, wallet_id) references wallet.wallets
 ) with (fillfactor = 80);
 comment on table wallet.grants is 'One funding of a wallet. The id is also that of its ledger account; the balance stands there.';
-create index grants_open on wallet.grants (organization_id, customer_id) where is_open;
+create index grants_open on wallet.grants (organization_id, wallet_id) where is_open;
 create index grants_of_wallet on wallet.grants (organization_id, wallet_id, id);
 create index grants_expiring on wallet.grants (expires_at) where is_open and expires_at is not null;
 

@@ -1,0 +1,127 @@
+"""What is shown of customers: from Redis where it is there, from the ledger where it is cold.
+
+Nothing is decided here. Losing Redis loses nothing: what is missing is loaded from the ledger and put again, and
+what could not be put is put as soon as Redis is back.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import structlog
+
+from ledger import Ledger
+from wallet_service import customer_state
+from wallet_service.customer_state import CustomerKey
+from wallet_service.database import Database
+from wallet_service.decision import CustomerState
+from wallet_service.hot_balances import Entry, HotBalances, HotBalancesUnavailable
+from wallet_service.hot_document import decode_document, encode_document
+
+__all__ = ["HotCustomers"]
+
+log = structlog.get_logger()
+
+_REFRESH_MAX = 200
+"""Customers loaded from the ledger in one snapshot."""
+
+
+class HotCustomers:
+    """Customers' balances for reading: the newest known version wins, wherever it comes from."""
+
+    def __init__(
+        self, *, database: Database, ledger: Ledger, balances: HotBalances, wait_s: float
+    ) -> None:
+        self._pool = database.worker
+        self._ledger = ledger
+        self._balances = balances
+        self._wait_s = wait_s
+        self._puts: set[asyncio.Task[None]] = set()
+
+    async def put(self, customers: Sequence[CustomerState]) -> None:
+        """Show what was decided. Waits for Redis, but not longer than ``wait_s``; goes on without it."""
+        if not customers:
+            return
+        entries = [
+            Entry(
+                customer.organization_id,
+                customer.customer_id,
+                customer.version,
+                encode_document(customer),
+            )
+            for customer in customers
+        ]
+        task = asyncio.create_task(self._put(entries))
+        self._puts.add(task)
+        task.add_done_callback(self._puts.discard)
+        await asyncio.wait({task}, timeout=self._wait_s)
+
+    async def _put(self, entries: Sequence[Entry]) -> None:
+        # The store remembers whom it could not reach; they are put again when it is back.
+        with contextlib.suppress(HotBalancesUnavailable):
+            await self._balances.put(entries)
+
+    async def refresh(self, customers: Sequence[CustomerKey]) -> None:
+        """Load customers from the ledger and show them."""
+        for start in range(0, len(customers), _REFRESH_MAX):
+            loaded = await self.load(customers[start : start + _REFRESH_MAX])
+            await self.put(list(loaded.values()))
+
+    async def get(self, customer: CustomerKey) -> CustomerState:
+        """A customer as shown: one Redis read, or a load from the ledger where that is cold or down."""
+        body = None
+        with contextlib.suppress(HotBalancesUnavailable):
+            body = await self._balances.get(*customer)
+        if body is not None:
+            return decode_document(body, *customer)
+        loaded = (await self.load([customer]))[customer]
+        await self.put([loaded])
+        return loaded
+
+    async def get_hot(self, customers: Sequence[CustomerKey]) -> list[CustomerState | None]:
+        """Only what Redis has now; None where it is cold. Raises HotBalancesUnavailable."""
+        bodies = await self._balances.get_many(customers)
+        return [
+            None if body is None else decode_document(body, *customer)
+            for customer, body in zip(customers, bodies, strict=True)
+        ]
+
+    async def load(self, customers: Sequence[CustomerKey]) -> dict[CustomerKey, CustomerState]:
+        """Customers from the ledger, all in one snapshot. With an engine outside Postgres the ledger's clock
+        is the version, otherwise the customer's own counter."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            loaded = await customer_state.read_wallets(connection, customers)
+            is_inside = self._ledger.name == "postgres"
+            if is_inside:
+                await customer_state.learn_balances(
+                    connection, loaded.values(), set(), self._ledger
+                )
+        if not is_inside:
+            ids = customer_state.accounts_of(loaded.values(), set())
+            balances = await self._ledger.balances(ids)
+            customer_state.apply_balances(loaded.values(), set(), balances)
+            read_at = max((balance.timestamp for balance in balances.values()), default=0)
+            for customer in loaded.values():
+                customer.version = read_at
+        return loaded
+
+    async def refresh_dirty(self) -> int:
+        """Show again what Redis could not take while it was away; says how many."""
+        customers, everything = self._balances.take_dirty()
+        if everything:
+            log.warning("hot_balances_overflowed", hint="the reconciler puts all customers again")
+        await self.refresh(list(customers))
+        return len(customers)
+
+    async def refresh_on_return(self) -> None:
+        """For ever: whenever Redis is back, show what it missed."""
+        while True:
+            await self._balances.reconnected.wait()
+            self._balances.reconnected.clear()
+            try:
+                await self.refresh_dirty()
+            except Exception:  # noqa: BLE001 (the next return, or the reconciler, tries again)
+                log.exception("hot_balances_refresh_failed")
