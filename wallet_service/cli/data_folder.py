@@ -13,7 +13,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import click
@@ -71,7 +71,7 @@ class DataFolder:
         self.metrics.mkdir(mode=0o700, parents=True)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Generator[None]:
         """Keep a second `wallet up` out. The lock dies with its process, however that ends."""
         with (self.run / "up.lock").open("a+") as lock:
             try:
@@ -86,19 +86,20 @@ class DataFolder:
             yield
 
     def choose_ledger(self, wanted: str | None) -> str:
-        """Return the engine of this folder, which the first `wallet up` decides."""
-        file = self.path / "ledger"
-        known = file.read_text().strip() if file.exists() else None
+        """Return the engine of this folder, which the first `wallet up` decided."""
+        known = self._ledger.read_text().strip() if self._ledger.exists() else None
         if known and wanted and known != wanted:
             message = (
                 f"the book in {self.path} is kept by {known}: leave out --ledger (and "
                 f"WALLET_LEDGER), or use another --data for {wanted}"
             )
             raise click.ClickException(message)
-        ledger = known or wanted or "postgres"
-        if not known:
-            file.write_text(ledger + "\n")
-        return ledger
+        return known or wanted or "postgres"
+
+    def remember_ledger(self, ledger: str) -> None:
+        """Keep to this engine from now on: there may be money in it."""
+        if not self._ledger.exists():
+            self._ledger.write_text(ledger + "\n")
 
     def read_credentials(self) -> Credentials | None:
         """Return what `write_credentials` left, or None."""
@@ -114,6 +115,10 @@ class DataFolder:
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(credentials)) + b"\n")
         unfinished.replace(self._credentials)
+
+    @property
+    def _ledger(self) -> Path:
+        return self.path / "ledger"
 
     @property
     def _credentials(self) -> Path:

@@ -16,7 +16,7 @@ class Api(Process):
     name = "api"
     layer = 2
     stop_timeout_s = 1.2  # requests take milliseconds, and Ctrl-C should take less than two seconds
-    ready_timeout_s = 60.0
+    ready_timeout_s = 30.0
 
     def __init__(
         self, folder: DataFolder, settings: Settings, environment: Mapping[str, str]

@@ -14,6 +14,7 @@ itself ends, the kernel stops its children, so the next `up` finds a quiet folde
 
 import asyncio
 import contextlib
+import importlib
 import os
 import resource
 import signal
@@ -97,7 +98,9 @@ async def _start(stack: Stack, folder: DataFolder, settings: Settings) -> str:
     # The API imports for a second and then waits for the database, which takes as long to make.
     serving = asyncio.create_task(stack.start(Api(folder, settings, environment)))
     try:
-        await stack.start(*servers)
+        # Preparing the database needs imports too, and initdb takes longer.
+        imports = asyncio.to_thread(importlib.import_module, "wallet_service.cli.first_key")
+        await asyncio.gather(stack.start(*servers), imports)
         for server in servers:
             if isinstance(server, Postgres):
                 await server.ensure_database()
@@ -107,6 +110,7 @@ async def _start(stack: Stack, folder: DataFolder, settings: Settings) -> str:
     finally:
         serving.cancel()
     await stack.start(Worker(folder, environment))
+    folder.remember_ledger(settings.ledger)
     folder.write_credentials(credentials)
     return (
         f"ready {url} api_key={credentials.api_key} organization_id={credentials.organization_id} "
