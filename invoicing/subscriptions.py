@@ -35,6 +35,8 @@ class Agreement(Record, frozen=True, kw_only=True):
     started_at: datetime
     terminated_at: datetime | None
     started_by_default: bool
+    interval: str
+    """How long a period of its plan is."""
 
 
 class Subscription(Record, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ where s.organization_id = :organization_id and s.status = any(:statuses::text[])
 -- name: find_active
 -- What new usage of a customer may be priced by: the current version of each plan.
 select s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time,
-    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default
+    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval
 from invoicing.subscriptions s
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
 where s.organization_id = :organization_id and s.customer_id = :customer_id and s.status = 'active'
@@ -72,7 +72,7 @@ order by s.started_at, s.id;
 -- name: find_at
 -- The subscription that an external id meant at a time: usage may come in late, after its end.
 select s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time,
-    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default
+    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval
 from invoicing.subscriptions s
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
 where s.organization_id = :organization_id and s.external_id = :external_id
@@ -85,7 +85,7 @@ limit 1;
 
 -- name: find_started_by_default^
 select s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time,
-    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default
+    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval
 from invoicing.subscriptions s
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
 where s.organization_id = :organization_id and s.customer_id = :customer_id and s.plan_id = :plan_id
