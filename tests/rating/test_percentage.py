@@ -119,6 +119,19 @@ def test_a_first_event_above_the_free_units_leaves_the_free_events_their_fees() 
     assert marginal_amounts(model, 300, 100, 100) == decimals(2, 1, 6)
 
 
+def test_an_event_that_uses_up_the_free_units_exactly_pays_its_fixed_fee() -> None:
+    # Free events are those whose running total stays *below* the free units.
+    model = Percentage(
+        rate=Decimal(10), fixed_amount=Decimal(5), free_units_per_total_aggregation=Decimal(10)
+    )
+    assert marginal_amounts(model, 4, 6, 10) == decimals(0, 5, 6)
+
+
+def test_a_free_correction_does_not_raise_the_price_of_the_rest() -> None:
+    model = Percentage(rate=Decimal(10), free_units_per_events=1)
+    assert marginal_amounts(model, -5, 10) == decimals(0, "0.5")
+
+
 def test_a_correction_never_makes_a_period_cost_less_than_nothing() -> None:
     model = Percentage(rate=Decimal(10), free_units_per_events=1)
     assert marginal_amounts(model, 10, 20, -50) == decimals(0, 2, -2)
