@@ -1,0 +1,175 @@
+"""What the service answers. Amounts are exact decimals in the asset's unit; times are in UTC.
+
+Fields that a newer service adds are ignored.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+__all__ = [
+    "Authorization",
+    "AuthorizationPage",
+    "Balance",
+    "Customer",
+    "CustomerWallet",
+    "Debit",
+    "DebitedEvent",
+    "Estimate",
+    "GrantBalance",
+    "GrantShare",
+    "ItemAmount",
+    "PageMeta",
+    "WalletTransaction",
+]
+
+
+class GrantShare(Struct, frozen=True):
+    """So much of one grant."""
+
+    id: str
+    amount: Decimal
+
+
+class ItemAmount(Struct, frozen=True):
+    """What one item comes to."""
+
+    code: str
+    amount: Decimal
+
+
+class Debit(Struct, frozen=True):
+    """What was charged: ``amount`` was paid by the grants listed, ``overage`` nobody could pay."""
+
+    asset_code: str
+    amount: Decimal
+    overage: Decimal
+    grants: tuple[GrantShare, ...] = ()
+
+
+class Authorization(Struct, frozen=True):
+    """A hold and where it stands: ``status`` is held, captured, voided or expired.
+
+    ``available`` is what the wallets that may pay for these items have left beside the hold.
+    ``debits`` are what this call charged.
+    """
+
+    id: str
+    transaction_id: str
+    status: str
+    amount: Decimal
+    captured_amount: Decimal
+    asset_code: str
+    expires_at: datetime
+    external_customer_id: str = ""
+    refunded_amount: Decimal = Decimal(0)
+    available: Decimal | None = None
+    created_at: datetime | None = None
+    items: tuple[ItemAmount, ...] = ()
+    grants: tuple[GrantShare, ...] = ()
+    debits: tuple[Debit, ...] = ()
+
+
+class Estimate(Struct, frozen=True):
+    """What a call would cost, and whether it would be approved now. Nothing is set aside."""
+
+    amount: Decimal
+    asset_code: str
+    available: Decimal
+    sufficient: bool
+    items: tuple[ItemAmount, ...] = ()
+
+
+class GrantBalance(Struct, frozen=True):
+    """What one grant has left."""
+
+    id: str
+    available: Decimal
+    held: Decimal = Decimal(0)
+    expires_at: datetime | None = None
+
+
+class Balance(Struct, frozen=True):
+    """What a customer has in one asset: free to spend, set aside by holds, and still owed."""
+
+    asset_code: str
+    available: Decimal
+    held: Decimal
+    overage: Decimal = Decimal(0)
+    grants: tuple[GrantBalance, ...] = ()
+
+
+class DebitedEvent(Struct, frozen=True):
+    """A stored usage event, and what it was charged.
+
+    ``rating_status`` is ``rated``, ``unrated`` (stored, charged when the cause is gone) or
+    ``postpaid`` (no wallet may pay for it: it goes to the invoice).
+    """
+
+    transaction_id: str
+    code: str
+    rating_status: str
+    timestamp: datetime
+    lago_id: str | None = None
+    external_subscription_id: str | None = None
+    properties: dict[str, Any] = {}
+    unrated_reason: str | None = None
+    debits: tuple[Debit, ...] = ()
+
+
+class Customer(Struct, frozen=True):
+    """Who is billed."""
+
+    lago_id: str
+    external_id: str
+    name: str | None = None
+    currency: str | None = None
+
+
+class CustomerWallet(Struct, frozen=True):
+    """A customer's prepaid balance in one asset. ``ongoing_*`` have holds taken off."""
+
+    lago_id: str
+    external_customer_id: str
+    status: str
+    currency: str
+    rate_amount: Decimal
+    credits_balance: Decimal
+    balance_cents: int
+    credits_ongoing_balance: Decimal | None = None
+    ongoing_balance_cents: int | None = None
+    code: str | None = None
+    name: str | None = None
+    priority: int | None = None
+    expiration_at: datetime | None = None
+
+
+class WalletTransaction(Struct, frozen=True):
+    """A movement of credits: ``purchased`` ones are ``pending`` until their payment is settled."""
+
+    lago_id: str
+    lago_wallet_id: str
+    status: str
+    transaction_status: str
+    transaction_type: str
+    amount: Decimal
+    credit_amount: Decimal
+    created_at: datetime
+    settled_at: datetime | None = None
+    expires_at: datetime | None = None
+    name: str | None = None
+
+
+class PageMeta(Struct, frozen=True):
+    """Where a page lies in its list."""
+
+    next_page: int | None = None
+
+
+class AuthorizationPage(Struct, frozen=True):
+    """One page of authorizations."""
+
+    authorizations: tuple[Authorization, ...]
+    meta: PageMeta
