@@ -288,12 +288,16 @@ async def _lock_and_read(
     pending_ids: Iterable[int],
 ) -> tuple[Book, int]:
     """What the batch touches, locked, and its first timestamp: later than all in its accounts."""
-    rows = await _SQL.lock_and_read.fetch(
-        connection,
-        account_ids=_uuids(account_ids),
-        transfer_ids=_uuids(transfer_ids),
-        pending_ids=_uuids(pending_ids),
-    )
+    parameters = {
+        "account_ids": _uuids(account_ids),
+        "transfer_ids": _uuids(transfer_ids),
+        "pending_ids": _uuids(pending_ids),
+    }
+    rows = await _SQL.lock_and_read.fetch(connection, **parameters)
+    if any(row[9] for row in rows):
+        # Someone else's batch ended while this one waited for its locks; now that it holds them,
+        # a second look sees all that the other one did.
+        rows = await _SQL.lock_and_read.fetch(connection, **parameters)
     book = Book({}, {}, {}, set())
     timestamp = batch = newest = 0
     for row in rows:
@@ -397,36 +401,49 @@ async def _release_expired(connection: Connection, limit: int) -> int:
 async def _create_accounts(
     connection: Connection, accounts: Sequence[Account]
 ) -> list[AccountResult]:
-    opened_here: set[AccountId] = set()
+    opened_before: set[AccountId] = set()
     while True:
         rows = await _SQL.find_accounts.fetch(connection, ids=_uuids(each.id for each in accounts))
         existing = {account.id: account for account in map(_account, rows)}
         (clock,) = await _SQL.read_clock.fetch(connection)
         results, opened = judge_accounts(accounts, existing, timestamp=clock[0] * _STEP)
-        if opened:
-            rows = await _SQL.open_accounts.fetch(
-                connection,
-                ids=_uuids(each.id for each in opened),
-                ledgers=[each.ledger for each in opened],
-                codes=[each.code for each in opened],
-                flags=[int(each.flags) for each in opened],
-                user_data_128=_uuids(each.user_data_128 for each in opened),
-                user_data_64=[_signed(each.user_data_64) for each in opened],
-                user_data_32=[each.user_data_32 for each in opened],
-                timestamps=[each.timestamp for each in opened],
-            )
-            opened_here.update(row[0].int for row in rows)
-        if len(rows) == len(opened) or not opened:
-            break
+        opened_now = await _open(connection, opened) if opened else set[AccountId]()
+        if len(opened_now) == len(opened):
+            return [
+                _created_here(account, result, opened_before)
+                for account, result in zip(accounts, results, strict=True)
+            ]
         # Someone else opened some of them meanwhile: what they opened is now there to be compared.
         if any(each.flags & AccountFlags.LINKED for each in accounts):
             raise LedgerConflict("another transaction opened an account of this chain first")
-    return [
-        AccountResult(AccountStatus.CREATED, result.timestamp)
-        if result.status is AccountStatus.EXISTS and account.id in opened_here
-        else result
-        for account, result in zip(accounts, results, strict=True)
-    ]
+        opened_before |= opened_now
+
+
+async def _open(connection: Connection, accounts: list[Account]) -> set[AccountId]:
+    """Open these accounts, in the order of their ids; says which nobody else opened first."""
+    ordered = sorted(accounts, key=lambda account: account.id)
+    rows = await _SQL.open_accounts.fetch(
+        connection,
+        ids=_uuids(each.id for each in ordered),
+        ledgers=[each.ledger for each in ordered],
+        codes=[each.code for each in ordered],
+        flags=[int(each.flags) for each in ordered],
+        user_data_128=_uuids(each.user_data_128 for each in ordered),
+        user_data_64=[_signed(each.user_data_64) for each in ordered],
+        user_data_32=[each.user_data_32 for each in ordered],
+        timestamps=[each.timestamp for each in ordered],
+    )
+    return {row[0].int for row in rows}
+
+
+def _created_here(
+    account: Account, result: AccountResult, opened_before: set[AccountId]
+) -> AccountResult:
+    """What an earlier round of the same call opened was created by it, at its first mention."""
+    if result.status is AccountStatus.EXISTS and account.id in opened_before:
+        opened_before.remove(account.id)
+        return AccountResult(AccountStatus.CREATED, result.timestamp)
+    return result
 
 
 async def _balances(connection: Connection, ids: Sequence[AccountId]) -> dict[AccountId, Balance]:

@@ -1,7 +1,8 @@
 -- name: lock_and_read(pending_ids, account_ids, transfer_ids)
 -- Everything that judging a batch needs, in one round trip: customers' accounts are locked in the
 -- order of their ids, those of the house are only read. Four kinds of rows: 0 account, 1 transfer,
--- 2 burnt id, 3 the clock.
+-- 2 burnt id, 3 the clock. Whoever waits for a lock gets the row as it is now, but transfers as they
+-- were before the wait: n6 tells, and the statement is run again.
 with ending as (
     select debit_account_id, credit_account_id from ledger.transfers where id = any(:pending_ids::uuid[])
 ),
@@ -20,11 +21,12 @@ locked as (
 )
 select 0 as kind, a.id, a.ledger, a.flags, l.debits_pending as n1, l.debits_posted as n2,
        l.credits_pending as n3, l.credits_posted as n4, l.timestamp as n5,
-       null::bigint as n6, null::integer as code, null::smallint as phase, null::smallint as ended,
+       (seen.timestamp is distinct from l.timestamp)::integer::bigint as n6, null::integer as code, null::smallint as phase, null::smallint as ended,
        null::uuid as debit_account_id, null::uuid as credit_account_id, null::uuid as pending_id,
        null::uuid as user_data_128
 from ledger.accounts a
 left join locked l on l.account_id = a.id
+left join ledger.balances seen on seen.account_id = a.id
 where a.id in (select id from wanted)
 union all
 select 1, t.id, t.ledger, t.flags, t.amount, t.timeout_s, t.user_data_64, t.user_data_32, t.timestamp,
