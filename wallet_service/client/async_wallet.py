@@ -63,7 +63,7 @@ def _step(
     async def method(self: "AsyncHold", *args: P.args, **kwargs: P.kwargs) -> Authorization:
         return await self._send(build(self.id, *args, **kwargs), settles=settles)  # pyright: ignore[reportPrivateUsage]
 
-    return like(build, method)
+    return like(build, method, knows=1)
 
 
 class AsyncHold(OpenHold):

@@ -67,11 +67,14 @@ def unanswered(request: Request[Any], error: httpx.TransportError) -> Unavailabl
     )
 
 
-def like(build: Callable[..., Any], method: C) -> C:
-    """Give a method made from a request builder the builder's name, text and parameters."""
+def like(build: Callable[..., Any], method: C, *, knows: int = 0) -> C:
+    """Give a method made from a request builder the builder's name, text and parameters.
+
+    ``knows``: how many of the first parameters the method fills in itself.
+    """
     method.__name__ = build.__name__
     method.__doc__ = build.__doc__
-    own = inspect.signature(build)
+    parameters = list(inspect.signature(build).parameters.values())[knows:]
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    method.__signature__ = own.replace(parameters=[this, *own.parameters.values()])
+    method.__signature__ = inspect.Signature([this, *parameters])
     return method

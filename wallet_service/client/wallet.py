@@ -61,7 +61,7 @@ def _step(
     def method(self: "Hold", *args: P.args, **kwargs: P.kwargs) -> Authorization:
         return self._send(build(self.id, *args, **kwargs), settles=settles)  # pyright: ignore[reportPrivateUsage]
 
-    return like(build, method)
+    return like(build, method, knows=1)
 
 
 class Hold(OpenHold):

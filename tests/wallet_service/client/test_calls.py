@@ -1,5 +1,6 @@
 """What each call sends, and how its answer is read."""
 
+import inspect
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ import pytest
 import wallet_service.client
 from tests.wallet_service.client.conftest import NewWallet
 from tests.wallet_service.client.conversation import AUTHORIZATION, HOLD_PATH, authorization
-from wallet_service.client import AsyncWallet, Event, Item, UnexpectedReply, Wallet
+from wallet_service.client import AsyncWallet, Event, Hold, Item, UnexpectedReply, Wallet
 from wallet_service.client.inputs import amount_text
 
 ITEM = Item("llm_input_tokens", model="gpt-4o", tokens=374)
@@ -275,6 +276,12 @@ def test_both_clients_can_do_the_same() -> None:
 
     assert public(Wallet) == public(AsyncWallet)
     assert public(wallet_service.client.Hold) == public(wallet_service.client.AsyncHold)
+
+
+def test_a_method_shows_what_it_takes() -> None:
+    assert [*inspect.signature(Wallet.void).parameters] == ["self", "authorization_id"]
+    assert [*inspect.signature(Hold.refund).parameters] == ["self", "amount", "transaction_id"]
+    assert Hold.refund.__doc__ == Wallet.refund.__doc__
 
 
 def test_the_package_offers_what_it_names() -> None:
