@@ -46,7 +46,7 @@ CHARGES_MAX: Final = 500
 FILTERS_MAX: Final = 20_000
 _COMBINATIONS_MAX: Final = 100_000
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
-_ASSET_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
+_ASSET_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{1,31}")
 
 
 class PricedMetric(Record, frozen=True, kw_only=True):

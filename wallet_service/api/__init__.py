@@ -1,0 +1,1 @@
+"""REST, in Lago's shapes where Lago has the resource."""

@@ -1,0 +1,115 @@
+"""`/customers`."""
+
+from typing import Annotated
+
+from litestar import Controller, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from invoicing import customers, subscriptions
+from invoicing.errors import Invalid
+from wallet_service import organizations
+from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.pagination import meta
+from wallet_service.api.schemas.customers import (
+    CustomerBody,
+    CustomerReply,
+    CustomerRequest,
+    CustomersReply,
+)
+from wallet_service.api.schemas.subscriptions import SubscriptionBody, SubscriptionsReply
+from wallet_service.api.subscriptions import Statuses, read_statuses
+
+
+class Customers(Controller):
+    """Who uses, and who is billed."""
+
+    path = "/customers"
+    tags = ("customers",)
+    opt = {"resource": "customers"}  # noqa: RUF012
+
+    @post("/", status_code=200, summary="Create or change a customer")
+    async def upsert(
+        self, data: JSONBody[CustomerRequest], tenant: Tenant, services: Services, now: Now
+    ) -> CustomerReply:
+        """Create the customer, or change what is given of it, by `external_id`."""
+        given = data.customer
+        if given.tax_codes:
+            raise Invalid.field("tax_codes", "value_is_invalid", "taxes are not available yet")
+        async with services.database.tenant(tenant.organization_id) as connection:
+            customer = await customers.upsert(
+                connection,
+                tenant.organization_id,
+                given.external_id or "",
+                given.changes(),
+                metadata=given.metadata_entries(),
+                now=now,
+            )
+            organization = await organizations.get(connection, tenant.organization_id)
+        return CustomerReply(CustomerBody.of(customer, organization_timezone=organization.timezone))
+
+    @get("/", summary="List customers")
+    async def list(
+        self,
+        tenant: Tenant,
+        services: Services,
+        window: Window,
+        search_term: Annotated[str | None, QueryParameter(max_length=255)] = None,
+    ) -> CustomersReply:
+        """All customers, newest first."""
+        async with services.database.tenant(tenant.organization_id) as connection:
+            page = await customers.find_all(
+                connection, tenant.organization_id, window=window, search=search_term or None
+            )
+            organization = await organizations.get(connection, tenant.organization_id)
+        return CustomersReply(
+            [
+                CustomerBody.of(item, organization_timezone=organization.timezone)
+                for item in page.items
+            ],
+            meta(page, window),
+        )
+
+    @get("/{external_id:str}", summary="Find a customer")
+    async def find(
+        self, external_id: FromPath[str], tenant: Tenant, services: Services
+    ) -> CustomerReply:
+        """One customer."""
+        async with services.database.tenant(tenant.organization_id) as connection:
+            customer = await customers.get(connection, tenant.organization_id, external_id)
+            organization = await organizations.get(connection, tenant.organization_id)
+        return CustomerReply(CustomerBody.of(customer, organization_timezone=organization.timezone))
+
+    @delete("/{external_id:str}", status_code=200, summary="Delete a customer")
+    async def delete(
+        self, external_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+    ) -> CustomerReply:
+        """End the customer's subscriptions and forget it; what was booked stays in the book."""
+        async with services.changing_catalogue(tenant.organization_id) as connection:
+            customer = await customers.delete(
+                connection, tenant.organization_id, external_id, now=now
+            )
+            organization = await organizations.get(connection, tenant.organization_id)
+        return CustomerReply(CustomerBody.of(customer, organization_timezone=organization.timezone))
+
+    @get("/{external_id:str}/subscriptions", summary="List a customer's subscriptions")
+    async def list_subscriptions(
+        self,
+        external_id: FromPath[str],
+        tenant: Tenant,
+        services: Services,
+        window: Window,
+        status: Statuses = None,
+    ) -> SubscriptionsReply:
+        """The subscriptions of one customer: active ones, unless `status[]` says otherwise."""
+        async with services.database.tenant(tenant.organization_id) as connection:
+            await customers.get(connection, tenant.organization_id, external_id)
+            page = await subscriptions.find_all(
+                connection,
+                tenant.organization_id,
+                window=window,
+                statuses=read_statuses(status),
+                external_customer_id=external_id,
+            )
+        return SubscriptionsReply(
+            [SubscriptionBody.of(item) for item in page.items], meta(page, window)
+        )

@@ -1,0 +1,54 @@
+"""Signs of life, for load balancers and Prometheus. No key needed; nothing about a tenant is told."""
+
+from typing import Any
+
+from litestar import MediaType, Response, get
+from litestar.datastructures import State
+from msgspec import Struct
+
+from wallet_service.api.errors import RETRY_AFTER_S
+from wallet_service.observability import render_metrics
+
+
+class Health(Struct):
+    """This process answers."""
+
+    status: str = "ok"
+
+
+class Readiness(Struct):
+    """Whether everything answers that requests need; `down` names what does not."""
+
+    status: str
+    down: list[str]
+
+
+@get("/health", summary="Is this process up?", tags=["health"], sync_to_thread=False)
+def health() -> Health:
+    """Answer as long as the process runs, whatever else is down."""
+    return Health()
+
+
+@get("/ready", summary="Can requests be served?", tags=["health"])
+async def ready(state: State) -> Response[Readiness]:
+    """Ask postgres, redis and the ledger; 503 with the names of those that do not answer."""
+    down: list[str] = await state.services.down()
+    if not down:
+        return Response(Readiness("ok", []))
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return Response(Readiness("unavailable", down), status_code=503, headers=headers)
+
+
+@get(
+    "/metrics",
+    summary="Measurements",
+    tags=["health"],
+    media_type=MediaType.TEXT,
+    sync_to_thread=True,
+)
+def metrics() -> bytes:
+    """Give all measurements in Prometheus' text format."""
+    return render_metrics()
+
+
+HEALTH_ROUTES: list[Any] = [health, ready, metrics]

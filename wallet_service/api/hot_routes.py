@@ -1,0 +1,137 @@
+"""The routes that must be fast, answered before Litestar looks at the request.
+
+A hot handler is written as an ordinary Litestar route for the documentation, with the function that
+does the work beside it:
+
+    @post("/authorizations/{authorization_id:str}/capture", opt={"resource": …, HOT: capture})
+    async def capture_authorization(authorization_id: str, data: JSONBody[CaptureRequest]) -> …:
+        raise NotImplementedError  # answered by `capture`
+
+The function gets a HotRequest and returns the body of a 200 as bytes; what it raises is answered by
+`errors.TABLE`. It is behind the same keys, limits and measurements as every other route.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from litestar import Litestar
+from litestar.types import Receive, Scope
+
+from wallet_service.api.auth import Tenant
+from wallet_service.api.bodies import read_body
+
+if TYPE_CHECKING:
+    from wallet_service.services import Services
+
+HOT: Final = "hot"
+"""The key in a route's `opt`."""
+
+
+class HotRequest:
+    """What a hot handler gets to see."""
+
+    __slots__ = ("_receive", "parameters", "scope", "services", "tenant")
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        *,
+        services: "Services",
+        tenant: Tenant,
+        parameters: Mapping[str, str],
+    ) -> None:
+        self.scope = scope
+        self._receive = receive
+        self.services = services
+        self.tenant = tenant
+        self.parameters = parameters
+
+    async def body(self, *, bytes_max: int) -> bytes:
+        """The whole body; raises ApiError if it is longer, or compressed."""
+        return await read_body(self.scope, self._receive, bytes_max=bytes_max)
+
+    def header(self, name: bytes) -> str | None:
+        """A header, by its name in lower case."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+
+HotHandler: TypeAlias = Callable[[HotRequest], Awaitable[bytes]]
+
+
+class HotRoute:
+    """One fast route."""
+
+    __slots__ = ("handler", "reads", "resource", "template")
+
+    def __init__(self, template: str, handler: HotHandler, *, resource: str, reads: bool) -> None:
+        self.template = template
+        self.handler = handler
+        self.resource = resource
+        self.reads = reads
+
+
+_Shape: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...], HotRoute]
+
+
+class HotRoutes:
+    """Finds the hot route of a request: one look-up for a fixed path, a short list for the others."""
+
+    __slots__ = ("_fixed", "_shaped")
+
+    def __init__(self) -> None:
+        self._fixed: dict[tuple[str, str], HotRoute] = {}
+        self._shaped: dict[tuple[str, int], list[_Shape]] = {}
+
+    @classmethod
+    def of(cls, app: Litestar) -> "HotRoutes":
+        """Collect the hot routes of an app."""
+        routes = cls()
+        for route in app.routes:
+            for handler in getattr(route, "route_handlers", ()):
+                function = handler.opt.get(HOT)
+                if function is not None:
+                    routes.add(
+                        handler.http_methods, route.path_format, function, handler.opt["resource"]
+                    )
+        return routes
+
+    def add(
+        self, methods: Iterable[str], template: str, handler: HotHandler, resource: str
+    ) -> None:
+        """Add a route; `template` names parameters in braces."""
+        for method in methods:
+            route = HotRoute(template, handler, resource=resource, reads=method == "GET")
+            if "{" not in template:
+                self._fixed[method, template] = route
+                continue
+            segments = template.split("/")
+            shape = tuple(None if part.startswith("{") else part for part in segments)
+            names = tuple(part[1:-1].split(":")[0] for part in segments if part.startswith("{"))
+            self._shaped.setdefault((method, len(segments)), []).append((shape, names, route))
+
+    def find(self, method: str, path: str) -> tuple[HotRoute, dict[str, str]] | None:
+        """The route and its parameters, or None: then Litestar answers."""
+        if path.endswith("/") or "//" in path:  # as Litestar reads it
+            path = "/" + "/".join(part for part in path.split("/") if part)
+        fixed = self._fixed.get((method, path))
+        if fixed is not None:
+            return fixed, _NO_PARAMETERS
+        segments = path.split("/")
+        for shape, names, route in self._shaped.get((method, len(segments)), ()):
+            if all(
+                wanted is None or wanted == given
+                for wanted, given in zip(shape, segments, strict=True)
+            ):
+                values = [
+                    given for wanted, given in zip(shape, segments, strict=True) if wanted is None
+                ]
+                if all(values):
+                    return route, dict(zip(names, values, strict=True))
+        return None
+
+
+_NO_PARAMETERS: Final[dict[str, Any]] = {}

@@ -1,0 +1,74 @@
+"""`/plans`."""
+
+from litestar import Controller, delete, get, post, put
+from litestar.params import FromPath, JSONBody
+from msgspec import UnsetType
+
+from invoicing import plans
+from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.pagination import meta
+from wallet_service.api.schemas.plans import PlanBody, PlanReply, PlanRequest, PlansReply
+
+
+class Plans(Controller):
+    """What a subscription costs, and the prices of its usage."""
+
+    path = "/plans"
+    tags = ("plans",)
+    opt = {"resource": "plans"}  # noqa: RUF012
+
+    @post("/", status_code=200, summary="Create a plan")
+    async def create(
+        self, data: JSONBody[PlanRequest], tenant: Tenant, services: Services, now: Now
+    ) -> PlanReply:
+        """Add a plan with its charges."""
+        changes, wanted = data.plan.changes(), data.plan.charge_changes()
+        async with services.changing_catalogue(tenant.organization_id) as connection:
+            plan = await plans.create(
+                connection,
+                tenant.organization_id,
+                changes,
+                () if isinstance(wanted, UnsetType) else wanted,
+                now=now,
+            )
+        return PlanReply(PlanBody.of(plan))
+
+    @get("/", summary="List plans")
+    async def list(self, tenant: Tenant, services: Services, window: Window) -> PlansReply:
+        """All plans, newest first."""
+        async with services.database.tenant(tenant.organization_id) as connection:
+            page = await plans.find_all(connection, tenant.organization_id, window=window)
+        return PlansReply([PlanBody.of(item) for item in page.items], meta(page, window))
+
+    @get("/{code:str}", summary="Find a plan")
+    async def find(self, code: FromPath[str], tenant: Tenant, services: Services) -> PlanReply:
+        """One plan, as it prices new usage."""
+        async with services.database.tenant(tenant.organization_id) as connection:
+            plan = await plans.get(connection, tenant.organization_id, code)
+        return PlanReply(PlanBody.of(plan))
+
+    @put("/{code:str}", status_code=200, summary="Change a plan")
+    async def update(
+        self,
+        code: FromPath[str],
+        data: JSONBody[PlanRequest],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+    ) -> PlanReply:
+        """Change a plan. `charges` replace all there were, and become a new version."""
+        changes, wanted = data.plan.changes(), data.plan.charge_changes()
+        async with services.changing_catalogue(tenant.organization_id) as connection:
+            plan = await plans.update(
+                connection, tenant.organization_id, code, changes, wanted, now=now
+            )
+        return PlanReply(PlanBody.of(plan))
+
+    @delete("/{code:str}", status_code=200, summary="Delete a plan")
+    async def delete(
+        self, code: FromPath[str], tenant: Tenant, services: Services, now: Now
+    ) -> PlanReply:
+        """Withdraw a plan; its subscriptions end."""
+        async with services.changing_catalogue(tenant.organization_id) as connection:
+            plan = await plans.delete(connection, tenant.organization_id, code, now=now)
+        return PlanReply(PlanBody.of(plan))

@@ -1,0 +1,67 @@
+"""Stored events on the wire: in the words of the reply that each got when it came in."""
+
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from invoicing.events import Event
+from invoicing.records import from_json
+from ledger.money import format_minor
+from wallet_service.api.pagination import Meta
+from wallet_service.api.schemas.formats import iso_milliseconds
+from wallet_service.decision.state import Paid
+from wallet_service.replies import DebitBody, EventBody, GrantShare
+
+_read_paid: Final = msgspec.json.Decoder(list[Paid]).decode
+_OVERAGE: Final = UUID(int=0)
+
+
+class EventsReply(Struct):
+    """A page of events."""
+
+    events: list[EventBody]
+    meta: Meta
+
+
+def event_body(event: Event, *, scales: Mapping[str, int]) -> EventBody:
+    """Show an event; `scales` has those of the assets that events were charged in."""
+    amount = event.precise_total_amount_cents
+    return EventBody(
+        lago_id=event.id,
+        transaction_id=event.transaction_id,
+        lago_customer_id=event.customer_id,
+        lago_subscription_id=event.subscription_id,
+        external_subscription_id=event.external_subscription_id,
+        code=event.code,
+        timestamp=iso_milliseconds(event.timestamp),
+        precise_total_amount_cents=None if amount is None else format(amount, "f"),
+        properties=from_json(event.properties),
+        created_at=iso_milliseconds(event.created_at),
+        rating_status=event.rating_status,
+        unrated_reason=event.unrated_reason,
+        debits=_debits(event, scales),
+    )
+
+
+def _debits(event: Event, scales: Mapping[str, int]) -> list[DebitBody]:
+    paid = _read_paid(event.paid)
+    if not paid or event.asset_code is None:
+        return []
+    scale = scales[event.asset_code]
+    shares: dict[UUID, int] = {}
+    for entry in paid:
+        shares[entry.grant_id] = shares.get(entry.grant_id, 0) + entry.amount_minor
+    overage = shares.pop(_OVERAGE, 0)
+    return [
+        DebitBody(
+            asset_code=event.asset_code,
+            amount=format_minor(sum(shares.values()), scale),
+            overage=format_minor(overage, scale),
+            grants=[
+                GrantShare(grant, format_minor(minor, scale)) for grant, minor in shares.items()
+            ],
+        )
+    ]

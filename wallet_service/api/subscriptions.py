@@ -1,0 +1,147 @@
+"""`/subscriptions`."""
+
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias
+
+from litestar import Controller, delete, get, post, put
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from invoicing import subscriptions
+from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.errors import field_error
+from wallet_service.api.pagination import meta
+from wallet_service.api.schemas.formats import Code, ExternalId, Word
+from wallet_service.api.schemas.subscriptions import (
+    SubscriptionBody,
+    SubscriptionEnvelope,
+    SubscriptionReply,
+    SubscriptionsReply,
+)
+
+Statuses: TypeAlias = Annotated[
+    list[Word] | None,
+    QueryParameter(name="status[]", description="pending, active, terminated, canceled."),
+]
+_Status: TypeAlias = Annotated[
+    Word | None, QueryParameter(name="status", description="Of those with the same external id.")
+]
+
+
+def read_statuses(given: Sequence[str] | str | None) -> Sequence[str]:
+    """The statuses that are wanted: active, unless something is said; raises a field error."""
+    if not given:
+        return ("active",)
+    wanted = [given] if isinstance(given, str) else given
+    if not set(wanted) <= set(subscriptions.STATUSES):
+        raise field_error("status", "value_is_invalid")
+    return wanted
+
+
+class Subscriptions(Controller):
+    """Which plan prices a customer's usage."""
+
+    path = "/subscriptions"
+    tags = ("subscriptions",)
+    opt = {"resource": "subscriptions"}  # noqa: RUF012
+
+    @post("/", status_code=200, summary="Subscribe a customer to a plan, or change the plan")
+    async def create(
+        self,
+        data: JSONBody[SubscriptionEnvelope],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+    ) -> SubscriptionReply:
+        """Start a subscription, at once or at `subscription_at`. An absent customer is created."""
+        request = data.subscription.request()
+        async with services.changing_catalogue(tenant.organization_id) as connection:
+            subscription = await subscriptions.create(
+                connection, tenant.organization_id, request, now=now
+            )
+        return SubscriptionReply(SubscriptionBody.of(subscription))
+
+    @get("/", summary="List subscriptions")
+    async def list(
+        self,
+        tenant: Tenant,
+        services: Services,
+        window: Window,
+        external_customer_id: FromQuery[ExternalId | None] = None,
+        plan_code: FromQuery[Code | None] = None,
+        status: Statuses = None,
+    ) -> SubscriptionsReply:
+        """All subscriptions, newest first: active ones, unless `status[]` says otherwise."""
+        async with services.database.tenant(tenant.organization_id) as connection:
+            page = await subscriptions.find_all(
+                connection,
+                tenant.organization_id,
+                window=window,
+                statuses=read_statuses(status),
+                external_customer_id=external_customer_id,
+                plan_code=plan_code,
+            )
+        return SubscriptionsReply(
+            [SubscriptionBody.of(item) for item in page.items], meta(page, window)
+        )
+
+    @get("/{external_id:str}", summary="Find a subscription")
+    async def find(
+        self, external_id: FromPath[str], tenant: Tenant, services: Services, status: _Status = None
+    ) -> SubscriptionReply:
+        """One subscription: the active one, unless `status` says otherwise."""
+        statuses = read_statuses(status)
+        async with services.database.tenant(tenant.organization_id) as connection:
+            subscription = await subscriptions.get(
+                connection, tenant.organization_id, external_id, statuses=statuses
+            )
+        return SubscriptionReply(SubscriptionBody.of(subscription))
+
+    @put("/{external_id:str}", status_code=200, summary="Change a subscription")
+    async def update(
+        self,
+        external_id: FromPath[str],
+        data: JSONBody[SubscriptionEnvelope],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+    ) -> SubscriptionReply:
+        """Change its name, end or order number."""
+        changes = data.subscription.changes()
+        statuses = read_statuses(data.status or None)
+        async with services.changing_catalogue(tenant.organization_id) as connection:
+            subscription = await subscriptions.update(
+                connection,
+                tenant.organization_id,
+                external_id,
+                changes,
+                statuses=statuses,
+                now=now,
+            )
+        return SubscriptionReply(SubscriptionBody.of(subscription))
+
+    @delete("/{external_id:str}", status_code=200, summary="Terminate a subscription")
+    async def terminate(
+        self,
+        external_id: FromPath[str],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+        status: _Status = None,
+        on_termination_credit_note: FromQuery[Word | None] = None,
+        on_termination_invoice: FromQuery[Word | None] = None,
+    ) -> SubscriptionReply:
+        """End it now; a pending one (`status=pending`) never starts."""
+        statuses = read_statuses(status)
+        async with services.changing_catalogue(tenant.organization_id) as connection:
+            subscription = await subscriptions.terminate(
+                connection,
+                tenant.organization_id,
+                external_id,
+                subscriptions.Termination(
+                    on_termination_credit_note=on_termination_credit_note,
+                    on_termination_invoice=on_termination_invoice,
+                ),
+                statuses=statuses,
+                now=now,
+            )
+        return SubscriptionReply(SubscriptionBody.of(subscription))
