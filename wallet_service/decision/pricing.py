@@ -7,7 +7,7 @@ from decimal import Decimal
 from ledger import money
 from ledger.money import Rounding
 from rating import quotes
-from rating.usage import ZERO_TOTAL, Total
+from rating.usage import ZERO_TOTAL, Total, take_out
 
 from invoicing import periods
 
@@ -97,10 +97,4 @@ def undo(changes: Sequence[TotalChange], totals: dict[TotalKey, Total]) -> None:
     """Take a refused intent's movement out of the totals again, whatever others added meanwhile."""
     for change in changes:
         now = totals.get(change.key, ZERO_TOTAL)
-        totals[change.key] = Total(
-            units=now.units - (change.after.units - change.before.units),
-            events=now.events - (change.after.events - change.before.events),
-            amount=now.amount - (change.after.amount - change.before.amount),
-            free_events=now.free_events - (change.after.free_events - change.before.free_events),
-            free_units=now.free_units - (change.after.free_units - change.before.free_units),
-        )
+        totals[change.key] = take_out(now, before=change.before, after=change.after)

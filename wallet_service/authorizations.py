@@ -1,0 +1,550 @@
+"""Authorizations: may this customer spend this? Quoted here, decided in the committer (see decision/holds.py).
+
+    held ──capture (final)──► captured ◄──late capture──┐
+     │ ▲                                                │
+     │ └─ capture (partial), extend                     │
+     ├────────void──────────► voided                    │
+     └────────time────────────────────────► expired ────┘
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from invoicing.pages import Page, Window
+from invoicing.records import load_queries
+from ledger import money
+from ledger.errors import InvalidAmount
+from wallet_service import customer_state
+from wallet_service.committer import Committer
+from wallet_service.database import Database
+from wallet_service.decision import Asset, CustomerState, Done, LockedState, Refused, decide
+from wallet_service.decision.case import authorization_body
+from wallet_service.decision.commands import (
+    AMOUNT_CODE,
+    Authorize,
+    Capture,
+    Cycle,
+    Extend,
+    Item,
+    Pricing,
+    Refund,
+    Void,
+)
+from wallet_service.decision.pricing import item_amount_minor, total_key
+from wallet_service.errors import Invalid, NotFound
+from wallet_service.hot_customers import HotCustomers
+from wallet_service.items import ItemRequest, agreement_for, rate_items
+from wallet_service.operations import check_key, operation
+from wallet_service.rate_card_cache import CustomerCard, RateCardCache
+from wallet_service.replies import AuthorizationBody, ItemAmount
+from wallet_service.settings import Settings
+
+__all__ = [
+    "AuthorizationFilter",
+    "AuthorizationRequest",
+    "Authorizations",
+    "CaptureRequest",
+    "EstimateBody",
+    "ExtendRequest",
+    "QuoteRequest",
+    "RefundRequest",
+]
+
+AmountText = Annotated[str, Meta(max_length=100)]
+AssetText = Annotated[str, Meta(min_length=2, max_length=32)]
+IdText = Annotated[str, Meta(min_length=1, max_length=255)]
+
+COUNT_MAX: Final = 100_000
+_FACTS_MAX: Final = 50_000
+
+_queries: Final[Any] = load_queries(__file__)
+
+
+class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be paid for: items, the short form of one item, or an amount of an asset."""
+
+    external_customer_id: IdText
+    external_subscription_id: IdText | None = None
+    items: list[ItemRequest] | None = None
+    code: str | None = None
+    properties: dict[str, Any] | None = None
+    amount: AmountText | None = None
+    asset_code: AssetText | None = None
+
+
+class AuthorizationRequest(QuoteRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A hold that is asked for. ``partial`` takes what there is; ``expires_in`` is in seconds."""
+
+    transaction_id: str | None = None
+    partial: bool = False
+    expires_in: int | None = None
+
+
+class CaptureRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was really used. ``final`` false keeps the rest of the hold."""
+
+    transaction_id: str | None = None
+    final: bool = True
+    items: list[ItemRequest] | None = None
+    code: str | None = None
+    properties: dict[str, Any] | None = None
+    amount: AmountText | None = None
+
+
+class ExtendRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """More money, more time, or both."""
+
+    transaction_id: str | None = None
+    items: list[ItemRequest] | None = None
+    code: str | None = None
+    properties: dict[str, Any] | None = None
+    amount: AmountText | None = None
+    expires_in: int | None = None
+
+
+class RefundRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Captured money that goes back; all of it without an amount."""
+
+    transaction_id: str | None = None
+    amount: AmountText | None = None
+
+
+class EstimateBody(Struct):
+    """What an authorization would say, without a hold; ``code`` tells why it would be refused."""
+
+    amount: str
+    asset_code: str
+    available: str
+    sufficient: bool
+    items: list[ItemAmount]
+    code: str | None = None
+
+
+class EstimateReply(Struct):
+    """The envelope of an estimate."""
+
+    estimate: EstimateBody
+
+
+class AuthorizationFilter(Struct, frozen=True, kw_only=True):
+    """Which authorizations are wanted; None means all."""
+
+    external_customer_id: str | None = None
+    transaction_id: str | None = None
+    status: str | None = None
+
+
+class _Facts(Struct, frozen=True):
+    """What never changes of an authorization."""
+
+    id: UUID
+    customer_id: UUID
+    asset: Asset
+    pricing: Pricing | None
+
+
+class _Quote(Struct, frozen=True):
+    """Items with their prices, for one customer in one asset."""
+
+    card: CustomerCard
+    asset: Asset
+    items: tuple[Item, ...]
+    pricing: Pricing | None
+
+
+class Authorizations:
+    """Asks the committer for holds, captures, extensions, voids and refunds, and shows them."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        committer: Committer,
+        rates: RateCardCache,
+        hot: HotCustomers,
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._committer = committer
+        self._rates = rates
+        self._hot = hot
+        self._items_max = settings.items_max
+        self._expires_in_s_default = settings.hold_expires_in_s_default
+        self._expires_in_s_max = settings.hold_expires_in_s_max
+        self._facts: OrderedDict[tuple[UUID, UUID], _Facts] = OrderedDict()
+
+    # -- commands ----------------------------------------------------------------------------------------------
+
+    async def authorize(
+        self, organization_id: UUID, request: AuthorizationRequest, *, now: datetime
+    ) -> bytes:
+        """Hold what the items may cost. Raises Denied (nothing changed), Invalid, NotFound, Unavailable."""
+        key = check_key(request.transaction_id)
+        quote = await self._quote(organization_id, request, now=now)
+        command = Authorize(
+            quote.card.external_id,
+            key,
+            quote.asset,
+            quote.items,
+            self._expires_in_s(request.expires_in),
+            quote.pricing,
+            request.partial,
+        )
+        return await self._committer.submit(
+            operation(
+                organization_id,
+                "authorization",
+                key,
+                command,
+                customer_id=quote.card.customer_id,
+                body=request,
+                now=now,
+            )
+        )
+
+    async def capture(
+        self, organization_id: UUID, authorization_id: UUID, request: CaptureRequest, *, now: datetime
+    ) -> bytes:
+        """Settle a hold with what was used. Raises NotFound, NotAllowed, Invalid, Unavailable."""
+        facts = await self._find_facts(organization_id, authorization_id, now=now)
+        key: str | None = None
+        if request.transaction_id is not None or not request.final:
+            key = check_key(request.transaction_id)
+        requests = self._items_of(request.items, request.code, request.properties)
+        items: tuple[Item, ...] | None = None
+        if requests is not None and request.amount is not None:
+            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
+        if requests is not None:
+            items = await self._rate_again(organization_id, facts, requests)
+        elif request.amount is not None:
+            items = (_amount_item(request.amount, facts.asset),)
+        elif facts.pricing is not None:
+            raise Invalid("items", "value_is_mandatory", "say what was used: items or an amount")
+        command = Capture(authorization_id, key, facts.asset, items, request.final, facts.pricing)
+        return await self._submit(
+            organization_id, facts, "capture", key, command, request, now=now
+        )
+
+    async def extend(
+        self, organization_id: UUID, authorization_id: UUID, request: ExtendRequest, *, now: datetime
+    ) -> bytes:
+        """Hold more, or longer. Raises Denied, NotFound, NotAllowed, Invalid, Unavailable."""
+        facts = await self._find_facts(organization_id, authorization_id, now=now)
+        key = check_key(request.transaction_id)
+        requests = self._items_of(request.items, request.code, request.properties)
+        items: tuple[Item, ...] = ()
+        if requests is not None and request.amount is not None:
+            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
+        if requests is not None:
+            items = await self._rate_again(organization_id, facts, requests)
+        elif request.amount is not None:
+            items = (_amount_item(request.amount, facts.asset, is_positive=True),)
+        elif request.expires_in is None:
+            raise Invalid("expires_in", "value_is_mandatory", "extend the amount, the time, or both")
+        expires_in_s = None if request.expires_in is None else self._expires_in_s(request.expires_in)
+        command = Extend(authorization_id, facts.asset, items, expires_in_s, facts.pricing)
+        return await self._submit(
+            organization_id, facts, "extend", key, command, request, now=now
+        )
+
+    async def void(self, organization_id: UUID, authorization_id: UUID, *, now: datetime) -> bytes:
+        """End a hold and give all back. Raises NotFound, NotAllowed, Unavailable."""
+        facts = await self._find_facts(organization_id, authorization_id, now=now)
+        return await self._submit(
+            organization_id,
+            facts,
+            "void",
+            None,
+            Void(authorization_id, facts.asset),
+            RefundRequest(),
+            now=now,
+        )
+
+    async def refund(
+        self, organization_id: UUID, authorization_id: UUID, request: RefundRequest, *, now: datetime
+    ) -> bytes:
+        """Give captured money back. Raises NotFound, NotAllowed, Invalid, Unavailable."""
+        facts = await self._find_facts(organization_id, authorization_id, now=now)
+        key = check_key(request.transaction_id)
+        amount = None
+        if request.amount is not None:
+            amount = _amount_item(request.amount, facts.asset, is_positive=True).amount_minor
+        command = Refund(authorization_id, facts.asset, key, amount)
+        return await self._submit(organization_id, facts, "refund", key, command, request, now=now)
+
+    # -- questions ---------------------------------------------------------------------------------------------
+
+    async def estimate(
+        self, organization_id: UUID, request: QuoteRequest, *, now: datetime
+    ) -> EstimateReply:
+        """What it would cost and whether it would pass, from the ledger. Holds nothing."""
+        quote = await self._quote(organization_id, request, now=now)
+        key = organization_id, quote.card.customer_id
+        customer = (await self._hot.load([key]))[key]
+        return await self._would_be(quote, customer, now=now)
+
+    async def check(
+        self, organization_id: UUID, request: QuoteRequest, *, now: datetime
+    ) -> EstimateReply:
+        """The same from the hot balances: one read of Redis, not binding."""
+        quote = await self._quote(organization_id, request, now=now)
+        customer = await self._hot.get((organization_id, quote.card.customer_id))
+        return await self._would_be(quote, customer, now=now)
+
+    async def get(
+        self, organization_id: UUID, authorization_id: UUID, *, now: datetime
+    ) -> AuthorizationBody:
+        """An authorization as it stands. Raises NotFound."""
+        async with self._database.tenant(organization_id) as connection:
+            row = await _queries.find_authorization(
+                connection, organization_id=organization_id, id=authorization_id
+            )
+        if row is None:
+            raise NotFound("authorization")
+        return await self._body(organization_id, row, now=now)
+
+    async def find_all(
+        self,
+        organization_id: UUID,
+        wanted: AuthorizationFilter,
+        *,
+        window: Window,
+        now: datetime,
+    ) -> Page[AuthorizationBody]:
+        """A page of authorizations, newest first; counts stop at COUNT_MAX."""
+        values = {
+            "organization_id": organization_id,
+            "external_customer_id": wanted.external_customer_id,
+            "transaction_id": wanted.transaction_id,
+            "status": wanted.status,
+        }
+        async with self._database.tenant(organization_id) as connection:
+            rows = [
+                row
+                async for row in _queries.list_authorizations(
+                    connection, **values, limit=window.size, offset=window.offset
+                )
+            ]
+            count = await _queries.count_authorizations(connection, **values, count_max=COUNT_MAX)
+        bodies: list[AuthorizationBody] = []
+        for row in rows:
+            hold = customer_state.hold_of(row)
+            asset = await self._rates.asset(organization_id, hold.asset_code, now=now)
+            bodies.append(authorization_body(hold, asset, available_minor=None))
+        return Page(bodies, count)
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    async def _body(self, organization_id: UUID, row: Any, *, now: datetime) -> AuthorizationBody:
+        hold = customer_state.hold_of(row)
+        asset = await self._rates.asset(organization_id, hold.asset_code, now=now)
+        customer = await self._hot.get((organization_id, hold.customer_id))
+        codes = {item.code for item in hold.items}
+        available = customer.available(asset.code, codes, now=now)
+        return authorization_body(hold, asset, available_minor=available)
+
+    async def _submit(
+        self,
+        organization_id: UUID,
+        facts: _Facts,
+        kind: str,
+        key: str | None,
+        command: Capture | Extend | Void | Refund,
+        body: Struct,
+        *,
+        now: datetime,
+    ) -> bytes:
+        """Commands on a hold; without a key of its own a command repeats by the hold's id."""
+        return await self._committer.submit(
+            operation(
+                organization_id,
+                kind,
+                str(facts.id) if key is None else key,
+                command,
+                customer_id=facts.customer_id,
+                body=_Bound(facts.id, body),
+                now=now,
+            )
+        )
+
+    async def _quote(
+        self, organization_id: UUID, request: QuoteRequest, *, now: datetime
+    ) -> _Quote:
+        card = await self._rates.customer(organization_id, request.external_customer_id, now=now)
+        requests = self._items_of(request.items, request.code, request.properties)
+        if requests is None:
+            if request.amount is None:
+                raise Invalid("items", "value_is_mandatory", "items, or an amount and its asset")
+            if request.asset_code is None:
+                raise Invalid("asset_code", "value_is_mandatory")
+            asset = await self._asset(organization_id, request.asset_code, now=now)
+            return _Quote(
+                card, asset, (_amount_item(request.amount, asset, is_positive=True),), None
+            )
+        if request.amount is not None:
+            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
+        agreement = agreement_for(
+            card, [item.code for item in requests], request.external_subscription_id
+        )
+        items, asset_code = rate_items(requests, agreement.card)
+        if request.asset_code is not None and request.asset_code != asset_code:
+            raise Invalid("asset_code", "value_is_invalid", f"these items are priced in {asset_code}")
+        asset = await self._asset(organization_id, asset_code, now=now)
+        return _Quote(card, asset, items, agreement.pricing)
+
+    async def _asset(self, organization_id: UUID, code: str, *, now: datetime) -> Asset:
+        try:
+            return await self._rates.asset(organization_id, code, now=now)
+        except NotFound:
+            raise Invalid("asset_code", "asset_not_found") from None
+
+    def _items_of(
+        self,
+        items: list[ItemRequest] | None,
+        code: str | None,
+        properties: dict[str, Any] | None,
+    ) -> Sequence[ItemRequest] | None:
+        if items is not None and code is not None:
+            raise Invalid("code", "value_is_invalid", "items or the short form, not both")
+        if code is not None:
+            if not code:
+                raise Invalid("code", "value_is_mandatory")
+            return [ItemRequest(code, properties or {})]
+        if properties is not None:
+            raise Invalid("code", "value_is_mandatory")
+        if items is not None and not 1 <= len(items) <= self._items_max:
+            raise Invalid("items", "invalid_count", f"1 to {self._items_max} items")
+        return items
+
+    def _expires_in_s(self, expires_in: int | None) -> int:
+        if expires_in is None:
+            return self._expires_in_s_default
+        if not 1 <= expires_in <= self._expires_in_s_max:
+            raise Invalid(
+                "expires_in", "value_is_out_of_range", f"1 to {self._expires_in_s_max} seconds"
+            )
+        return expires_in
+
+    async def _rate_again(
+        self, organization_id: UUID, facts: _Facts, requests: Sequence[ItemRequest]
+    ) -> tuple[Item, ...]:
+        """Items at the price version that the hold has pinned."""
+        if facts.pricing is None:
+            raise Invalid("items", "value_is_invalid", "this hold is of an amount, not of items")
+        card = await self._rates.card(organization_id, facts.pricing.plan_version_id)
+        items, asset_code = rate_items(requests, card)
+        if asset_code != facts.asset.code:
+            raise Invalid("items", "mixed_assets", f"the hold is in {facts.asset.code}")
+        return items
+
+    async def _find_facts(
+        self, organization_id: UUID, authorization_id: UUID, *, now: datetime
+    ) -> _Facts:
+        key = organization_id, authorization_id
+        known = self._facts.get(key)
+        if known is not None:
+            return known
+        async with self._database.tenant(organization_id) as connection:
+            row = await _queries.find_facts(
+                connection, organization_id=organization_id, id=authorization_id
+            )
+        if row is None:
+            raise NotFound("authorization")
+        facts = _Facts(
+            row["id"],
+            row["customer_id"],
+            await self._rates.asset(organization_id, row["asset_code"], now=now),
+            None
+            if row["subscription_id"] is None
+            else Pricing(
+                row["subscription_id"],
+                row["external_subscription_id"],
+                row["plan_version_id"],
+                Cycle(row["interval"], row["billing_time"], row["subscription_at"]),
+            ),
+        )
+        self._facts[key] = facts
+        if len(self._facts) > _FACTS_MAX:
+            self._facts.popitem(last=False)
+        return facts
+
+    async def _would_be(
+        self, quote: _Quote, customer: CustomerState, *, now: datetime
+    ) -> EstimateReply:
+        """Judge the authorization on a copy of what is known; the rules are those of the real one."""
+        command = Authorize(
+            quote.card.external_id, "estimate", quote.asset, quote.items, 1, quote.pricing
+        )
+        trial = operation(
+            quote.card.organization_id,
+            "estimate",
+            None,
+            command,
+            customer_id=quote.card.customer_id,
+            body=RefundRequest(),
+            now=now,
+        )
+        await self._learn_totals(quote, customer, now=now)
+        codes = [item.code for item in quote.items]
+        available = customer.available(quote.asset.code, codes, now=now)
+        state = LockedState(now, {(customer.organization_id, customer.customer_id): customer})
+        amounts = [
+            item_amount_minor(item, quote.asset, quote.pricing, customer.totals, at=now)
+            for item in quote.items
+        ]
+        (outcome,) = decide([trial], state, is_atomic=True)
+        if isinstance(outcome, Refused) and isinstance(outcome.error, Invalid):
+            raise outcome.error
+        return EstimateReply(
+            EstimateBody(
+                amount=quote.asset.format(sum(amounts)),
+                asset_code=quote.asset.code,
+                available=quote.asset.format(available),
+                sufficient=isinstance(outcome, Done),
+                items=[
+                    ItemAmount(item.code, quote.asset.format(amount))
+                    for item, amount in zip(quote.items, amounts, strict=True)
+                ],
+                code=outcome.error.code if isinstance(outcome, Refused) else None,
+            )
+        )
+
+    async def _learn_totals(
+        self, quote: _Quote, customer: CustomerState, *, now: datetime
+    ) -> None:
+        """Prices that are not linear need the running totals."""
+        keys = [
+            total_key(priced, quote.pricing, at=now)
+            for item in quote.items
+            for priced in item.lines
+            if priced.exact is None and quote.pricing is not None
+        ]
+        if not keys:
+            return
+        async with self._database.tenant(customer.organization_id) as connection:
+            found = await customer_state.read_totals(
+                connection, [(customer.organization_id, key) for key in keys]
+            )
+        customer.totals.update({key: total for (_, key), total in found.items()})
+
+
+class _Bound(Struct, frozen=True):
+    """A body together with the authorization in the path: the key is bound to both."""
+
+    authorization_id: UUID
+    body: Any
+
+
+def _amount_item(text: str, asset: Asset, *, is_positive: bool = False) -> Item:
+    try:
+        amount = money.parse_amount(text, money.Asset(asset.code, asset.scale))
+    except InvalidAmount as error:
+        raise Invalid("amount", error.reason, str(error)) from None
+    if is_positive and amount == 0:
+        raise Invalid("amount", "value_is_out_of_range", "more than nothing")
+    return Item(AMOUNT_CODE, {}, amount_minor=amount)

@@ -1,0 +1,29 @@
+-- name: find_facts^
+-- What never changes of an authorization: whose it is, in which asset, and under which agreement it was priced.
+select a.id, a.customer_id, a.external_customer_id, a.asset_code, a.plan_version_id, a.subscription_id,
+    s.external_id as external_subscription_id, s.billing_time, s.subscription_at, p.interval
+from wallet.authorizations a
+left join invoicing.subscriptions s on s.organization_id = a.organization_id and s.id = a.subscription_id
+left join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
+where a.organization_id = :organization_id and a.id = :id;
+
+-- name: find_authorization^
+select a.* from wallet.authorizations a where a.organization_id = :organization_id and a.id = :id;
+
+-- name: list_authorizations
+select a.* from wallet.authorizations a
+where a.organization_id = :organization_id
+  and (:external_customer_id::text is null or a.external_customer_id = :external_customer_id)
+  and (:transaction_id::text is null or a.transaction_id = :transaction_id)
+  and (:status::text is null or a.status = :status)
+order by a.id desc limit :limit offset :offset;
+
+-- name: count_authorizations$
+select count(*) from (
+    select from wallet.authorizations a
+    where a.organization_id = :organization_id
+      and (:external_customer_id::text is null or a.external_customer_id = :external_customer_id)
+      and (:transaction_id::text is null or a.transaction_id = :transaction_id)
+      and (:status::text is null or a.status = :status)
+    limit :count_max
+) counted;

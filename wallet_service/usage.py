@@ -1,0 +1,330 @@
+"""Usage events at the door: whose they are, what prices them, and which operation they become.
+
+A malformed event is refused. A well-formed one that nothing can rate yet (unknown code, subscription or customer, a
+missing property, a value without a price) is stored as unrated and driven again when the cause may be gone.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from invoicing import events
+from invoicing.events import Event
+from invoicing.records import from_json
+from ledger import money
+from ledger.errors import InvalidAmount
+from ledger.ids import new_uuid
+from rating.errors import InvalidQuantity, MissingProperty, RatingError, UnknownCode
+from wallet_service.committer import Committer
+from wallet_service.database import Database
+from wallet_service.decision import Asset, Operation
+from wallet_service.decision.commands import Debit, Item, Pricing, Reverse
+from wallet_service.errors import Invalid, NotAllowed, NotFound
+from wallet_service.items import agreement_for, rate_item
+from wallet_service.operations import RESERVED_PREFIX, check_key, operation
+from wallet_service.rate_card_cache import CustomerCard, PricedAgreement, RateCardCache
+
+__all__ = ["EventRequest", "ReverseRequest", "Usage", "read_timestamp"]
+
+_TIMESTAMP: Final = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMESTAMP_MAX: Final = 253_402_300_799
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,18})?", re.ASCII)
+
+
+class EventRequest(Struct, frozen=True, kw_only=True):
+    """An event as Lago's clients send it: unknown fields are ignored, and nulls mean nothing was said."""
+
+    transaction_id: str | None = None
+    code: str | None = None
+    external_subscription_id: Annotated[str, Meta(max_length=255)] | None = None
+    external_customer_id: Annotated[str, Meta(max_length=255)] | None = None
+    timestamp: int | Decimal | str | None = None
+    properties: dict[str, Any] | None = None
+    precise_total_amount_cents: int | Decimal | str | None = None
+
+
+class ReverseRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which part of an event's charge goes back: all of it without an amount."""
+
+    transaction_id: str | None = None
+    amount: Annotated[str, Meta(max_length=100)] | None = None
+    external_subscription_id: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class _Source(Struct, frozen=True):
+    """What is known of the one who used."""
+
+    card: CustomerCard | None
+    agreement: PricedAgreement | None
+    reason: str | None = None
+    detail: str | None = None
+
+
+class Usage:
+    """Takes usage events, single and in batches, takes them back, and drives unrated ones again."""
+
+    def __init__(
+        self, *, database: Database, committer: Committer, rates: RateCardCache
+    ) -> None:
+        self._database = database
+        self._committer = committer
+        self._rates = rates
+
+    async def record(
+        self, organization_id: UUID, request: EventRequest, *, now: datetime
+    ) -> bytes:
+        """Store and charge one event. Raises Invalid, Denied (where the wallet rejects), Unavailable."""
+        return await self._committer.submit(await self._debit(organization_id, request, now=now))
+
+    async def record_all(
+        self, organization_id: UUID, requests: Sequence[EventRequest], *, now: datetime
+    ) -> list[bytes | BaseException]:
+        """Store and charge a batch; a malformed event refuses all of it, by its index.
+
+        The outcomes are those of each event: known ones give their first reply, refused ones their error.
+        """
+        problems: dict[str, dict[str, list[str]]] = {}
+        operations: list[Operation] = []
+        for position, request in enumerate(requests):
+            try:
+                operations.append(await self._debit(organization_id, request, now=now))
+            except Invalid as error:
+                problems[str(position)] = {error.field: [error.code]}
+        if problems:
+            raise BadBatch(problems)
+        return await self._committer.submit_all(operations)
+
+    async def reverse(
+        self, organization_id: UUID, transaction_id: str, request: ReverseRequest, *, now: datetime
+    ) -> bytes:
+        """Take back an event's charge. Raises NotFound, NotAllowed, Invalid, Unavailable."""
+        key = _client_key(request.transaction_id)
+        async with self._database.tenant(organization_id) as connection:
+            event = await events.get(
+                connection,
+                organization_id,
+                transaction_id,
+                external_subscription_id=request.external_subscription_id,
+            )
+        if event.customer_id is None or event.asset_code is None:
+            raise NotAllowed("nothing_to_reverse")
+        asset = await self._rates.asset(organization_id, event.asset_code, now=now)
+        amount = None
+        if request.amount is not None:
+            try:
+                amount = money.parse_amount(request.amount, money.Asset(asset.code, asset.scale))
+            except InvalidAmount as error:
+                raise Invalid("amount", error.reason, str(error)) from None
+        return await self._committer.submit(
+            operation(
+                organization_id,
+                "event",
+                _place(event.external_subscription_id, key),
+                Reverse(event.id, key, asset, amount),
+                customer_id=event.customer_id,
+                body=_BoundReverse(event.id, request),
+                now=now,
+            )
+        )
+
+    async def redrive(self, event: Event, *, now: datetime) -> bool:
+        """Try to rate a stored event that could not be rated; says whether it can be now."""
+        request = EventRequest(
+            transaction_id=event.transaction_id,
+            code=event.code,
+            external_subscription_id=event.external_subscription_id,
+            external_customer_id=event.external_customer_id,
+            properties=from_json(event.properties),
+        )
+        source = await self._source(event.organization_id, request, event.timestamp, now=now)
+        debit, customer_id = await self._rated(
+            event.organization_id, request, source, event.timestamp, event_id=event.id, now=now
+        )
+        if debit.unrated_reason is not None or customer_id is None:
+            return False
+        await self._committer.submit(
+            operation(
+                event.organization_id,
+                "redrive",
+                str(event.id),
+                debit,
+                customer_id=customer_id,
+                body=_Redriven(event.id),
+                now=now,
+            )
+        )
+        return True
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    async def _debit(
+        self, organization_id: UUID, request: EventRequest, *, now: datetime
+    ) -> Operation:
+        key = _client_key(request.transaction_id)
+        _check(request)
+        timestamp = read_timestamp(request.timestamp)
+        source = await self._source(organization_id, request, timestamp or now, now=now)
+        debit, customer_id = await self._rated(
+            organization_id, request, source, timestamp, event_id=None, now=now
+        )
+        return operation(
+            organization_id,
+            "event",
+            _place(request.external_subscription_id, key),
+            debit,
+            customer_id=customer_id,
+            body=request,
+            now=now,
+        )
+
+    async def _source(
+        self, organization_id: UUID, request: EventRequest, at: datetime, *, now: datetime
+    ) -> _Source:
+        """Who used: the subscription says, or the customer."""
+        if request.external_subscription_id:
+            card = await self._rates.subscriber(
+                organization_id, request.external_subscription_id, at=at
+            )
+            if card is not None:
+                return _Source(card, card.agreements[0])
+            if not request.external_customer_id:
+                return _Source(None, None, "subscription_not_found")
+        if not request.external_customer_id:
+            return _Source(None, None, "subscription_not_found")
+        try:
+            card = await self._rates.customer(
+                organization_id, request.external_customer_id, now=now
+            )
+        except NotFound:
+            return _Source(None, None, "customer_not_found")
+        if request.external_subscription_id:
+            return _Source(card, None, "subscription_not_found")
+        try:
+            return _Source(card, agreement_for(card, [request.code or ""], None))
+        except Invalid as error:
+            if error.field == "external_subscription_id":
+                raise
+            return _Source(card, None, "billable_metric_not_found", request.code)
+
+    async def _rated(
+        self,
+        organization_id: UUID,
+        request: EventRequest,
+        source: _Source,
+        timestamp: datetime | None,
+        *,
+        event_id: UUID | None,
+        now: datetime,
+    ) -> tuple[Debit, UUID | None]:
+        """The event with its prices, or with the reason why it has none; and whose it is."""
+        properties = request.properties or {}
+        item: Item | None = None
+        asset: Asset | None = None
+        pricing: Pricing | None = None
+        reason, detail = source.reason, source.detail
+        if source.agreement is not None:
+            pricing = source.agreement.pricing
+            try:
+                item = rate_item(request.code or "", properties, source.agreement.card)
+                _refuse_negative(item)
+                asset = await self._rates.asset(
+                    organization_id, item.lines[0].line.asset_code, now=now
+                )
+            except InvalidQuantity as error:
+                raise Invalid(f"properties.{error.field}", "value_is_invalid", str(error)) from None
+            except RatingError as error:
+                reason, detail = _REASONS.get(type(error), "price_not_found"), error.field
+        debit = Debit(
+            event_id=event_id or new_uuid(now),
+            transaction_id=request.transaction_id or "",
+            code=request.code or "",
+            properties=properties,
+            external_subscription_id=request.external_subscription_id
+            or (pricing.external_subscription_id if pricing else None),
+            external_customer_id=request.external_customer_id
+            or (source.card.external_id if source.card else None),
+            timestamp=timestamp,
+            item=item,
+            asset=asset,
+            pricing=pricing,
+            unrated_reason=reason,
+            unrated_detail=detail,
+            redrives=event_id is not None,
+        )
+        return debit, source.card.customer_id if source.card else None
+
+
+_REASONS: Final[Mapping[type[RatingError], str]] = {
+    UnknownCode: "billable_metric_not_found",
+    MissingProperty: "missing_property",
+}
+
+
+class BadBatch(Invalid):
+    """Events of a batch are malformed: ``problems`` names field and code by index. Nothing was stored."""
+
+    def __init__(self, problems: dict[str, dict[str, list[str]]]) -> None:
+        super().__init__("events", "validation_errors")
+        self.problems = problems
+
+
+class _BoundReverse(Struct, frozen=True):
+    event_id: UUID
+    body: ReverseRequest
+
+
+class _Redriven(Struct, frozen=True):
+    event_id: UUID
+
+
+def read_timestamp(given: int | Decimal | str | None) -> datetime | None:
+    """When something was used, in Unix seconds: a number or its text, with decimals or without. Raises Invalid."""
+    if given is None:
+        return None
+    text = f"{given:f}" if isinstance(given, Decimal) and _is_plain(given) else str(given)
+    if not _TIMESTAMP.fullmatch(text):
+        raise Invalid("timestamp", "invalid_format", "seconds since 1970, as a number")
+    seconds = Decimal(text)
+    if seconds > _TIMESTAMP_MAX:
+        raise Invalid("timestamp", "value_is_out_of_range")
+    return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
+
+
+def _is_plain(number: Decimal) -> bool:
+    return number.is_finite() and abs(number.adjusted()) < 20  # noqa: PLR2004 (no giant text)
+
+
+def _client_key(transaction_id: str | None) -> str:
+    key = check_key(transaction_id)
+    if key.startswith(RESERVED_PREFIX):
+        raise Invalid("transaction_id", "value_is_invalid", f"{RESERVED_PREFIX} is for captures")
+    return key
+
+
+def _check(request: EventRequest) -> None:
+    if not request.code:
+        raise Invalid("code", "value_is_mandatory")
+    if len(request.code) > 255:  # noqa: PLR2004 (as every code)
+        raise Invalid("code", "value_is_too_long")
+    amount = request.precise_total_amount_cents
+    if amount is not None and not _DECIMAL.fullmatch(str(amount)):
+        raise Invalid("precise_total_amount_cents", "value_is_invalid")
+
+
+def _refuse_negative(item: Item) -> None:
+    for priced in item.lines:
+        if priced.line.units < 0:
+            raise Invalid(
+                "properties", "value_is_out_of_range", "a correction is a reversal, not a negative"
+            )
+
+
+def _place(external_subscription_id: str | None, transaction_id: str) -> str:
+    """Event keys are a subscription's, as in Lago."""
+    return f"{external_subscription_id or ''}\n{transaction_id}"
