@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ledger import Account, AccountFlags, Ledger, Phase, Transfer
 from ledger.ids import hash128
 from ledger.transfers import AMOUNT_MAX
-from tests.conformance.book import GRANT, OVERAGE
+from tests.ledger.book import GRANT, OVERAGE
 
 TRANSFERS = 3_000
 
@@ -28,6 +28,7 @@ class Log:
         self.number = number
         self.seed = seed
         self.made: list[Transfer] = []
+        self.booked: list[Transfer] = []
         self.holds: list[Transfer] = []
         self.limited = [self._id(f"grant {each}") for each in range(4)]
         self.overages = [self._id(f"overage {each}") for each in range(2)]
@@ -54,11 +55,19 @@ class Log:
     def batch(self) -> list[Transfer]:
         batch: list[Transfer] = []
         while not batch or self.chance.random() < 0.6:
-            batch += self._chain(self.chance.choice([1, 1, 1, 2, 3, 4]))
+            batch += self._chain(self.chance.choice([1, 1, 1, 1, 2, 3]))
         if self.chance.random() < 0.05:
             batch[-1] = replace(batch[-1], linked=True)
         self.made += batch
         return batch
+
+    def hear(self, batch: list[Transfer], answers: list[str]) -> None:
+        """Learn what became of a batch, so that most later operations refer to what is there."""
+        created = [
+            transfer for transfer, answer in zip(batch, answers, strict=True) if answer == "created"
+        ]
+        self.booked += created
+        self.holds += [transfer for transfer in created if transfer.phase is Phase.PENDING]
 
     def _chain(self, length: int) -> list[Transfer]:
         transfers = [replace(self._transfer(), linked=True) for _ in range(length)]
@@ -74,8 +83,6 @@ class Log:
         )
         if transfer.amount > 1_000 and not (takes_all and transfer.amount == AMOUNT_MAX):
             transfer = replace(transfer, amount=1)
-        if transfer.phase is Phase.PENDING:
-            self.holds.append(transfer)
         return transfer
 
     def _new_id(self) -> int:
@@ -89,10 +96,13 @@ class Log:
         return self.chance.choice(group)
 
     def _single(self) -> Transfer:
+        debit, credit = self._account(), self._account()
+        if debit == credit and self.chance.random() < 0.9:
+            credit = self.house[0] if debit != self.house[0] else self.house[1]
         return Transfer(
             id=self._new_id(),
-            debit_account_id=self._account(),
-            credit_account_id=self._account(),
+            debit_account_id=debit,
+            credit_account_id=credit,
             amount=self.chance.choice([0, 1, 5, 20, 50, 100, 200]),
             ledger=self.number if self.chance.random() < 0.99 else self.number + 1,
             code=self.chance.choice([3, 4]) if self.chance.random() < 0.99 else 0,
@@ -108,7 +118,7 @@ class Log:
         )
 
     def _end(self) -> Transfer:
-        hold = self.chance.choice(self.holds[-30:] + self.made[-2:] or [self._single()])
+        hold = self.chance.choice(self.holds[-20:] + self.made[-1:] or [self._single()])
         phase = self.chance.choice([Phase.POST, Phase.POST, Phase.VOID])
         amounts = [hold.amount, AMOUNT_MAX, hold.amount // 2, 0, hold.amount + 1]
         if phase is Phase.VOID:
@@ -142,7 +152,8 @@ class Log:
         )
 
     def _again(self) -> Transfer:
-        return self.chance.choice(self.made[-60:]) if self.made else self._single()
+        known = self.booked[-60:] + self.made[-20:]
+        return self.chance.choice(known) if known else self._single()
 
     def _changed(self) -> Transfer:
         old = self._again()
@@ -175,6 +186,7 @@ async def play_together(one: Ledger, other: Ledger, *, seed: int, number: int) -
         answers = [str(result.status) for result in await one.create_transfers(batch)]
         others = [str(result.status) for result in await other.create_transfers(batch)]
         assert answers == others, (len(log.made), batch)
+        log.hear(batch, answers)
         statuses.update(answers)
         sums = {each: _sums(balance) for each, balance in (await one.balances(ids)).items()}
         others_sums = {

@@ -14,7 +14,7 @@ from ledger import (
     chain_result,
 )
 from ledger.transfers import AMOUNT_MAX, BATCH_MAX
-from tests.conformance.book import EXISTS, GRANT, OK, OVERAGE, Book
+from tests.ledger.book import EXISTS, GRANT, OK, OVERAGE, Book
 
 LATE = 2**62
 
