@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "catalog": "Import price lists of models.",
     "keys": "Create, list and revoke API keys.",
     "settings": "Print all settings as Markdown.",
+    "replay": "Play a trace of model calls through the API.",
     "test": "Run the tests; arguments go to pytest.",
 }
 
