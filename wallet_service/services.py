@@ -1,50 +1,82 @@
 """Everything that is open while the service runs, opened in order and closed in reverse. The only wiring.
 
-A first version: the database, the keys and the signs of life. Doors take what they need from here.
+App, worker, command line and tests all use it; doors take what they need from here.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
+from ledger import Ledger
+from ledger.engines import open_ledger
+from ledger.errors import LedgerError
 from wallet_service.api_keys import KeyRing
+from wallet_service.authorizations import Authorizations
+from wallet_service.catalogue_news import CatalogueNews
+from wallet_service.committer import Committer
 from wallet_service.database import Database
+from wallet_service.hot_balances import HotBalances
+from wallet_service.hot_customers import HotCustomers
+from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
+from wallet_service.usage import Usage
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 
-class Services:
+class Services(Struct, kw_only=True):
     """What the doors use. Made by `open_services`."""
 
-    def __init__(self, *, settings: Settings, database: Database) -> None:
-        self.settings = settings
-        self.database = database
-        self.keys = KeyRing(database, cache_s=settings.key_cache_s)
+    settings: Settings
+    database: Database
+    ledger: Ledger
+    balances: HotBalances
+    hot: HotCustomers
+    rates: RateCardCache
+    news: CatalogueNews
+    committer: Committer
+    authorizations: Authorizations
+    usage: Usage
+    keys: KeyRing
 
     @asynccontextmanager
     async def changing_catalogue(
         self, organization_id: UUID
     ) -> "AsyncGenerator[PoolConnectionProxy[asyncpg.Record]]":
-        """Open a tenant's transaction that changes prices, and tell the other workers once it is done."""
+        """Open a tenant's transaction that changes prices; tell the other workers once it is done."""
         async with self.database.tenant(organization_id) as connection:
             yield connection
         await self.catalogue_changed(organization_id)
 
     async def catalogue_changed(self, organization_id: UUID) -> None:
         """Let every worker know; those that miss it notice within `catalogue_recheck_s`."""
+        self.rates.forget(organization_id)
+        await self.news.tell(organization_id)
 
     async def down(self) -> list[str]:
         """The names of the stores that do not answer: of postgres, redis, ledger."""
+        down: list[str] = []
         try:
-            await self.database.api.fetchval("select 1")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return ["postgres"]
-        return []
+            await self.database.api.fetchval("select 1", timeout=2)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            down.append("postgres")
+        if not self.balances.is_up:
+            down.append("redis")
+        if self.ledger.name != "postgres":
+            try:
+                await self.ledger.ready()
+            except LedgerError:
+                down.append("ledger")
+        elif down[:1] == ["postgres"]:
+            down.append("ledger")
+        return down
 
 
 @asynccontextmanager
@@ -52,4 +84,59 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     """Open everything; what was opened is closed, whatever happens."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings))
-        yield Services(settings=settings, database=database)
+        ledger = open_ledger(
+            settings.ledger,
+            pool=database.committer,
+            addresses=settings.tigerbeetle_addresses,
+            cluster_id=settings.tigerbeetle_cluster_id,
+        )
+        stack.push_async_callback(ledger.close)
+        await ledger.ready()
+        balances = await HotBalances.open(settings.redis_url, engine=ledger.name)
+        stack.push_async_callback(balances.close)
+        hot = HotCustomers(
+            database=database,
+            ledger=ledger,
+            balances=balances,
+            wait_s=settings.hot_balances_wait_ms / 1000,
+        )
+        stack.push_async_callback(_cancel, asyncio.create_task(hot.refresh_on_return()))
+        rates = RateCardCache(database, recheck_s=settings.catalogue_recheck_s)
+        news = CatalogueNews(settings.redis_url, rates.forget)
+        stack.push_async_callback(news.close)
+        news.start()
+        committer = Committer(
+            database=database,
+            ledger=ledger,
+            hot=hot,
+            batch_max=settings.committer_batch_max,
+            queue_max=settings.committer_queue_max,
+            deadline_s=settings.deadline_s,
+        )
+        committer.start()
+        stack.push_async_callback(committer.stop)
+        yield Services(
+            settings=settings,
+            database=database,
+            ledger=ledger,
+            balances=balances,
+            hot=hot,
+            rates=rates,
+            news=news,
+            committer=committer,
+            authorizations=Authorizations(
+                database=database,
+                committer=committer,
+                rates=rates,
+                hot=hot,
+                settings=settings,
+            ),
+            usage=Usage(database=database, committer=committer, rates=rates),
+            keys=KeyRing(database, cache_s=settings.key_cache_s),
+        )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

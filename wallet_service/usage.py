@@ -34,6 +34,8 @@ __all__ = ["EventRequest", "ReverseRequest", "Usage", "read_timestamp"]
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMESTAMP_MAX: Final = 253_402_300_799
+_DIGITS_MAX: Final = 31
+_GIANT: Final = 10**_DIGITS_MAX
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,18})?", re.ASCII)
 
 
@@ -44,9 +46,9 @@ class EventRequest(Struct, frozen=True, kw_only=True):
     code: str | None = None
     external_subscription_id: Annotated[str, Meta(max_length=255)] | None = None
     external_customer_id: Annotated[str, Meta(max_length=255)] | None = None
-    timestamp: int | Decimal | str | None = None
+    timestamp: Any = None
     properties: dict[str, Any] | None = None
-    precise_total_amount_cents: int | Decimal | str | None = None
+    precise_total_amount_cents: Any = None
 
 
 class ReverseRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -283,11 +285,11 @@ class _Redriven(Struct, frozen=True):
     event_id: UUID
 
 
-def read_timestamp(given: int | Decimal | str | None) -> datetime | None:
+def read_timestamp(given: object) -> datetime | None:
     """When something was used, in Unix seconds: a number or its text, with decimals or without. Raises Invalid."""
     if given is None:
         return None
-    text = f"{given:f}" if isinstance(given, Decimal) and _is_plain(given) else str(given)
+    text = _number_text(given)
     if not _TIMESTAMP.fullmatch(text):
         raise Invalid("timestamp", "invalid_format", "seconds since 1970, as a number")
     seconds = Decimal(text)
@@ -296,8 +298,15 @@ def read_timestamp(given: int | Decimal | str | None) -> datetime | None:
     return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
 
 
-def _is_plain(number: Decimal) -> bool:
-    return number.is_finite() and abs(number.adjusted()) < 20  # noqa: PLR2004 (no giant text)
+def _number_text(given: object) -> str:
+    """A number, or the text of one, as text; anything else (and giants) as something that is no number."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, bool) or not isinstance(given, int | Decimal):
+        return ""
+    if isinstance(given, int):
+        return str(given) if abs(given) < _GIANT else ""
+    return f"{given:f}" if given.is_finite() and abs(given.adjusted()) < _DIGITS_MAX else ""
 
 
 def _client_key(transaction_id: str | None) -> str:
@@ -313,7 +322,7 @@ def _check(request: EventRequest) -> None:
     if len(request.code) > 255:  # noqa: PLR2004 (as every code)
         raise Invalid("code", "value_is_too_long")
     amount = request.precise_total_amount_cents
-    if amount is not None and not _DECIMAL.fullmatch(str(amount)):
+    if amount is not None and not _DECIMAL.fullmatch(_number_text(amount)):
         raise Invalid("precise_total_amount_cents", "value_is_invalid")
 
 

@@ -1,7 +1,7 @@
 """What every request passes first and last: its id, the hot routes, measurements, security headers.
 
-Plain ASGI around the whole application, so that also what no route answers is counted and safe. Costs
-a few us.
+Plain ASGI around the whole application, so that what no route answers is counted and safe too.
+Costs a few us.
 """
 
 import re
@@ -101,7 +101,12 @@ class RequestBoundary:
                 scope, services.keys, resource=route.resource, reads=route.reads
             )
             request = HotRequest(
-                scope, receive, services=services, tenant=tenant, parameters=parameters
+                scope,
+                receive,
+                services=services,
+                tenant=tenant,
+                parameters=parameters,
+                now=self._state.clock(),
             )
             body = await route.handler(request)
         except Exception as error:  # noqa: BLE001 (every error is an answer)
@@ -125,7 +130,7 @@ async def _refuse(scope: Scope, error: Exception, send: Send) -> None:
 
 
 def report(scope: Scope, error: Exception, answer: Refusal) -> None:
-    """Log what an operator must know of: our own faults with their stack, and stores that are down."""
+    """Log what an operator must know: our own faults with their stack, and stores that are down."""
     if answer.status < 500:  # noqa: PLR2004
         return
     route = cast("dict[str, Any]", scope).get("path_template")

@@ -1,26 +1,137 @@
-"""`/events`: reading what was reported."""
+"""`/events`: usage, stored and charged at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 from uuid import UUID
 
-from litestar import Controller, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar import Controller, get, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Struct
+from msgspec.structs import replace
 
 from invoicing import events
 from invoicing.events import Event, EventFilter
 from invoicing.records import Connection
 from wallet_service import assets
+from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
-from wallet_service.api.errors import field_error
+from wallet_service.api.errors import ApiError, field_error, invalid
+from wallet_service.api.hot_routes import HOT, HotRequest
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.events import EventsReply, event_body
 from wallet_service.api.schemas.formats import Code, ExternalId, Word, read_time
-from wallet_service.replies import EventReply
+from wallet_service.errors import Denied, Invalid
+from wallet_service.replies import EventBody, EventReply, encode
+from wallet_service.usage import EventRequest, ReverseRequest
 
 _RATING_STATUSES = frozenset({"rated", "unrated", "postpaid"})
 _Time: TypeAlias = Annotated[Word | None, QueryParameter(description="ISO 8601.")]
+
+
+class EventEnvelope(Struct):
+    """`{"event": …}`; fields of newer clients are ignored."""
+
+    event: EventRequest
+
+
+class EventsEnvelope(Struct):
+    """`{"events": […]}`."""
+
+    events: list[EventRequest]
+
+
+class ReverseEnvelope(Struct, forbid_unknown_fields=True):
+    """`{"reverse": …}`."""
+
+    reverse: ReverseRequest
+
+
+class RejectedEvent(Struct):
+    """An event of a batch that its wallet refuses to charge; it was not stored."""
+
+    transaction_id: str | None
+    code: str | None
+    status: str
+    error_code: str
+    error_details: dict[str, Any]
+
+
+class EventBatchReply(Struct):
+    """What became of each event of a batch, in order."""
+
+    events: list[EventBody | RejectedEvent]
+
+
+_event = BodyDecoder(EventEnvelope)
+_events = BodyDecoder(EventsEnvelope)
+_reverse = BodyDecoder(ReverseEnvelope, lax=False)
+
+_OPENING: Final = b'{"event":'
+
+
+async def record(request: HotRequest) -> bytes:
+    """Store and charge one event."""
+    body = await request.body(bytes_max=request.services.settings.body_bytes_max)
+    return await request.services.usage.record(
+        request.tenant.organization_id, _event.decode(body).event, now=request.now
+    )
+
+
+async def record_batch(request: HotRequest) -> bytes:
+    """Store and charge events; malformed ones refuse all of them."""
+    settings = request.services.settings
+    body = await request.body(bytes_max=settings.batch_body_bytes_max)
+    given = _events.decode(body).events
+    if not given:
+        raise field_error("events", "no_events")
+    if len(given) > settings.events_per_batch_max:
+        raise field_error(
+            "events", "too_many_events", f"at most {settings.events_per_batch_max} events"
+        )
+    outcomes = await request.services.usage.record_all(
+        request.tenant.organization_id, given, now=request.now
+    )
+    return b'{"events":[%b]}' % b",".join(_shown(given, outcomes))
+
+
+def _shown(
+    given: Sequence[EventRequest], outcomes: Sequence[bytes | BaseException]
+) -> Iterator[bytes]:
+    """Each event's own reply without its envelope. Raises what is wrong with the batch as a whole."""
+    reused: dict[str, Any] = {}
+    for position, outcome in enumerate(outcomes):
+        if isinstance(outcome, Invalid):
+            reused[str(position)] = {outcome.field: [outcome.code]}
+        elif isinstance(outcome, BaseException) and not isinstance(outcome, Denied):
+            raise outcome
+    if reused:
+        raise ApiError(invalid(reused))
+    for event, outcome in zip(given, outcomes, strict=True):
+        if isinstance(outcome, Denied):
+            yield encode(
+                RejectedEvent(
+                    event.transaction_id, event.code, "rejected", outcome.code, outcome.details
+                )
+            )
+        elif isinstance(outcome, bytes):
+            assert outcome.startswith(_OPENING)
+            yield outcome[len(_OPENING) : -1]
+
+
+async def reverse(request: HotRequest) -> bytes:
+    """Take back what an event was charged."""
+    body = await request.body(bytes_max=request.services.settings.body_bytes_max)
+    given = _reverse.decode(body).reverse
+    key = request.header(b"idempotency-key")
+    if given.transaction_id is None and key is not None:
+        given = replace(given, transaction_id=key)
+    return await request.services.usage.reverse(
+        request.tenant.organization_id,
+        request.parameters["transaction_id"],
+        given,
+        now=request.now,
+    )
 
 
 class Events(Controller):
@@ -30,8 +141,33 @@ class Events(Controller):
     tags = ("events",)
     opt = {"resource": "events"}  # noqa: RUF012
 
+    @post("/", status_code=200, summary="Send an event", opt={HOT: record})
+    async def record(self, data: JSONBody[EventEnvelope]) -> EventReply:
+        """Store one event and charge it at once; the answer says what was debited from what.
+
+        An event that nothing can rate yet is stored all the same, with `rating_status: "unrated"`.
+        """
+        raise AssertionError("answered by the hot route")
+
+    @post("/batch", status_code=200, summary="Send events", opt={HOT: record_batch})
+    async def record_batch(self, data: JSONBody[EventsEnvelope]) -> EventBatchReply:
+        """Store and charge up to 1,000 events. A malformed one refuses the batch, by its index."""
+        raise AssertionError("answered by the hot route")
+
+    @post(
+        "/{transaction_id:str}/reverse",
+        status_code=200,
+        summary="Reverse an event",
+        opt={HOT: reverse},
+    )
+    async def reverse(
+        self, transaction_id: FromPath[str], data: JSONBody[ReverseEnvelope]
+    ) -> EventReply:
+        """Take back what an event was charged, all or an amount: a negative usage line."""
+        raise AssertionError("answered by the hot route")
+
     @get("/", summary="List events")
-    async def list(
+    async def list(  # noqa: PLR0913, PLR0917 (a filter a parameter)
         self,
         tenant: Tenant,
         services: Services,

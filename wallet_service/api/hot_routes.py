@@ -12,6 +12,7 @@ The function gets a HotRequest and returns the body of a 200 as bytes; what it r
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from litestar import Litestar
@@ -30,7 +31,7 @@ HOT: Final = "hot"
 class HotRequest:
     """What a hot handler gets to see."""
 
-    __slots__ = ("_receive", "parameters", "scope", "services", "tenant")
+    __slots__ = ("_receive", "now", "parameters", "scope", "services", "tenant")
 
     def __init__(
         self,
@@ -40,12 +41,14 @@ class HotRequest:
         services: "Services",
         tenant: Tenant,
         parameters: Mapping[str, str],
+        now: datetime,
     ) -> None:
         self.scope = scope
         self._receive = receive
         self.services = services
         self.tenant = tenant
         self.parameters = parameters
+        self.now = now
 
     async def body(self, *, bytes_max: int) -> bytes:
         """The whole body; raises ApiError if it is longer, or compressed."""
@@ -78,7 +81,7 @@ _Shape: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...], HotRoute]
 
 
 class HotRoutes:
-    """Finds the hot route of a request: one look-up for a fixed path, a short list for the others."""
+    """Finds the hot route of a request: one look-up if its path is fixed, else a short list."""
 
     __slots__ = ("_fixed", "_shaped")
 
