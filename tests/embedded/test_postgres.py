@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from wallet_service.embedded import process
 from wallet_service.embedded.errors import AlreadyRunning, ProgramNotFound, StartFailed
 from wallet_service.embedded.locks import is_running_in
 from wallet_service.embedded.postgres import Postgres
@@ -160,6 +161,25 @@ async def main(folder):
 
 asyncio.run(main(Path(sys.argv[1])))
 """
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+async def test_root_starts_it_even_where_namespaces_are_forbidden(prepared, monkeypatch):
+    spawn = prepared / "spawn.py"
+    text = Path(process.__file__).with_name("spawn.py").read_text()
+    spawn.write_text(text.replace("0x10000000", "0x7fffffff"))  # a namespace nobody knows
+    monkeypatch.setattr(process, "_SPAWN", spawn)
+    server = describe(prepared)
+    await server.start()
+    assert (prepared / "postgres").owner() == "nobody"
+    await note(server, "written by nobody")
+    await server.stop()
+
+    monkeypatch.undo()
+    await server.start()
+    assert (prepared / "postgres").owner() == "root"
+    assert await note(server, "written by root") == ["written by nobody", "written by root"]
+    await server.stop()
 
 
 async def test_a_half_made_data_folder_is_made_again(folder):

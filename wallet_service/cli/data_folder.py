@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from wallet_service.embedded.sockets import socket_folder
+from wallet_service.embedded.sockets import release_socket_folder, socket_folder
 
 DEFAULT = "./.wallet"
 
@@ -61,9 +61,13 @@ class DataFolder:
 
     def create(self) -> None:
         """Make what is missing. Nobody else may look inside: a socket here needs no password."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.logs, self.run):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            for folder in (self.path, self.logs, self.run):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise click.ClickException(f"{folder} belongs to somebody else")
+        except OSError as error:
+            raise click.ClickException(f"cannot use {self.path}: {error.strerror}") from None
 
     def clear_metrics(self) -> None:
         """Forget the counters of processes that ran before."""
@@ -84,6 +88,7 @@ class DataFolder:
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+            release_socket_folder(self.run)
 
     def choose_ledger(self, wanted: str | None) -> str:
         """Return the engine of this folder, which the first `wallet up` decided."""

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -33,11 +34,16 @@ async def first_key(database_url: str, known: Credentials | None, *, url: str) -
                     return Credentials(
                         url=url, api_key=known.api_key, organization_id=known.organization_id
                     )
-            organization_id = await connection.fetchval(_FIRST_ORGANIZATION)
-            if organization_id is None:
-                organization = await organizations.create_organization(connection, _NAME, now=now)
-                organization_id = organization.id
+            organization_id = await first_organization(connection, now=now)
             _, api_key = await api_keys.create(connection, organization_id, "wallet up", now=now)
     finally:
         await connection.close()
     return Credentials(url=url, api_key=api_key, organization_id=str(organization_id))
+
+
+async def first_organization(
+    connection: "asyncpg.Connection[asyncpg.Record]", *, now: datetime
+) -> UUID:
+    """Return the organization that was there first, made now if there is none."""
+    known: UUID | None = await connection.fetchval(_FIRST_ORGANIZATION)
+    return known or (await organizations.create_organization(connection, _NAME, now=now)).id

@@ -41,7 +41,10 @@ def create(
     scopes: tuple[str, ...],
     expires_in_days: int | None,
 ) -> None:
-    """Create a key and print it. It is shown this once."""
+    """Create a key and print it: it is shown this once.
+
+    In an empty database this also makes the first organization.
+    """
     from wallet_service import api_keys
 
     async def work(connection: "Connection[Record]", organization_id: UUID) -> str:
@@ -56,7 +59,7 @@ def create(
         )
         return text
 
-    click.echo(_run(data, organization, work))
+    click.echo(_run(data, organization, work, make_first=True))
 
 
 @command.command("list")
@@ -93,13 +96,16 @@ def _run(
     data: Path | None,
     organization: UUID | None,
     work: "Callable[[Connection[Record], UUID], Awaitable[str]]",
+    *,
+    make_first: bool = False,
 ) -> str:
     """Do something for an organization in one transaction."""
     from invoicing.errors import InvoicingError
 
     async def in_transaction() -> str:
         async with _transaction(find_database(data)) as connection:
-            return await work(connection, organization or await _only_organization(connection))
+            chosen = organization or await _only_organization(connection, make_first=make_first)
+            return await work(connection, chosen)
 
     try:
         return asyncio.run(in_transaction())
@@ -121,12 +127,18 @@ async def _transaction(url: str) -> "AsyncGenerator[Connection[Record]]":
         await connection.close()
 
 
-async def _only_organization(connection: "Connection[Record]") -> UUID:
-    """Return the one organization there is."""
+async def _only_organization(connection: "Connection[Record]", *, make_first: bool) -> UUID:
+    """Return the one organization there is, or which there is now."""
+    from wallet_service.cli.first_key import first_organization
+
+    if make_first:
+        await first_organization(connection, now=datetime.now(UTC))
     rows = await connection.fetch("select id, name from wallet.organizations order by id limit 20")
     if len(rows) != 1:
         names = "".join(f"\n  {row['id']}  {row['name']}" for row in rows)
-        raise click.ClickException(f"say which --organization:{names}")
+        raise click.ClickException(
+            f"say which --organization:{names}" if rows else "nobody has made a key here yet"
+        )
     return rows[0]["id"]
 
 

@@ -1,14 +1,21 @@
 """`wallet serve`: the API in production, where the servers are somebody else's."""
 
+import multiprocessing
 import os
+import signal
 import sys
 import tempfile
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from wallet_service.embedded.spawn import die_with_parent
 from wallet_service.settings import InvalidSetting, Settings, load_settings
 
-_APP = "wallet_service.api.app:create_app_from_env"
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+_APP: Final = "wallet_service.cli.serve:create_app"
 
 
 @click.command("serve")
@@ -28,6 +35,25 @@ def command(**options: str | int | None) -> None:
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="wallet-metrics-"))
     program = uvicorn_command(settings)
     os.execv(program[0], program)
+
+
+def create_app() -> "Litestar":
+    """Make the application in one of uvicorn's workers, which is not to outlive uvicorn.
+
+    Left alone it would keep the port, and a new `wallet up` could not have it.
+    """
+    is_worker = multiprocessing.parent_process() is not None
+    if is_worker:
+        die_with_parent(os.getppid(), signal.SIGTERM)
+    try:
+        from wallet_service.api.app import create_app_from_env
+
+        return create_app_from_env()
+    except BaseException:
+        # Uvicorn would try again for ever, and what cannot be made now cannot be made then.
+        if is_worker:
+            os.kill(os.getppid(), signal.SIGTERM)
+        raise
 
 
 def uvicorn_command(settings: Settings) -> list[str]:

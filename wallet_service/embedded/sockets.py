@@ -1,5 +1,6 @@
 """Where unix sockets live: their paths may have about 100 bytes, and a checkout may lie deep."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -28,3 +29,12 @@ def socket_folder(run_folder: Path) -> Path:
     target = Path(tempfile.mkdtemp(prefix="wallet-"))
     link.symlink_to(target)
     return target
+
+
+def release_socket_folder(run_folder: Path) -> None:
+    """Remove the temporary folder, if there is one and nothing is left in it."""
+    link = run_folder / _LINK
+    if link.is_symlink():
+        with contextlib.suppress(OSError):
+            link.readlink().rmdir()
+            link.unlink()

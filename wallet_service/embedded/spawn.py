@@ -20,6 +20,11 @@ from typing import Final
 
 CLONE_NEWUSER: Final = 0x10000000
 PR_SET_PDEATHSIG: Final = 1
+PR_SET_KEEPCAPS: Final = 8
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_RAISE: Final = 2
+CAP_DAC_OVERRIDE: Final = 1
+CAPABILITY_VERSION_3: Final = 0x20080522
 # The server looks its own user up by number, so it has to be one that every system knows.
 UNPRIVILEGED_USER: Final = "nobody"
 
@@ -38,19 +43,17 @@ def drop_root(owned: Path) -> None:
     """Stop being root in the eyes of the program.
 
     In a user namespace root is merely shown as nobody: files stay root's, and a checkout under a
-    0700 home works. Where a container forbids namespaces, really become nobody and give it the
-    directory.
+    0700 home works. Containers often forbid namespaces; then really become nobody, who is given
+    the directory, and may pass through other people's directories on the way to it.
     """
     nobody = pwd.getpwnam(UNPRIVILEGED_USER)
+    # A directory that the other way left behind is of no use to this one.
+    own(owned, 0, 0)
     try:
         enter_user_namespace(nobody.pw_uid, nobody.pw_gid)
     except OSError:
         own(owned, nobody.pw_uid, nobody.pw_gid)
-        os.setgroups([])
-        os.setgid(nobody.pw_gid)
-        os.setuid(nobody.pw_uid)
-    else:
-        return
+        become(nobody.pw_uid, nobody.pw_gid)
 
 
 def enter_user_namespace(uid: int, gid: int) -> None:
@@ -65,6 +68,23 @@ def enter_user_namespace(uid: int, gid: int) -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{uid} 0 1")
     Path("/proc/self/gid_map").write_text(f"{gid} 0 1")
+
+
+def become(uid: int, gid: int) -> None:
+    """Be another user for good, keeping the one right to pass closed directories if we have it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux":
+        libc.prctl(PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    if sys.platform == "linux":
+        right = 1 << CAP_DAC_OVERRIDE
+        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+        # Effective, permitted, inheritable; each in two halves, of which the second stays empty.
+        data = (ctypes.c_uint32 * 6)(right, right, right, 0, 0, 0)
+        if libc.capset(header, data) == 0:
+            libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
 def own(folder: Path, uid: int, gid: int) -> None:

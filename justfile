@@ -1,0 +1,51 @@
+# `just` lists what there is. Everything goes through ./wallet or uv, as in CI.
+
+_default:
+    @just --list --unsorted
+
+# Install everything into .venv
+setup:
+    uv sync --locked
+
+# Bring the service up; more flags as in ./wallet up --help
+run *flags:
+    ./wallet up {{flags}}
+
+# All tests
+test *arguments:
+    ./wallet test {{arguments}}
+
+# Tests without servers: the pure packages, in seconds
+test-fast *arguments:
+    uv run --locked pytest tests/rating tests/ledger -m "not slow" {{arguments}}
+
+# What CI complains about
+lint:
+    uv run --locked ruff check .
+    uv run --locked ruff format --check .
+    uv run --locked lint-imports
+
+# Repair what can be repaired by itself
+fix:
+    uv run --locked ruff check --fix .
+    uv run --locked ruff format .
+
+# Types, strictly
+types:
+    uv run --locked pyright
+
+# Bring the database of the running service to this version
+migrate *flags:
+    ./wallet migrate {{flags}}
+
+# Write the pages that are made from code
+docs:
+    uv run --locked wallet settings > docs/reference/settings.md
+
+# Load scenarios against the running service
+load *arguments:
+    uv run --locked python -m loadtests.run {{arguments}}
+
+# Everything that CI runs
+check:
+    .ci/run

@@ -1,0 +1,51 @@
+"""Which package may know of which, and what stays out of the pure ones."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("ledger", "rating", "invoicing", "wallet_service")
+MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def test_the_contracts_of_import_linter_are_kept():
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    if not command[0].exists():
+        pytest.skip("import-linter is not installed")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("package", ["ledger", "rating", "invoicing"])
+def test_money_and_prices_know_no_float(package):
+    """A float is a rounding that nobody chose. Engines may count seconds with them."""
+    paths = [path for path in MODULES if path.is_relative_to(ROOT / package)]
+    for path in [path for path in paths if "engines" not in path.parts]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_call = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "float"
+            is_literal = isinstance(node, ast.Constant) and isinstance(node.value, float)
+            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            assert not is_call, where
+            assert not is_literal, where
+
+
+def test_the_command_line_starts_without_the_rest_of_the_house():
+    """`wallet --help` is fast because it imports almost nothing."""
+    program = "import sys, wallet_service.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    heavy = {"asyncpg", "litestar", "redis", "msgspec", "httpx", "aiosql"} & set(
+        done.stdout.split()
+    )
+    assert not heavy
+
+
+def test_nothing_is_named_for_having_no_better_name():
+    vague = {"utils", "util", "common", "helpers", "core", "misc"}
+    found = [path for path in MODULES if vague & {path.stem, *path.relative_to(ROOT).parts}]
+    assert not found
