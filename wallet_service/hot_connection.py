@@ -260,7 +260,7 @@ class HotConnection:
         except BaseException:
             link.drop("not ready in time")
             raise
-        link.timeout_s = self.timeout_s
+        link.open_to_all(self.timeout_s)
         return link
 
     async def _greet(self, link: "_Link") -> None:
@@ -309,6 +309,14 @@ class _Link(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._unsent.append(packed)
         return future
+
+    def open_to_all(self, timeout_s: float) -> None:
+        """From now on calls wait this long; the greeting had its own time, and its own timer."""
+        assert not self.waiting, "the greeting is over"
+        self.timeout_s = timeout_s
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def drop(self, why: str) -> None:
         """End at once; whoever waits gets ConnectionLost."""
