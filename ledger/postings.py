@@ -179,8 +179,9 @@ def capture(
 ) -> list[Transfer]:
     """Earn what was used of a hold and end it; what was not used is given back.
 
-    `used` says so for each leg of the hold (`in_order`, if any leg may pay for anything). Usage above the hold is debited from free
-    grants and overdrafts (`debits`), and what nobody can pay is owed by the customer (`overage`).
+    `used` says so for each leg of the hold (`in_order`, if any leg may pay for anything). Usage
+    above the hold is debited from free grants and overdrafts (`debits`), and what nobody can pay is
+    owed by the customer (`overage`).
     """
     return chain(
         _end_legs(ids, ledger, holds, used, reference),

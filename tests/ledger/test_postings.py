@@ -1,0 +1,528 @@
+"""Each movement of money, played into a book: who is debited, who is credited, and by how much."""
+
+import itertools
+
+import pytest
+
+from ledger import Phase, Transfer, chain_result, postings
+from ledger.chart import (
+    FLAGS,
+    HOUSE_CODES,
+    NATURE,
+    AccountCode,
+    TransferCode,
+    customer_account,
+    house_account_id,
+    house_accounts,
+)
+from ledger.ids import hash128
+from ledger.postings import (
+    Held,
+    Leg,
+    Reference,
+    Reversed,
+    chain,
+    held_by,
+    in_order,
+    names_original,
+)
+from ledger.reconciliation import trial_balance
+
+NUMBER, UNITS = 7, 8
+PAID, PROMOTIONAL, OVERDRAFT, OVERAGE = 101, 102, 103, 104
+ABOUT = Reference(user_data_128=2**100, user_data_32=5)
+
+
+class Story:
+    """Plays operations one after another; each gets ids of its own."""
+
+    def __init__(self, ledger):
+        self.ledger = ledger
+        self.operations = itertools.count(1)
+
+    def ids(self):
+        operation = next(self.operations)
+        return lambda leg: hash128(operation, leg)
+
+    async def play(self, transfers: list[Transfer]) -> list[Transfer]:
+        assert [transfer.linked for transfer in transfers] == [True] * (len(transfers) - 1) + [
+            False
+        ]
+        result = chain_result(await self.ledger.create_transfers(transfers))
+        assert result.ok, result
+        for number in (NUMBER, UNITS):
+            assert (await trial_balance(self.ledger, number)).is_balanced
+        return transfers
+
+    async def refused(self, transfers: list[Transfer]) -> str:
+        result = chain_result(await self.ledger.create_transfers(transfers))
+        assert not result.ok
+        return str(result.status)
+
+    async def posted(self, account) -> int:
+        """Posted balance on the side on which the account grows."""
+        return (await self._balance(account)).credits_posted - (
+            await self._balance(account)
+        ).debits_posted
+
+    async def available(self, account) -> int:
+        return (await self._balance(account)).credit_available
+
+    async def _balance(self, account):
+        if isinstance(account, AccountCode):
+            account = house(account)
+        return (await self.ledger.balances([account]))[account]
+
+
+def house(code, detail=None, number=NUMBER):
+    details = {AccountCode.PAYMENTS: "stripe", AccountCode.EXCHANGE: "USD"}
+    return house_account_id(
+        ledger=number, code=code, detail=details.get(code, "") if detail is None else detail
+    )
+
+
+@pytest.fixture
+async def story(memory_ledger):
+    """A paid grant of 100, a promotional one of 20, an overdraft of 30."""
+    story = Story(memory_ledger)
+    await memory_ledger.create_accounts(house_accounts(ledger=UNITS, asset_code="TOKEN"))
+    await memory_ledger.create_accounts(
+        [customer_account(account_id=201, ledger=UNITS, code=AccountCode.GRANT_PAID)]
+    )
+    await story.play(
+        postings.top_up(
+            ids=story.ids(),
+            ledger=NUMBER,
+            grant_id=PAID,
+            amount=100,
+            provider="stripe",
+            reference=ABOUT,
+        )
+    )
+    await story.play(
+        postings.promotion(ids=story.ids(), ledger=NUMBER, grant_id=PROMOTIONAL, amount=20)
+    )
+    await story.play(
+        postings.credit_line_up(ids=story.ids(), ledger=NUMBER, overdraft_id=OVERDRAFT, amount=30)
+    )
+    return story
+
+
+async def held(story, *legs, timeout_s=600):
+    transfers = postings.hold(
+        ids=story.ids(),
+        ledger=NUMBER,
+        legs=[Leg(*leg) for leg in legs],
+        timeout_s=timeout_s,
+        reference=ABOUT,
+    )
+    return held_by(await story.play(transfers))
+
+
+async def test_funding_is_a_debt_to_the_customer(story):
+    assert await story.posted(AccountCode.PAYMENTS) == -100
+    assert await story.posted(AccountCode.PROMOTIONS) == -20
+    assert await story.posted(AccountCode.CREDIT_LINES) == -30
+    assert [await story.available(each) for each in (PAID, PROMOTIONAL, OVERDRAFT)] == [100, 20, 30]
+
+
+async def test_a_hold_sets_aside_and_earns_nothing(story):
+    holds = await held(story, (PROMOTIONAL, 20), (PAID, 40))
+    assert [(each.account_id, each.amount) for each in holds] == [(PROMOTIONAL, 20), (PAID, 40)]
+    assert [await story.available(each) for each in (PROMOTIONAL, PAID)] == [0, 60]
+    assert await story.posted(AccountCode.REVENUE) == 0
+    assert await story.posted(PAID) == 100
+
+
+async def test_a_hold_is_all_or_nothing(story):
+    transfers = postings.hold(
+        ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, 100), Leg(PROMOTIONAL, 21)], timeout_s=1
+    )
+    assert await story.refused(transfers) == "exceeds_credits"
+    assert await story.available(PAID) == 100
+
+
+async def test_a_capture_earns_what_was_used_in_the_order_of_the_legs(story):
+    holds = await held(story, (PROMOTIONAL, 20), (PAID, 40), (OVERDRAFT, 10))
+    transfers = postings.capture(
+        ids=story.ids(), ledger=NUMBER, holds=holds, used=in_order(holds, 25), reference=ABOUT
+    )
+    await story.play(transfers)
+    assert [(each.phase, each.amount) for each in transfers] == [
+        (Phase.POST, 20),
+        (Phase.POST, 5),
+        (Phase.VOID, 10),
+    ]
+    assert [await story.available(each) for each in (PROMOTIONAL, PAID, OVERDRAFT)] == [0, 95, 30]
+    assert await story.posted(AccountCode.REVENUE) == 25
+
+
+async def test_usage_above_the_hold_is_debited_and_the_rest_is_owed(story):
+    holds = await held(story, (PAID, 40))
+    await story.play(
+        postings.capture(
+            ids=story.ids(),
+            ledger=NUMBER,
+            holds=holds,
+            used=in_order(holds, 40),
+            debits=[Leg(PAID, 60), Leg(OVERDRAFT, 30)],
+            overage=Leg(OVERAGE, 9),
+        )
+    )
+    assert await story.posted(AccountCode.REVENUE) == 139
+    assert await story.posted(OVERAGE) == -9
+    assert [await story.available(each) for each in (PAID, OVERDRAFT)] == [0, 0]
+
+
+async def test_a_capture_of_nothing_gives_all_back(story):
+    holds = await held(story, (PAID, 40), (PROMOTIONAL, 1))
+    await story.play(
+        postings.capture(ids=story.ids(), ledger=NUMBER, holds=holds, used=in_order(holds, 0))
+    )
+    assert [await story.available(each) for each in (PAID, PROMOTIONAL)] == [100, 20]
+
+
+async def test_a_capture_above_the_hold_is_our_own_bug(story):
+    holds = await held(story, (PAID, 40))
+    with pytest.raises(AssertionError):
+        postings.capture(ids=story.ids(), ledger=NUMBER, holds=holds, used=[41])
+
+
+@pytest.mark.parametrize(
+    ("used", "live"),
+    [
+        ([0, 1], [(PAID, 39), (PROMOTIONAL, 20)]),
+        ([19, 0], [(PROMOTIONAL, 1), (PAID, 40)]),
+        ([20, 0], [(PAID, 40)]),
+        ([20, 1], [(PAID, 39)]),
+        ([5, 5], [(PROMOTIONAL, 15), (PAID, 35)]),
+        ([20, 39], [(PAID, 1)]),
+        ([20, 40], []),
+    ],
+)
+async def test_a_partial_capture_keeps_the_rest_held(story, used, live):
+    holds = await held(story, (PROMOTIONAL, 20), (PAID, 40))
+    free = await story.available(PAID)
+    transfers = postings.partial_capture(
+        ids=story.ids(), ledger=NUMBER, holds=holds, used=used, timeout_s=600
+    )
+    await story.play(transfers)
+    untouched = [leg for leg, taken in zip(holds, used, strict=True) if not taken]
+    rest = held_by(transfers) + untouched
+    assert [(each.account_id, each.amount) for each in rest] == live
+    assert await story.available(PAID) == free
+    assert await story.posted(AccountCode.REVENUE) == sum(used)
+    if rest:
+        all_of_it = [each.amount for each in rest]
+        await story.play(
+            postings.capture(ids=story.ids(), ledger=NUMBER, holds=rest, used=all_of_it)
+        )
+    assert await story.posted(AccountCode.REVENUE) == 60
+    assert [await story.available(each) for each in (PROMOTIONAL, PAID)] == [0, 60]
+
+
+async def test_a_partial_capture_of_nothing_is_our_own_bug(story):
+    holds = await held(story, (PAID, 40))
+    with pytest.raises(AssertionError):
+        postings.partial_capture(
+            ids=story.ids(), ledger=NUMBER, holds=holds, used=[0], timeout_s=600
+        )
+
+
+def test_a_hold_is_used_up_leg_by_leg():
+    holds = [Held(1, PAID, 10), Held(2, PROMOTIONAL, 10), Held(3, OVERDRAFT, 10)]
+    assert in_order(holds, 0) == [0, 0, 0]
+    assert in_order(holds, 15) == [10, 5, 0]
+    assert in_order(holds, 30) == [10, 10, 10]
+    with pytest.raises(AssertionError):
+        in_order(holds, 31)
+
+
+async def test_a_partial_capture_may_go_above_the_hold(story):
+    holds = await held(story, (PAID, 40))
+    transfers = postings.partial_capture(
+        ids=story.ids(),
+        ledger=NUMBER,
+        holds=holds,
+        used=in_order(holds, 40),
+        timeout_s=600,
+        debits=[Leg(PAID, 5)],
+        overage=Leg(OVERAGE, 1),
+    )
+    await story.play(transfers)
+    assert held_by(transfers) == []
+    assert await story.posted(AccountCode.REVENUE) == 46
+
+
+async def test_extending_holds_anew_in_one_step(story):
+    holds = await held(story, (PAID, 90))
+    transfers = postings.extend(
+        ids=story.ids(), ledger=NUMBER, holds=holds, legs=[Leg(PAID, 100)], timeout_s=1_200
+    )
+    await story.play(transfers)
+    (live,) = held_by(transfers)
+    assert live.amount == 100
+    assert await story.available(PAID) == 0
+    assert (
+        await story.refused(postings.void(ids=story.ids(), ledger=NUMBER, holds=holds))
+        == "pending_transfer_already_voided"
+    )
+
+
+async def test_an_extension_that_cannot_be_paid_leaves_the_hold(story):
+    holds = await held(story, (PAID, 90))
+    transfers = postings.extend(
+        ids=story.ids(), ledger=NUMBER, holds=holds, legs=[Leg(PAID, 101)], timeout_s=1_200
+    )
+    assert await story.refused(transfers) == "exceeds_credits"
+    assert await story.available(PAID) == 10
+
+
+@pytest.mark.parametrize("end", [postings.void, postings.expire_hold])
+async def test_a_hold_that_is_not_captured_is_given_back(story, end):
+    holds = await held(story, (PAID, 40), (PROMOTIONAL, 5))
+    await story.play(end(ids=story.ids(), ledger=NUMBER, holds=holds))
+    assert [await story.available(each) for each in (PAID, PROMOTIONAL)] == [100, 20]
+
+
+async def test_a_debit_charges_at_once(story):
+    transfers = postings.debit(
+        ids=story.ids(),
+        ledger=NUMBER,
+        legs=[Leg(PROMOTIONAL, 20), Leg(PAID, 100), Leg(OVERDRAFT, 30)],
+        overage=Leg(OVERAGE, 50),
+        reference=ABOUT,
+    )
+    await story.play(transfers)
+    assert [each.code for each in transfers] == [TransferCode.DEBIT] * 3 + [TransferCode.OVERAGE]
+    assert {each.user_data_128 for each in transfers} == {2**100}
+    assert await story.posted(AccountCode.REVENUE) == 200
+    assert await story.posted(OVERAGE) == -50
+
+
+async def test_the_next_top_up_first_pays_what_is_owed_and_the_overdraft(story):
+    await story.play(
+        postings.debit(
+            ids=story.ids(),
+            ledger=NUMBER,
+            legs=[Leg(PAID, 100), Leg(OVERDRAFT, 30)],
+            overage=Leg(OVERAGE, 15),
+        )
+    )
+    ids = story.ids()
+    await story.play(
+        chain(
+            postings.top_up(ids=ids, ledger=NUMBER, grant_id=PAID, amount=60, provider="stripe"),
+            postings.repay_overage(
+                ids=ids, ledger=NUMBER, grant_id=PAID, overage_id=OVERAGE, amount=15
+            ),
+            postings.repay_overdraft(
+                ids=ids, ledger=NUMBER, grant_id=PAID, overdraft_id=OVERDRAFT, amount=30
+            ),
+        )
+    )
+    assert await story.posted(OVERAGE) == 0
+    assert [await story.available(each) for each in (PAID, OVERDRAFT)] == [15, 30]
+
+
+async def test_overage_cannot_be_repaid_twice(story):
+    await story.play(
+        postings.debit(ids=story.ids(), ledger=NUMBER, legs=[], overage=Leg(OVERAGE, 15))
+    )
+    repay = {"ledger": NUMBER, "grant_id": PAID, "overage_id": OVERAGE, "amount": 15}
+    await story.play(postings.repay_overage(ids=story.ids(), **repay))
+    assert await story.refused(postings.repay_overage(ids=story.ids(), **repay)) == "exceeds_debits"
+
+
+async def test_overage_goes_onto_the_invoice_once(story):
+    await story.play(
+        postings.debit(ids=story.ids(), ledger=NUMBER, legs=[], overage=Leg(OVERAGE, 15))
+    )
+    invoice = {"ledger": NUMBER, "overage_id": OVERAGE, "amount": 15}
+    await story.play(postings.invoice_overage(ids=story.ids(), **invoice))
+    assert await story.posted(AccountCode.RECEIVABLE) == -15
+    assert await story.posted(OVERAGE) == 0
+    assert (
+        await story.refused(postings.invoice_overage(ids=story.ids(), **invoice))
+        == "exceeds_debits"
+    )
+
+
+async def test_a_credit_line_is_lowered_only_by_what_is_unused(story):
+    await story.play(postings.debit(ids=story.ids(), ledger=NUMBER, legs=[Leg(OVERDRAFT, 10)]))
+    lower = {"ledger": NUMBER, "overdraft_id": OVERDRAFT}
+    assert (
+        await story.refused(postings.credit_line_down(ids=story.ids(), amount=21, **lower))
+        == "exceeds_credits"
+    )
+    await story.play(postings.credit_line_down(ids=story.ids(), amount=20, **lower))
+    assert await story.posted(AccountCode.CREDIT_LINES) == -10
+
+
+@pytest.mark.parametrize(
+    ("give_back", "code"),
+    [
+        (postings.refund, TransferCode.REFUND),
+        (postings.reversal, TransferCode.REVERSAL),
+    ],
+)
+async def test_usage_is_given_back_to_whoever_paid_it_naming_the_original(story, give_back, code):
+    originals = await story.play(
+        postings.debit(
+            ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, 50)], overage=Leg(OVERAGE, 10)
+        )
+    )
+    transfers = give_back(
+        ids=story.ids(),
+        ledger=NUMBER,
+        legs=[Reversed(originals[0].id, PAID, 45), Reversed(originals[1].id, OVERAGE, 10)],
+        reference=ABOUT,
+    )
+    await story.play(transfers)
+    assert {each.code for each in transfers} == {code}
+    assert names_original(transfers[0], originals[0].id)
+    assert names_original(transfers[1], originals[1].id)
+    assert not names_original(transfers[1], originals[0].id)
+    assert {each.user_data_128 for each in transfers} == {ABOUT.user_data_128}
+    assert await story.available(PAID) == 95
+    assert await story.posted(OVERAGE) == 0
+    assert await story.posted(AccountCode.REVENUE) == 5
+
+
+async def test_a_payment_that_goes_back_leaves_the_grant(story):
+    transfers = postings.payment_refund(
+        ids=story.ids(),
+        ledger=NUMBER,
+        grant_id=PAID,
+        amount=100,
+        provider="stripe",
+        original_id=hash128(1, "top_up"),
+    )
+    await story.play(transfers)
+    assert names_original(transfers[0], hash128(1, "top_up"))
+    assert await story.posted(AccountCode.PAYMENTS) == 0
+
+
+@pytest.mark.parametrize(
+    ("grant_id", "is_promotional", "goes_to", "there_before"),
+    [
+        (PAID, False, AccountCode.BREAKAGE, 0),
+        (PROMOTIONAL, True, AccountCode.PROMOTIONS, -20),
+    ],
+)
+async def test_an_expired_grant_loses_what_is_free_and_keeps_what_is_held(
+    story, grant_id, is_promotional, goes_to, there_before
+):
+    expire = {"ledger": NUMBER, "grant_id": grant_id, "is_promotional": is_promotional}
+    granted = await story.available(grant_id)
+    holds = await held(story, (grant_id, 15))
+    await story.play(postings.grant_expired(ids=story.ids(), **expire))
+    assert await story.available(grant_id) == 0
+    assert await story.posted(goes_to) == there_before + granted - 15
+    await story.play(
+        postings.capture(ids=story.ids(), ledger=NUMBER, holds=holds, used=in_order(holds, 5))
+    )
+    await story.play(postings.grant_expired(ids=story.ids(), **expire))
+    assert await story.posted(grant_id) == 0
+    assert await story.posted(goes_to) == there_before + granted - 5
+    await story.play(postings.grant_expired(ids=story.ids(), **expire))
+    assert await story.posted(goes_to) == there_before + granted - 5
+
+
+async def test_a_voided_grant_loses_a_given_amount(story):
+    await story.play(
+        postings.grant_voided(
+            ids=story.ids(), ledger=NUMBER, grant_id=PAID, amount=30, is_promotional=False
+        )
+    )
+    await story.play(
+        postings.grant_voided(
+            ids=story.ids(), ledger=NUMBER, grant_id=PROMOTIONAL, amount=5, is_promotional=True
+        )
+    )
+    assert await story.posted(AccountCode.BREAKAGE) == 30
+    assert await story.posted(AccountCode.PROMOTIONS) == -15
+
+
+async def test_units_are_sold_against_money_that_is_earned_when_they_are_used(story):
+    await story.play(
+        postings.issue(
+            ids=story.ids(),
+            money_ledger=NUMBER,
+            money_amount=40,
+            provider="stripe",
+            unit_ledger=UNITS,
+            unit_code="TOKEN",
+            grant=Leg(201, 4_000),
+        )
+    )
+    assert await story.available(201) == 4_000
+    assert await story.posted(AccountCode.DEFERRED_REVENUE) == 40
+    assert await story.posted(AccountCode.REVENUE) == 0
+    assert await story.posted(house(AccountCode.ISSUED, "TOKEN", UNITS)) == -4_000
+    await story.play(postings.recognise_revenue(ids=story.ids(), money_ledger=NUMBER, amount=10))
+    assert await story.posted(AccountCode.DEFERRED_REVENUE) == 30
+    assert await story.posted(AccountCode.REVENUE) == 10
+
+
+async def test_assets_are_exchanged_both_ways_or_not_at_all(story):
+    transfers = postings.exchange(
+        ids=story.ids(),
+        from_ledger=NUMBER,
+        from_asset="USD",
+        given=Leg(PAID, 10),
+        to_ledger=UNITS,
+        to_asset="TOKEN",
+        received=Leg(201, 1_000),
+    )
+    await story.play(transfers)
+    assert await story.available(PAID) == 90
+    assert await story.available(201) == 1_000
+    assert await story.posted(house(AccountCode.EXCHANGE, "TOKEN", UNITS)) == -1_000
+
+
+async def test_a_repeated_operation_moves_nothing(story):
+    transfers = postings.debit(
+        ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, 50), Leg(PROMOTIONAL, 1)]
+    )
+    await story.play(transfers)
+    await story.play(transfers)
+    assert await story.available(PAID) == 50
+
+
+@pytest.mark.parametrize("amount", [0, -1, 2**63])
+async def test_a_leg_of_nothing_is_our_own_bug(story, amount):
+    with pytest.raises(AssertionError):
+        postings.debit(ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, amount)])
+    with pytest.raises(AssertionError):
+        postings.hold(ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, amount)], timeout_s=1)
+    with pytest.raises(AssertionError):
+        postings.void(ids=story.ids(), ledger=NUMBER, holds=[])
+
+
+def test_a_hold_without_an_end_is_our_own_bug():
+    with pytest.raises(AssertionError):
+        postings.hold(ids=hash128, ledger=NUMBER, legs=[Leg(PAID, 1)], timeout_s=0)
+
+
+def test_legs_of_one_operation_have_ids_of_their_own():
+    holds = [Held(1, PAID, 10), Held(2, PROMOTIONAL, 10), Held(3, OVERDRAFT, 10)]
+    transfers = postings.partial_capture(
+        ids=hash128,
+        ledger=NUMBER,
+        holds=holds,
+        used=in_order(holds, 15),
+        timeout_s=1,
+        debits=[Leg(PAID, 1), Leg(PAID, 2)],
+        overage=Leg(OVERAGE, 3),
+    )
+    assert len({each.id for each in transfers}) == len(transfers) == 6
+
+
+def test_every_kind_of_account_has_a_side_and_a_master():
+    assert set(NATURE) == set(AccountCode)
+    assert set(FLAGS) | set(HOUSE_CODES) == set(AccountCode)
+    names = [account.id for account in house_accounts(ledger=1, asset_code="USD")]
+    assert len(set(names)) == len(names) == len(HOUSE_CODES)
+    with pytest.raises(AssertionError):
+        house_account_id(ledger=1, code=AccountCode.GRANT_PAID)
