@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from wallet_service.cli.replay import http_connection
 from wallet_service.cli.replay.http_connection import Caller
@@ -47,14 +49,20 @@ class Server:
             writer.close()
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
+@asynccontextmanager
+async def listening() -> AsyncIterator[Server]:
     server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    host, port = listening.sockets[0].getsockname()
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    host, port = listener.sockets[0].getsockname()
     server.url = f"http://{host}:{port}/behind/a/proxy"
     yield server
-    listening.close()
+    listener.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with listening() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +142,12 @@ async def test_nobody_listening_is_told() -> None:
     async with Caller(url="http://127.0.0.1:1", api_key="key") as caller:
         with pytest.raises(Unavailable, match="no answer"):
             await caller.send(balances("acme"))
+
+
+def test_the_loop_of_the_command_will_do() -> None:
+    async def ask() -> str:
+        async with listening() as server, Caller(url=server.url, api_key="key") as caller:
+            (balance,) = await caller.send(balances("acme"))
+        return balance.asset_code
+
+    assert uvloop.run(ask()) == "USD"
