@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from wallet_service import api_keys, organizations
+from wallet_service import api_keys, catalog, organizations
 from wallet_service.cli.data_folder import Credentials
 
 _NAME: Final = "default"
@@ -44,6 +44,10 @@ async def first_key(database_url: str, known: Credentials | None, *, url: str) -
 async def first_organization(
     connection: "asyncpg.Connection[asyncpg.Record]", *, now: datetime
 ) -> UUID:
-    """Return the organization that was there first, made now if there is none."""
+    """Return the organization that was there first, made now, with prices, if there is none."""
     known: UUID | None = await connection.fetchval(_FIRST_ORGANIZATION)
-    return known or (await organizations.create_organization(connection, _NAME, now=now)).id
+    if known is not None:
+        return known
+    made = await organizations.create_organization(connection, _NAME, now=now)
+    await catalog.import_bundled(connection, made.id, now=now)
+    return made.id
