@@ -174,13 +174,20 @@ class AsyncWallet:
     balances = _call(requests.balances)
 
     async def authorizations(
-        self, *, customer: str | None = None, status: str | None = None
+        self,
+        *,
+        customer: str | None = None,
+        status: str | None = None,
+        transaction_id: str | None = None,
     ) -> AsyncIterator[Authorization]:
         """Read authorizations, newest first, page after page as they are wanted."""
         page: int | None = 1
         while page:
-            request = requests.authorizations(customer=customer, status=status, page=page)
-            found = await self.send(request)
+            found = await self.send(
+                requests.authorizations(
+                    customer=customer, status=status, transaction_id=transaction_id, page=page
+                )
+            )
             for authorization in found.authorizations:
                 yield authorization
             page = found.meta.next_page

@@ -2,7 +2,7 @@
 
 WalletError
 ├── PaymentRequired     402  the customer cannot pay, or a limit said no; nothing has changed
-├── BadRequest          400, 413  the service could not read the request
+├── BadRequest          400, 413, 415  the service could not read the request
 ├── Unauthorized        401  the API key is missing, wrong or revoked
 ├── Forbidden           403  the API key may not do this
 ├── NotFound            404  no such thing in this organization
@@ -133,6 +133,7 @@ _ERRORS: Final[Mapping[int, type[WalletError]]] = {
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.METHOD_NOT_ALLOWED: NotAllowed,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: BadRequest,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: BadRequest,
     HTTPStatus.UNPROCESSABLE_ENTITY: ValidationFailed,
     HTTPStatus.TOO_MANY_REQUESTS: TooManyRequests,
     HTTPStatus.BAD_GATEWAY: Unavailable,
@@ -147,6 +148,7 @@ class _Body(Struct):
     error: str | None = None
     code: str | None = None
     error_details: dict[str, Any] | None = None
+    message: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -162,7 +164,9 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> WalletE
     parts = [str(status), body.error or kind.__name__, body.code]
     message = " ".join(part for part in parts if part)
     if body.error_details:
-        message += ": " + msgspec.json.encode(body.error_details).decode()
+        message += " " + msgspec.json.encode(body.error_details).decode()
+    if body.message:
+        message += f": {body.message}"
     return kind(
         message,
         status=status,

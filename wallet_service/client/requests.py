@@ -89,11 +89,19 @@ def authorize(
     asset: str | None = None,
     subscription: str | None = None,
     expires_in: int | None = None,
+    partial: bool = False,
     transaction_id: str | None = None,
 ) -> Request[Authorization]:
-    """Set aside what ``items`` may cost, or an ``amount`` of an ``asset``, for so many seconds."""
+    """Set aside what ``items`` may cost, or an ``amount`` of an ``asset``, for so many seconds.
+
+    ``partial`` takes what there is where that is less.
+    """
     body = _usage(customer, items, amount, asset, subscription)
-    body |= {"transaction_id": transaction_id or new_key(), "expires_in": expires_in}
+    body |= {
+        "transaction_id": transaction_id or new_key(),
+        "expires_in": expires_in,
+        "partial": partial or None,
+    }
     return _post("/authorizations", _authorization, authorization=_known(body))
 
 
@@ -158,6 +166,7 @@ def authorizations(
     *,
     customer: str | None = None,
     status: str | None = None,
+    transaction_id: str | None = None,
     page: int = 1,
     per_page: int = 100,
 ) -> Request[AuthorizationPage]:
@@ -165,6 +174,7 @@ def authorizations(
     query = {
         "external_customer_id": customer,
         "status": status,
+        "transaction_id": transaction_id,
         "page": page,
         "per_page": per_page,
     }
@@ -206,7 +216,10 @@ def debit(event: Event) -> Request[DebitedEvent]:
 
 
 def debit_many(batch: Sequence[Event]) -> Request[tuple[DebitedEvent, ...]]:
-    """Charge many events at once. One invalid event refuses all, by its place in the batch."""
+    """Charge many events at once. One invalid event refuses all, by its place in the batch.
+
+    Look for ``rejected`` among the results if wallets may refuse a shortfall.
+    """
     return _post("/events/batch", _events, events=[_event_body(event) for event in batch])
 
 

@@ -73,21 +73,27 @@ class Authorization(Struct, frozen=True):
 
 
 class Estimate(Struct, frozen=True):
-    """What a call would cost, and whether it would be approved now. Nothing is set aside."""
+    """What a call would cost, and whether it would be approved now. Nothing is set aside.
+
+    Where it would be refused, ``code`` says why, like that of PaymentRequired.
+    """
 
     amount: Decimal
     asset_code: str
     available: Decimal
     sufficient: bool
     items: tuple[ItemAmount, ...] = ()
+    code: str | None = None
 
 
 class GrantBalance(Struct, frozen=True):
-    """What one grant has left."""
+    """What one grant has left. ``kind`` is paid, promotional or overdraft."""
 
     id: str
     available: Decimal
-    held: Decimal = Decimal(0)
+    held: Decimal
+    wallet_id: str | None = None
+    kind: str | None = None
     expires_at: datetime | None = None
 
 
@@ -102,21 +108,24 @@ class Balance(Struct, frozen=True):
 
 
 class DebitedEvent(Struct, frozen=True):
-    """A stored usage event, and what it was charged.
+    """A usage event, and what it was charged.
 
-    ``rating_status`` is ``rated``, ``unrated`` (stored, charged when the cause is gone) or
-    ``postpaid`` (no wallet may pay for it: it goes to the invoice).
+    ``rating_status`` is ``rated``, ``unrated`` (stored, charged when the cause is gone),
+    ``postpaid`` (no wallet may pay for it: it goes to the invoice), or, in a batch, ``rejected``:
+    its wallet refuses what it cannot pay, so it was not stored, and ``error_code`` says why.
     """
 
     transaction_id: str
     code: str
-    rating_status: str
-    timestamp: datetime
+    rating_status: str = "rejected"
+    timestamp: datetime | None = None
     lago_id: str | None = None
     external_subscription_id: str | None = None
     properties: dict[str, Any] = {}
     unrated_reason: str | None = None
     debits: tuple[Debit, ...] = ()
+    error_code: str | None = None
+    error_details: dict[str, Any] = {}
 
 
 class Customer(Struct, frozen=True):

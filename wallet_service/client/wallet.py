@@ -144,12 +144,20 @@ class Wallet:
     balances = _call(requests.balances)
 
     def authorizations(
-        self, *, customer: str | None = None, status: str | None = None
+        self,
+        *,
+        customer: str | None = None,
+        status: str | None = None,
+        transaction_id: str | None = None,
     ) -> Iterator[Authorization]:
         """Read authorizations, newest first, page after page as they are wanted."""
         page: int | None = 1
         while page:
-            found = self.send(requests.authorizations(customer=customer, status=status, page=page))
+            found = self.send(
+                requests.authorizations(
+                    customer=customer, status=status, transaction_id=transaction_id, page=page
+                )
+            )
             yield from found.authorizations
             page = found.meta.next_page
 

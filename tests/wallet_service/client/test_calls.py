@@ -3,6 +3,7 @@
 import inspect
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -171,6 +172,21 @@ def test_events_go_in_one_batch_and_come_back_in_order(hear: NewWallet) -> None:
     assert [event["transaction_id"] for event in service.body()["events"]] == ["t1", "t2"]
 
 
+def test_an_event_that_its_wallet_refuses_is_told_among_the_others(hear: NewWallet) -> None:
+    rejected = {
+        "transaction_id": "t2",
+        "code": "llm_output_tokens",
+        "status": "rejected",
+        "error_code": "insufficient_funds",
+        "error_details": {"needed": "1", "available": "0", "asset_code": "USD"},
+    }
+    wallet, _ = hear(httpx.Response(200, json={"events": [EVENT, rejected]}))
+    charged, refused = wallet.debit_many([Event(code="x"), Event(code="x")])
+    assert (charged.rating_status, refused.rating_status) == ("rated", "rejected")
+    assert refused.error_code == "insufficient_funds"
+    assert refused.debits == ()
+
+
 def test_an_event_is_reversed_by_its_key(hear: NewWallet) -> None:
     wallet, service = hear(httpx.Response(200, json={"event": EVENT}))
     wallet.reverse("t 1", amount="0.1", transaction_id="undo-t1")
@@ -228,7 +244,13 @@ def test_credits_are_bought_or_given_under_a_key(hear: NewWallet, call: str, fie
 
 
 def test_balances_are_read_hot_or_from_the_ledger(hear: NewWallet) -> None:
-    balance = {"asset_code": "USD", "available": "9.99", "held": "0.01", "overage": "0"}
+    balance: dict[str, Any] = {
+        "asset_code": "USD",
+        "available": "9.99",
+        "held": "0.01",
+        "overage": "0",
+    }
+    balance["grants"] = [{"id": "g", "kind": "paid", "available": "9.99", "held": "0.01"}]
     wallet, service = hear(httpx.Response(200, json={"balances": [balance]}))
     assert wallet.balances("acme")[0].held == Decimal("0.01")
     wallet.balances("acme corp", source="ledger")
