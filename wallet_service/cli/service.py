@@ -15,6 +15,7 @@ class Api(Process):
 
     name = "api"
     layer = 2
+    signals_group = True  # uvicorn looks for signals only twice a second
     stop_timeout_s = 1.2  # requests take milliseconds, and Ctrl-C should take less than two seconds
     ready_timeout_s = 30.0
 

@@ -33,6 +33,8 @@ class Process:
     stop_timeout_s: float = 5.0
     ready_timeout_s: float = 30.0
     unprivileged: bool = False
+    # Whether those that the program started hear the signal at once, not when it tells them.
+    signals_group: bool = False
     # Processes of a higher layer use those of a lower one, and are stopped before them.
     layer: int = 0
 
@@ -98,7 +100,10 @@ class Process:
             return
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                child.send_signal(self.stop_signal)
+                if self.signals_group:
+                    os.killpg(child.pid, self.stop_signal)
+                else:
+                    child.send_signal(self.stop_signal)
             try:
                 await asyncio.wait_for(child.wait(), self.stop_timeout_s)
             except TimeoutError:
