@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from invoicing import catalogue_versions, plans
 from invoicing.charges import PricedMetric
@@ -48,7 +48,7 @@ class BillableMetric(Record, frozen=True, kw_only=True):
     rounding_precision: int | None = None
     weighted_interval: str | None = None
     expression: str | None = None
-    filters: list[MetricFilter] = []
+    filters: list[MetricFilter] = field(default_factory=list[MetricFilter])
     created_at: datetime
     updated_at: datetime
 
@@ -164,35 +164,51 @@ def _priced(metric: BillableMetric) -> PricedMetric:
 
 def _checked(metric: BillableMetric) -> BillableMetric:
     """The metric in its final form; raises Invalid with all that is wrong."""
-    problems: dict[str, list[str]] = {}
-    message = ""
-    for field in ("name", "code", "aggregation_type"):
-        if not getattr(metric, field).strip():
-            problems[field] = ["value_is_mandatory"]
-    if metric.aggregation_type and metric.aggregation_type not in AGGREGATION_TYPES:
-        problems["aggregation_type"] = ["value_is_invalid"]
-        if metric.aggregation_type in LATER_AGGREGATION_TYPES:
-            message = f"{metric.aggregation_type} is not available yet; count_agg and sum_agg are"
     if metric.aggregation_type == "count_agg":
         metric = structs.replace(metric, field_name=None)
-    elif metric.aggregation_type == "sum_agg" and not metric.field_name:
-        problems["field_name"] = ["value_is_mandatory"]
-    if metric.expression:
-        problems["expression"] = ["value_is_invalid"]
-        message = "expressions are not available yet; send the quantity as a property"
-    if metric.recurring and metric.aggregation_type == "count_agg":
-        problems["recurring"] = ["not_compatible_with_aggregation_type"]
-    if metric.rounding_function not in {None, "round", "ceil", "floor"}:
-        problems["rounding_function"] = ["value_is_invalid"]
-    if metric.rounding_precision is not None and abs(metric.rounding_precision) > _PRECISION_MAX:
-        problems["rounding_precision"] = ["value_is_out_of_range"]
-    if metric.weighted_interval not in {None, "seconds"}:
-        problems["weighted_interval"] = ["value_is_invalid"]
-    if not _are_filters(metric.filters):
-        problems["filters"] = ["value_is_invalid"]
+    is_wrong = {
+        "name": (not metric.name.strip(), "value_is_mandatory"),
+        "code": (not metric.code.strip(), "value_is_mandatory"),
+        "aggregation_type": (
+            metric.aggregation_type not in AGGREGATION_TYPES,
+            "value_is_invalid" if metric.aggregation_type.strip() else "value_is_mandatory",
+        ),
+        "field_name": (
+            metric.aggregation_type == "sum_agg" and not metric.field_name,
+            "value_is_mandatory",
+        ),
+        "expression": (bool(metric.expression), "value_is_invalid"),
+        "recurring": (
+            metric.recurring and metric.aggregation_type == "count_agg",
+            "not_compatible_with_aggregation_type",
+        ),
+        "rounding_function": (
+            metric.rounding_function not in {None, "round", "ceil", "floor"},
+            "value_is_invalid",
+        ),
+        "rounding_precision": (
+            abs(metric.rounding_precision or 0) > _PRECISION_MAX,
+            "value_is_out_of_range",
+        ),
+        "weighted_interval": (
+            metric.weighted_interval not in {None, "seconds"},
+            "value_is_invalid",
+        ),
+        "filters": (not _are_filters(metric.filters), "value_is_invalid"),
+    }
+    problems = {name: [code] for name, (wrong, code) in is_wrong.items() if wrong}
     if problems:
-        raise Invalid(problems, message)
+        raise Invalid(problems, _not_yet(metric))
     return metric
+
+
+def _not_yet(metric: BillableMetric) -> str:
+    """What to say where Lago has something that we do not have yet."""
+    if metric.aggregation_type in LATER_AGGREGATION_TYPES:
+        return f"{metric.aggregation_type} is not available yet; count_agg and sum_agg are"
+    if metric.expression:
+        return "expressions are not available yet; send the quantity as a property"
+    return ""
 
 
 def _are_filters(filters: list[MetricFilter]) -> bool:

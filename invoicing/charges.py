@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from invoicing.errors import Invalid
 from invoicing.records import Record, apply
@@ -58,7 +58,7 @@ class PricedMetric(Record, frozen=True, kw_only=True):
     code: str
     aggregation_type: str
     field_name: str | None = None
-    filters: list[dict[str, Any]] = []
+    filters: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 class PlanChargeFilter(Struct, frozen=True, kw_only=True):
@@ -72,7 +72,7 @@ class PlanChargeFilter(Struct, frozen=True, kw_only=True):
 
 
 class PlanCharge(Struct, frozen=True, kw_only=True):
-    """A charge as a plan version stores it. Empty `properties`: no price but that of the filters."""
+    """A charge as a plan version stores it. No `properties`: no price but that of the filters."""
 
     id: UUID
     code: str
@@ -127,7 +127,7 @@ class FilterChanges(Struct, kw_only=True):
 
 
 class ChargeChanges(Struct, kw_only=True):
-    """A charge as a caller gives it: an `id` or `code` of the plan means that charge, else it is new."""
+    """A charge as a caller gives it: an `id` or `code` of the plan means that charge."""
 
     id: UUID | None = None
     billable_metric_id: UUID | None = None
@@ -158,8 +158,8 @@ def merge(
 ) -> list[PlanCharge]:
     """The charges of the next version: those of `wanted`, in its order; raises Invalid.
 
-    What `wanted` does not name is gone. `metrics` are those that it names. Charges that say no asset
-    are in `asset_code`, the plan's currency.
+    What `wanted` does not name is gone. `metrics` are those that it names. Charges that say no
+    asset are in `asset_code`, the plan's currency.
     """
     if len(wanted) > CHARGES_MAX:
         raise Invalid.field("charges", "invalid_count")
@@ -317,7 +317,7 @@ def _metric(
 
 
 def _refuse_what_is_missing(changes: ChargeChanges) -> None:
-    """Say no to what would change a price and is not there yet, rather than charge something else."""
+    """Say no to what would change a price and is not there yet: else we would charge too much."""
     asked = {
         "prorated": changes.prorated is True,
         "accepts_target_wallet": changes.accepts_target_wallet is True,
@@ -441,7 +441,7 @@ def _decimal(value: Any) -> Any:
 
 
 def _integer(value: Any) -> Any:
-    """A whole number, also where it came as a string; anything else is left for the model to refuse."""
+    """A whole number, also from a string; anything else is left for the model to refuse."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 18:  # noqa: PLR2004

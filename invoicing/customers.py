@@ -1,12 +1,12 @@
-"""Customers: who uses, and who is billed. Addressed by the id they have in the caller's own system."""
+"""Customers: who uses, and who is billed. Addressed by the id that the caller gives them."""
 
 import zoneinfo
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from invoicing import catalogue_versions
 from invoicing.currencies import CURRENCIES
@@ -56,10 +56,10 @@ class Customer(Record, frozen=True, kw_only=True):
     net_payment_term: int | None = None
     finalize_zero_amount_invoice: str = "inherit"
     skip_invoice_custom_sections: bool = False
-    billing_configuration: dict[str, Any] = {}
+    billing_configuration: dict[str, Any] = field(default_factory=dict[str, Any])
     billing_entity_code: str | None = None
-    tax_codes: list[str] = []
-    metadata: list[dict[str, Any]] = []
+    tax_codes: list[str] = field(default_factory=list[str])
+    metadata: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     created_at: datetime
     updated_at: datetime
 
@@ -254,7 +254,8 @@ def _merge_metadata(
                 "display_in_invoice": known.get("display_in_invoice", False)
                 if shown is None
                 else shown,
-                "created_at": known.get("created_at") or now.isoformat(),
+                "created_at": known.get("created_at")
+                or now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
         )
     return merged

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from invoicing import catalogue_versions, charges
 from invoicing.charges import ChargeChanges, PlanCharge, PricedMetric
@@ -56,10 +56,10 @@ class Plan(Record, frozen=True, kw_only=True):
     bill_charges_monthly: bool | None = None
     bill_fixed_charges_monthly: bool | None = None
     is_default: bool = False
-    tax_codes: list[str] = []
-    metadata: dict[str, str | None] = {}
+    tax_codes: list[str] = field(default_factory=list[str])
+    metadata: dict[str, str | None] = field(default_factory=dict[str, str | None])
     current_version_id: UUID
-    charges: list[PlanCharge] = []
+    charges: list[PlanCharge] = field(default_factory=list[PlanCharge])
     version: int = 0
     active_subscriptions_count: int = 0
     created_at: datetime
@@ -75,7 +75,7 @@ class DefaultPlan(Record, frozen=True, kw_only=True):
 
 
 class PlanChanges(Struct, kw_only=True):
-    """What to set: UNSET leaves a field as it is, None clears it. `charges` replace all there were."""
+    """What to set: UNSET leaves a field as it is, None clears it."""
 
     code: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
@@ -340,9 +340,9 @@ async def _announced(connection: Connection, plan: Plan, *, now: datetime) -> Pl
 def _problems(plan: Plan) -> dict[str, list[str]]:
     """What is wrong with a plan, but for its charges."""
     problems: dict[str, list[str]] = {}
-    for field in ("name", "code", "interval", "amount_currency"):
-        if not getattr(plan, field).strip():
-            problems[field] = ["value_is_mandatory"]
+    for name in ("name", "code", "interval", "amount_currency"):
+        if not getattr(plan, name).strip():
+            problems[name] = ["value_is_mandatory"]
     if plan.interval and plan.interval not in INTERVALS_A_YEAR:
         problems["interval"] = ["value_is_invalid"]
     if plan.amount_currency and plan.amount_currency not in CURRENCIES:

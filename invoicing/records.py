@@ -50,7 +50,9 @@ class Record(Struct, frozen=True, kw_only=True):
 
 def load_queries(module: str) -> Any:
     """Load the `.sql` file beside a module, given its `__file__`."""
-    return aiosql.from_path(Path(module).with_suffix(".sql"), "asyncpg", mandatory_parameters=False)
+    return aiosql.from_path(  # pyright: ignore[reportUnknownMemberType]
+        Path(module).with_suffix(".sql"), "asyncpg", mandatory_parameters=False
+    )
 
 
 def to_json(value: object) -> str:
@@ -64,7 +66,7 @@ def from_json(text: str | bytes) -> Any:
 
 
 def apply(changes: Struct, to: _CHANGED) -> _CHANGED:
-    """Copy `to` with every field that `changes` sets; what is UNSET, or unknown to `to`, is left."""
+    """Copy `to` with the fields that `changes` sets; what is UNSET, or unknown to `to`, is left."""
     known = set(to.__struct_fields__)
     given = {
         name: value

@@ -164,7 +164,7 @@ async def create(
             raise Invalid.field(
                 "plan_code",
                 "value_is_invalid",
-                "a change to a cheaper plan takes place at the end of a period, which is not available yet",
+                "a change to a cheaper plan waits for the end of a period: not available yet",
             )
         await _end(connection, current, now=now)
         previous = current.id
@@ -206,7 +206,6 @@ async def start_default(
     plan = await plans.find_default(connection, organization_id)
     if plan is None:
         return None
-    key = {"organization_id": organization_id, "customer_id": customer.id, "plan_id": plan.id}
     for external_id in (customer.external_id, f"{customer.external_id}:{plan.code}"):
         row = _Row(
             id=new_uuid(now),
@@ -218,10 +217,14 @@ async def start_default(
             started_by_default=True,
             created_at=now,
             updated_at=now,
-            **key,
+            organization_id=organization_id,
+            customer_id=customer.id,
+            plan_id=plan.id,
         )
         await _queries.insert_subscription(connection, **row.columns())
-        found = await _queries.find_started_by_default(connection, **key)
+        found = await _queries.find_started_by_default(
+            connection, organization_id=organization_id, customer_id=customer.id, plan_id=plan.id
+        )
         if found is not None:
             return Agreement.of(found)
     raise Invalid.field("external_id", "value_already_exist")

@@ -1,7 +1,7 @@
 """API keys: 256 bits of chance that open one organization's door, to the rooms their scopes name.
 
-A key reads `wk_` + 43 characters of chance + 8 of checksum. Only its SHA-256 is stored, so nobody can
-show a key again; its first characters are kept to tell keys apart. The checksum lets a mistyped
+A key reads `wk_` + 43 characters of chance + 8 of checksum. Only its SHA-256 is stored, so nobody
+can show a key again; its first characters are kept to tell keys apart. The checksum lets a mistyped
 or invented key be refused without a look into the database.
 """
 
@@ -143,7 +143,7 @@ async def revoke(
 
 
 class KeyRing:
-    """Finds who holds a key. Answers are kept for a few seconds, which is how late a revocation works.
+    """Finds who holds a key. Answers are kept for seconds, which is how late a revocation works.
 
     Keys that nobody holds are not kept, so that a new key works at once. Concurrent requests with
     the same key wait for one look-up.

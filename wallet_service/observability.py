@@ -1,6 +1,6 @@
 """What an operator sees: logs as JSON lines, and measurements for Prometheus.
 
-Nothing here is a secret: keys, bodies and headers are never logged, and paths are logged as templates.
+Nothing here is a secret: keys, bodies and headers are never logged, paths only as templates.
 """
 
 import logging
@@ -16,7 +16,8 @@ from prometheus_client import multiprocess as prometheus_multiprocess
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _SECONDS: Final = (
-    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025,
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 
 REQUESTS: Final = Counter(
@@ -31,7 +32,7 @@ SECONDS: Final = Histogram(
 
 
 class RequestMeasures:
-    """Counts and times requests. Prometheus' own label look-up costs several us, so ours is kept."""
+    """Counts and times requests. Prometheus' own look-up of labels is slow, so they are kept."""
 
     __slots__ = ("_counters", "_timers")
 
@@ -54,7 +55,7 @@ class RequestMeasures:
 
 
 def render_metrics() -> bytes:
-    """All measurements in Prometheus' text format, of all processes that share a folder for them."""
+    """All measurements in Prometheus' text format, of all processes that share their folder."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         prometheus_multiprocess.MultiProcessCollector(registry)  # pyright: ignore[reportUnknownMemberType]

@@ -77,7 +77,7 @@ async def create_organization(connection: Connection, name: str, *, now: datetim
     organization = Organization(
         id=organization_id,
         name=name,
-        document_number_prefix=f"{(name.strip() or 'ORG')[:3].upper()}-{organization_id.hex[-4:].upper()}",
+        document_number_prefix=f"{name.strip()[:3]}-{organization_id.hex[-4:]}".upper(),
         created_at=now,
         updated_at=now,
     )

@@ -104,9 +104,7 @@ def test_a_metric_is_created_changed_found_listed_and_deleted(lago: Client) -> N
     created = tokens_metric(lago, "lago-client-tokens")
     assert created.filters.__root__[0].values == ["gpt-4o", "o3"]
 
-    changed = lago.billable_metrics.update(
-        BillableMetric(name="All tokens"), "lago-client-tokens"
-    )
+    changed = lago.billable_metrics.update(BillableMetric(name="All tokens"), "lago-client-tokens")
     assert (changed.lago_id, changed.name) == (created.lago_id, "All tokens")
     assert changed.field_name == "tokens"
 

@@ -28,7 +28,7 @@ class ApiKeys(Controller):
     async def create(
         self, data: JSONBody[ApiKeyRequest], tenant: Tenant, services: Services, now: Now
     ) -> ApiKeyReply:
-        """Make a key. Its `value` is in this answer and nowhere else. It may do no more than yours."""
+        """Make a key that may do no more than yours. Its `value` is shown here and nowhere else."""
         given = data.api_key
         scopes = (api_keys.ALL,) if isinstance(given.scopes, UnsetType) else given.scopes
         if api_keys.ALL not in tenant.scopes and not set(scopes) <= tenant.scopes:

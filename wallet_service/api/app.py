@@ -138,7 +138,7 @@ def _documentation() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Prepaid wallet",
         version="1",
-        description="Prepaid wallets and real-time authorization; billing resources in Lago's shapes.",
+        description="Prepaid wallets and real-time authorization; billing in Lago's shapes.",
         path="/schema",
         render_plugins=[
             JsonRenderPlugin(path="/openapi.json"),

@@ -1,7 +1,7 @@
 """Who asks, and whether they may: `Authorization: Bearer <key>`, and the scopes of the key.
 
-Every route names the resource it is about (`opt={"resource": …}`), the method tells whether it reads
-or writes. A route without a resource does not start, so none can be forgotten.
+Every route names the resource it is about (`opt={"resource": …}`), the method tells whether it
+reads or writes. A route without a resource does not start, so none can be forgotten.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _HEADER_LENGTH_MAX: Final = 512
 
 
 async def authenticate(scope: Scope, keys: KeyRing, *, resource: str, reads: bool) -> Tenant:
-    """The tenant behind a request, or raise 401, or 403 where its key does not open the resource."""
+    """The tenant behind a request; raises 401, or 403 where its key does not open the resource."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             tenant = await _holder(value, keys)
@@ -51,11 +51,12 @@ async def require_tenant(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
     """Guard: let nobody in without a key for the route's resource."""
-    connection.scope["state"][TENANT_KEY] = await authenticate(
-        connection.scope,
+    scope: Any = connection.scope
+    scope["state"][TENANT_KEY] = await authenticate(
+        scope,
         connection.app.state.services.keys,
         resource=handler.opt["resource"],
-        reads=connection.scope.get("method") in _READS,
+        reads=scope["method"] in _READS,
     )
 
 
@@ -71,8 +72,7 @@ def refuse_unnamed_routes(app: Litestar, *, prefix: str) -> None:
         if not route.path.startswith(prefix):
             continue
         for handler in _handlers(route):
-            resource = handler.resolve_opts() or handler.opt.get("resource")
-            if resource not in RESOURCES:
+            if handler.opt.get("resource") not in RESOURCES:
                 message = f"{route.path}: opt={{'resource': …}} must name one of api_keys.RESOURCES"
                 raise AssertionError(message)
 

@@ -47,30 +47,30 @@ class BodyDecoder(Generic[_T]):
 
 async def read_body(scope: Scope, receive: Receive, *, bytes_max: int) -> bytes:
     """Read a whole body, no longer than this; for handlers that speak ASGI themselves."""
+    _check_announced(scope, bytes_max=bytes_max)
+    parts: list[bytes] = []
+    length = 0
+    while True:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise bad_request("the client went away")
+        part: bytes = message.get("body", b"")
+        length += len(part)
+        if length > bytes_max:
+            raise too_large(bytes_max)
+        if not message.get("more_body", False):
+            return b"".join((*parts, part)) if parts else part
+        parts.append(part)
+
+
+def _check_announced(scope: Scope, *, bytes_max: int) -> None:
+    """Refuse a body for what its headers say of it."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             if not value.isdigit() or int(value[:20]) > bytes_max:
                 raise too_large(bytes_max)
         elif name == b"content-encoding" and value.lower() not in _IDENTITY:
             raise encoded()
-    message: Any = await receive()
-    if message["type"] == "http.disconnect":
-        raise bad_request("the client went away")
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > bytes_max:
-            raise too_large(bytes_max)
-        return body
-    parts, length = [body], len(body)
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise bad_request("the client went away")
-        parts.append(message.get("body", b""))
-        length += len(parts[-1])
-        if length > bytes_max:
-            raise too_large(bytes_max)
-    return b"".join(parts)
 
 
 def refuse_repeated_keys(body: bytes) -> None:

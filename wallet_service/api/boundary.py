@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from wallet_service.api.auth import authenticate
 from wallet_service.api.errors import Refusal, bad_request, refusal
@@ -81,10 +81,11 @@ class RequestBoundary:
             REQUEST_ID.reset(token)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+        http = cast("HTTPScope", scope)
+        if "\x00" in http["path"] or b"%00" in http["query_string"]:
             await _send(send, _UNREADABLE)
             return
-        found = self.hot.find(scope["method"], scope["path"])
+        found = self.hot.find(http["method"], http["path"])
         if found is None:
             await self._app(scope, receive, send)
             return
@@ -133,9 +134,10 @@ def report(scope: Scope, error: Exception, answer: Refusal) -> None:
     """Log what an operator must know: our own faults with their stack, and stores that are down."""
     if answer.status < 500:  # noqa: PLR2004
         return
-    route = cast("dict[str, Any]", scope).get("path_template")
+    known = cast("dict[str, Any]", scope)
+    route = known.get("path_template")
     if answer.status == 500:  # noqa: PLR2004
-        _log.error("request_failed", route=route, method=scope.get("method"), exc_info=error)
+        _log.error("request_failed", route=route, method=known.get("method"), exc_info=error)
     else:
         _log.warning("request_refused", route=route, code=answer.code, reason=type(error).__name__)
 

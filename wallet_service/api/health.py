@@ -1,4 +1,4 @@
-"""Signs of life, for load balancers and Prometheus. No key needed; nothing about a tenant is told."""
+"""Signs of life, for load balancers and Prometheus. No key needed; no tenant is told of."""
 
 from typing import Any
 

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG003 (the signatures are Litestar's)
 """How Litestar's handlers get their `data`: decoded by `bodies`, in the type that they declare."""
 
 from collections.abc import Generator
@@ -21,13 +22,17 @@ class JsonBodies(AbstractDTO[Any]):
 
     def decode_bytes(self, value: bytes) -> Any:
         """Decode a body for the handler that this request goes to."""
-        if self.asgi_connection.headers.get("content-encoding") not in _IDENTITY:
+        connection: Any = self.asgi_connection  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if connection.headers.get("content-encoding") not in _IDENTITY:
             raise encoded()
-        return self.decoders[self.asgi_connection.route_handler.handler_id].decode(value)
+        return self.decoders[connection.route_handler.handler_id].decode(value)
 
     @classmethod
     def create_for_field_definition(
-        cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
+        cls,
+        field_definition: FieldDefinition,
+        handler_id: str,
+        backend_cls: Any = None,
     ) -> None:
         """Compile the decoder of a handler. Types of ours say by themselves what they refuse."""
         if field_definition.name == "data":

@@ -1,6 +1,6 @@
 """Lists come in pages, with Lago's `meta`."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from litestar.params import QueryParameter
 from msgspec import Struct
@@ -32,7 +32,7 @@ def provide_window(
     return Window(number=page, size=per_page)
 
 
-def meta(page: "Page[object]", window: Window) -> Meta:
+def meta(page: Page[Any], window: Window) -> Meta:
     """Lago's `meta`; a list without items has no page at all.
 
     >>> meta(Page([], 0), Window())

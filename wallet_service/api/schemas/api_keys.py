@@ -8,7 +8,7 @@ from wallet_service.api_keys import ApiKey
 
 
 class ApiKeyInput(Struct, forbid_unknown_fields=True):
-    """What a new key is for. Without `scopes` it opens everything, without `expires_at` for ever."""
+    """What a new key is for. Without `scopes` it opens everything, and without an end for ever."""
 
     name: Name | UnsetType = UNSET
     scopes: ShortList[Word] | UnsetType = UNSET

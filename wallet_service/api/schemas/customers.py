@@ -17,6 +17,7 @@ from wallet_service.api.schemas.formats import (
     Word,
     changes,
     iso_seconds,
+    show,
 )
 
 
@@ -207,35 +208,26 @@ class CustomerBody(Struct, kw_only=True):
     @classmethod
     def of(cls, customer: Customer, *, organization_timezone: str) -> "CustomerBody":
         """Show a customer."""
-        shown = {
-            name: getattr(customer, name)
-            for name in cls.__struct_fields__
-            if name in customer.__struct_fields__
-        }
-        return cls(
-            **{
-                **shown,
-                "lago_id": str(customer.id),
-                "shipping_address": AddressBody(**(customer.shipping_address or {})),
-                "billing_configuration": BillingConfigurationBody(**customer.billing_configuration),
-                "applicable_timezone": customer.timezone or organization_timezone,
-                "metadata": [
-                    MetadataBody(
-                        lago_id=entry["id"],
-                        key=entry["key"],
-                        value=entry["value"],
-                        display_in_invoice=entry["display_in_invoice"],
-                        created_at=entry["created_at"],
-                    )
-                    for entry in customer.metadata
-                ],
-                "taxes": [],
-                "integration_customers": [],
-                "applicable_invoice_custom_sections": [],
-                "created_at": iso_seconds(customer.created_at),
-                "updated_at": iso_seconds(customer.updated_at),
-            }
+        return show(
+            cls,
+            customer,
+            lago_id=str(customer.id),
+            shipping_address=AddressBody(**(customer.shipping_address or {})),
+            billing_configuration=BillingConfigurationBody(**customer.billing_configuration),
+            applicable_timezone=customer.timezone or organization_timezone,
+            metadata=[
+                MetadataBody(lago_id=entry["id"], **_shown(entry)) for entry in customer.metadata
+            ],
+            taxes=[],
+            integration_customers=[],
+            applicable_invoice_custom_sections=[],
+            created_at=iso_seconds(customer.created_at),
+            updated_at=iso_seconds(customer.updated_at),
         )
+
+
+def _shown(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "id"}
 
 
 class CustomerReply(Struct):

@@ -27,6 +27,7 @@ from wallet_service.api.errors import field_error
 
 _T = TypeVar("_T")
 _Changes = TypeVar("_Changes", bound=Struct)
+_Body = TypeVar("_Body", bound=Struct)
 
 Given: TypeAlias = Union[_T, UnsetType, None]  # noqa: UP007 (an alias with a type parameter)
 """A field that may be left out, or null."""
@@ -76,7 +77,7 @@ def read_time(text: str, *, field: str) -> datetime:
 
 
 def changes(wire: Struct, kind: type[_Changes], **computed: Any) -> _Changes:
-    """What a request asks to change: its fields that `kind` has. Null counts where null is allowed."""
+    """What a request asks to change: its fields that `kind` has. Null counts where allowed."""
     nullable = _nullable(kind)
     given: dict[str, Any] = {}
     for name in kind.__struct_fields__:
@@ -84,6 +85,16 @@ def changes(wire: Struct, kind: type[_Changes], **computed: Any) -> _Changes:
         if value is not UNSET and (value is not None or name in nullable):
             given[name] = value
     return kind(**given)
+
+
+def show(kind: type[_Body], record: Struct, **computed: Any) -> _Body:
+    """A body whose fields are those of a record with the same names, and what was computed."""
+    shown = {
+        name: getattr(record, name)
+        for name in kind.__struct_fields__
+        if name not in computed and name in record.__struct_fields__
+    }
+    return kind(**shown, **computed)
 
 
 @cache

@@ -13,6 +13,7 @@ from wallet_service.api.schemas.formats import (
     Word,
     changes,
     iso_seconds,
+    show,
 )
 from wallet_service.organizations import Organization, OrganizationChanges
 
@@ -106,23 +107,15 @@ class OrganizationBody(Struct, kw_only=True):
     @classmethod
     def of(cls, organization: Organization) -> "OrganizationBody":
         """Show an organization."""
-        shown = {
-            name: getattr(organization, name)
-            for name in cls.__struct_fields__
-            if name in organization.__struct_fields__
-        }
-        return cls(
-            **{
-                **shown,
-                "lago_id": str(organization.id),
-                "billing_configuration": OrganizationBillingBody(
-                    **organization.billing_configuration
-                ),
-                "webhook_url": None,
-                "webhook_urls": [],
-                "taxes": [],
-                "created_at": iso_seconds(organization.created_at),
-            }
+        return show(
+            cls,
+            organization,
+            lago_id=str(organization.id),
+            billing_configuration=OrganizationBillingBody(**organization.billing_configuration),
+            webhook_url=None,
+            webhook_urls=[],
+            taxes=[],
+            created_at=iso_seconds(organization.created_at),
         )
 
 

@@ -92,7 +92,7 @@ class PlanInput(Struct):
     tax_codes: Given[ShortList[Code]] = UNSET
 
     def changes(self) -> PlanChanges:
-        """The same for the domain; raises Invalid for what would change a price and is not there yet."""
+        """The same for the domain; raises Invalid for what costs something and is not there yet."""
         later = [
             name
             for name in ("fixed_charges", "usage_thresholds", "minimum_commitment", "tax_codes")
