@@ -91,7 +91,8 @@ join invoicing.events e on e.organization_id = wanted.organization_id and e.id =
 -- name: read_transactions
 -- (2) Wallet transactions to be settled, failed or voided.
 select t.organization_id, t.customer_id, t.id, t.wallet_id, t.status, t.kind, t.amount_minor, t.credit_amount,
-    t.priority, t.name, t.expires_at, t.cost_basis, t.cost_basis_currency, t.metadata, t.grant_id, t.created_at
+    t.priority, t.name, t.expires_at, t.cost_basis, t.cost_basis_currency, t.metadata, t.grant_id, t.created_at,
+    t.invoice_requires_successful_payment
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as wanted (organization_id, id)
 join wallet.wallet_transactions t on t.organization_id = wanted.organization_id and t.id = wanted.id;
 
@@ -173,14 +174,18 @@ values (
     :expiration_at, :now, :now);
 
 -- name: change_wallet!
--- Only the columns named in the JSON object take new values.
+-- Only the columns named in the JSON object take new values. `metadata_merge` and `metadata_remove` change entries of
+-- what is there by then.
 update wallet.wallets w set
     (name, priority, status, fee_types, billable_metric_codes, on_shortfall, frozen, overdraft_limit_minor,
      overdraft_grant_id, paid_top_up_min_minor, paid_top_up_max_minor, invoice_requires_successful_payment,
      metadata, expiration_at, terminated_at, updated_at)
     = (select r.name, r.priority, r.status, r.fee_types, r.billable_metric_codes, r.on_shortfall, r.frozen,
               r.overdraft_limit_minor, r.overdraft_grant_id, r.paid_top_up_min_minor, r.paid_top_up_max_minor,
-              r.invoice_requires_successful_payment, r.metadata, r.expiration_at, r.terminated_at,
+              r.invoice_requires_successful_payment,
+              (r.metadata || coalesce(:changes::jsonb -> 'metadata_merge', '{}'))
+                  - array(select jsonb_array_elements_text(:changes::jsonb -> 'metadata_remove')),
+              r.expiration_at, r.terminated_at,
               :now::timestamptz
          from jsonb_populate_record(w, :changes::jsonb) r)
 where w.organization_id = :organization_id and w.id = :id;

@@ -366,6 +366,7 @@ async def _read_transactions(
                 grant_id=row["grant_id"],
                 voided_minor=0,
                 created_at=row["created_at"],
+                invoice_requires_successful_payment=row["invoice_requires_successful_payment"],
             )
 
 

@@ -78,6 +78,22 @@ class HotCustomers:
         await self.put([loaded])
         return loaded
 
+    async def get_all(self, customers: Sequence[CustomerKey]) -> dict[CustomerKey, CustomerState]:
+        """Several customers as shown; those that are cold are loaded from the ledger."""
+        try:
+            hot = await self.get_hot(customers)
+        except HotBalancesUnavailable:
+            hot = [None] * len(customers)
+        found = {
+            key: state for key, state in zip(customers, hot, strict=True) if state is not None
+        }
+        cold = [key for key in customers if key not in found]
+        for start in range(0, len(cold), _REFRESH_MAX):
+            loaded = await self.load(cold[start : start + _REFRESH_MAX])
+            await self.put(list(loaded.values()))
+            found |= loaded
+        return found
+
     async def get_hot(self, customers: Sequence[CustomerKey]) -> list[CustomerState | None]:
         """Only what Redis has now; None where it is cold. Raises HotBalancesUnavailable."""
         bodies = await self._balances.get_many(customers)

@@ -228,6 +228,8 @@ class CreateWallet(Struct, frozen=True, tag="create_wallet"):
     paid_top_up_min_minor: int | None = None
     paid_top_up_max_minor: int | None = None
     invoice_requires_successful_payment: bool = False
+    is_code_derived: bool = False
+    """Nobody chose the code: where it is taken, it gets a number."""
 
 
 class UpdateWallet(Struct, frozen=True, tag="update_wallet", kw_only=True):

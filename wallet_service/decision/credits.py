@@ -1,5 +1,6 @@
 """Wallets and the grants that fund them."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -60,14 +61,16 @@ def create_wallet(case: Case, command: CreateWallet) -> bytes:
     """
     customer = case.customer
     active = [wallet for wallet in customer.wallets.values() if wallet.status == "active"]
-    if any(wallet.code == command.code for wallet in active):
-        raise Invalid("code", "value_already_exist")
+    code = _free_code(command, {wallet.code for wallet in active})
     if len(active) >= WALLETS_MAX:
         raise Invalid("external_customer_id", "wallet_limit_reached")
+    _check_time("expiration_at", command.expiration_at, case=case)
+    for funding in command.fundings:
+        _check_time("expires_at", funding.expires_at, case=case)
     wallet = WalletState(
         id=command.wallet_id,
         asset_code=command.asset.code,
-        code=command.code,
+        code=code,
         name=command.name,
         rate_amount=command.rate_amount,
         priority=command.priority,
@@ -85,7 +88,7 @@ def create_wallet(case: Case, command: CreateWallet) -> bytes:
     row = WalletRow(
         id=wallet.id,
         external_customer_id=command.external_customer_id,
-        code=command.code,
+        code=code,
         name=command.name,
         asset_code=command.asset.code,
         rate_amount=command.rate_amount,
@@ -122,6 +125,8 @@ def move_credits(case: Case, command: MoveCredits) -> bytes:
     Raises Invalid: the wallet has ended, or has fewer credits than are to be voided.
     """
     wallet = _active(case, command.wallet_id)
+    for funding in command.fundings:
+        _check_time("expires_at", funding.expires_at, case=case)
     _check_room(case, command.asset, command.fundings, 0)
     voided = _voidable(case, wallet, command)
     transactions = [
@@ -177,6 +182,7 @@ def settle(case: Case, command: Settle) -> bytes:
         cost_basis=transaction.cost_basis,
         cost_basis_currency=transaction.cost_basis_currency,
         metadata=transaction.metadata,
+        invoice_requires_successful_payment=transaction.invoice_requires_successful_payment,
     )
     _check_room(case, command.asset, (funding,), 0)
     grant_id = _grant(
@@ -215,8 +221,11 @@ def update_wallet(case: Case, command: UpdateWallet) -> bytes:
     if limit is not None:
         _check_room(case, command.asset, (), max(0, limit - wallet.overdraft_limit_minor))
         changes["overdraft_grant_id"] = _change_overdraft(case, wallet, command.asset, limit)
+    if changes.get("expiration_at") is not None:
+        _check_time("expiration_at", changes["expiration_at"], case=case)
     if changes.get("status") == "terminated":
         changes["terminated_at"] = case.now
+        changes["overdraft_limit_minor"] = _end_overdraft(case, wallet, command.asset)
         for grant in list(case.customer.grants):
             if grant.wallet.id == wallet.id and grant.available and grant.kind != "overdraft":
                 _void(case, grant, command.asset, grant.available, "terminate")
@@ -273,6 +282,22 @@ def close_grant(case: Case, command: CloseGrant) -> bytes:
 
 
 # -- parts -----------------------------------------------------------------------------------------------------
+
+
+def _free_code(command: CreateWallet, taken: set[str]) -> str:
+    """The code of a new wallet; one that was only derived gets a number where it is taken. Raises Invalid."""
+    if command.code not in taken:
+        return command.code
+    if not command.is_code_derived:
+        raise Invalid("code", "value_already_exist")
+    numbered = (f"{command.code}_{number}" for number in range(2, WALLETS_MAX + 2))
+    return next(code for code in numbered if code not in taken)
+
+
+def _check_time(field: str, at: datetime | None, *, case: Case) -> None:
+    """What begins has not ended yet. By the batch's clock, after the key: a repeat is never too late."""
+    if at is not None and at <= case.now:
+        raise Invalid(field, "value_is_out_of_range", "this time is over")
 
 
 def _active(case: Case, wallet_id: UUID) -> WalletState:
@@ -520,6 +545,19 @@ def _change_overdraft(
     return overdraft.id
 
 
+def _end_overdraft(case: Case, wallet: WalletState, asset: Asset) -> int:
+    """Take back what is unused of an ending wallet's credit line; what is in use stays owed. Says how much."""
+    overdraft = case.customer.grant(wallet.overdraft_grant_id) if wallet.overdraft_grant_id else None
+    if overdraft is None:
+        return 0
+    in_use = wallet.overdraft_limit_minor - overdraft.available
+    _change_overdraft(case, wallet, asset, in_use)
+    if not in_use:
+        case.effect.grant_changes.append(GrantChange(overdraft.id, is_open=False))
+        case.customer.grants.remove(overdraft)
+    return in_use
+
+
 def _voidable(
     case: Case, wallet: WalletState, command: MoveCredits
 ) -> list[tuple[GrantState, int]]:
@@ -540,6 +578,8 @@ def _voidable(
         if grant.wallet.id != wallet.id or grant.kind == "overdraft" or not left:
             continue
         if source is not None and grant.id != source:
+            continue
+        if not grant.is_spendable(case.now):  # nothing left, or expired and no longer shown
             continue
         amount = min(left, grant.available)
         if amount:

@@ -214,6 +214,7 @@ class TransactionState(Struct):
     grant_id: UUID | None
     voided_minor: int
     created_at: datetime
+    invoice_requires_successful_payment: bool = False
 
 
 class TotalKey(Struct, frozen=True):
