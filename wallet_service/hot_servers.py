@@ -73,8 +73,10 @@ def open_server(url: str, *, timeout_s: float) -> Server:
 class SingleServer:
     """One server behind the multiplexed connection."""
 
-    # A call keeps everybody else waiting: about 1 µs per customer.
-    batch_max = 512
+    # A call keeps everybody else waiting, for 5 to 10 µs per customer. The calls of a larger batch
+    # leave in one write all the same.
+    batch_max = 64
+    read_max = 512
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
         self.on_up: Callable[[], object] = lambda: None
@@ -113,8 +115,8 @@ class SingleServer:
     async def get_all(self, keys: Sequence[str]) -> list[bytes | None]:
         replies = await asyncio.gather(
             *(
-                self.call("MGET", *keys[start : start + self.batch_max])
-                for start in range(0, len(keys), self.batch_max)
+                self.call("MGET", *keys[start : start + self.read_max])
+                for start in range(0, len(keys), self.read_max)
             )
         )
         return [value for values in replies for value in values]
