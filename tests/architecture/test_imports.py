@@ -20,6 +20,53 @@ def test_the_contracts_of_import_linter_are_kept():
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+# Who may load a driver or a framework; a folder stands for all in it.
+PLACES = {
+    "tigerbeetle": ("ledger/engines/tigerbeetle.py", "ledger/engines/tigerbeetle_dispatcher.py"),
+    "redis": ("wallet_service/hot_servers.py", "wallet_service/catalogue_news.py"),
+    "hiredis": ("wallet_service/hot_connection.py",),
+    "litestar": ("wallet_service/api", "wallet_service/cli/serve.py"),
+    "httpx": ("wallet_service/client", "wallet_service/cli"),
+    "click": ("wallet_service/cli",),
+    "rich": ("wallet_service/cli",),
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Return what a file imports, anywhere in it, by full name."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = path.parent.relative_to(ROOT).parts
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            found.add(".".join((*above, *([node.module] if node.module else []))))
+    return found
+
+
+@pytest.mark.parametrize("library", PLACES)
+def test_a_driver_is_loaded_only_where_it_drives(library):
+    places = [ROOT / place for place in PLACES[library]]
+    found = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if library in {name.partition(".")[0] for name in imported(path)}
+        and not any(path == place or path.is_relative_to(place) for place in places)
+    ]
+    assert not found
+
+
+def test_the_client_could_leave_the_house_unchanged():
+    """It imports itself, httpx, msgspec and the standard library."""
+    allowed = sys.stdlib_module_names | {"httpx", "msgspec"}
+    client = ROOT / "wallet_service/client"
+    for path in (path for path in MODULES if path.is_relative_to(client)):
+        for name in imported(path):
+            is_own = name == "wallet_service.client" or name.startswith("wallet_service.client.")
+            assert is_own or name.partition(".")[0] in allowed, f"{path}: {name}"
+
+
 @pytest.mark.parametrize("package", ["ledger", "rating", "invoicing"])
 def test_money_and_prices_know_no_float(package):
     """A float is a rounding that nobody chose. Engines may count seconds with them."""

@@ -1,4 +1,4 @@
-"""`wallet up` as an operator meets it: up, killed, up again, stopped; with the same key throughout."""
+"""`wallet up` as an operator meets it: up, killed, up again, stopped, and always the same key."""
 
 import contextlib
 import json
