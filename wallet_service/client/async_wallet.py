@@ -16,14 +16,7 @@ from .holds import OpenHold
 from .requests import Request
 from .results import Authorization
 from .retries import Retries
-from .shell import (
-    TRANSIENT,
-    client_headers,
-    find_endpoint,
-    like,
-    request_headers,
-    unanswered,
-)
+from .shell import TRANSIENT, client_headers, find_endpoint, like, unanswered
 
 __all__ = ["AsyncHold", "AsyncWallet", "Authorizing"]
 
@@ -207,12 +200,7 @@ class AsyncWallet:
 
     async def _exchange(self, request: Request[T]) -> T:
         try:
-            reply = await self._http.request(
-                request.method,
-                request.path,
-                content=request.body,
-                headers=request_headers(request),
-            )
+            reply = await self._http.request(request.method, request.path, content=request.body)
         except TRANSIENT as error:
             raise unanswered(request, error) from error
         return requests.read(request, reply.status_code, reply.headers, reply.content)

@@ -55,16 +55,15 @@ _OK: Final = 200
 
 
 class Request(Struct, Generic[T], frozen=True):
-    """One call: may be sent again as it is, since its key is inside.
+    """One call: may be sent again as it is, since its key is in the body.
 
-    ``path`` is below `BASE_PATH`, quoted, with its query; ``key`` is the header Idempotency-Key.
+    ``path`` is below `BASE_PATH`, quoted, with its query.
     """
 
     method: str
     path: str
     decode: Callable[[bytes], T]
     body: bytes | None = None
-    key: str | None = None
 
 
 def read(request: Request[T], status: int, headers: Mapping[str, str], content: bytes) -> T:
@@ -274,8 +273,9 @@ def create_wallet(
         "granted_credits": _amount(granted_credits),
         "paid_credits": _amount(paid_credits),
         "name": name,
+        "transaction_id": transaction_id or new_key(),
     }
-    return _post("/wallets", _wallet, _key=transaction_id or new_key(), wallet=_known(body))
+    return _post("/wallets", _wallet, wallet=_known(body))
 
 
 def top_up(
@@ -305,10 +305,8 @@ def grant(
 def _move_credits(
     body: Mapping[str, Any], transaction_id: str | None
 ) -> Request[tuple[WalletTransaction, ...]]:
-    key = transaction_id or new_key()
-    return _post(
-        "/wallet_transactions", _wallet_transactions, _key=key, wallet_transaction=_known(body)
-    )
+    known = _known(body) | {"transaction_id": transaction_id or new_key()}
+    return _post("/wallet_transactions", _wallet_transactions, wallet_transaction=known)
 
 
 def settle(wallet_transaction_id: str) -> Request[WalletTransaction]:
@@ -326,11 +324,9 @@ def balances(customer: str, *, source: str | None = None) -> Request[tuple[Balan
 # --- bodies
 
 
-def _post(
-    path: str, decode: Callable[[bytes], T], *, _key: str | None = None, **body: Any
-) -> Request[T]:
+def _post(path: str, decode: Callable[[bytes], T], **body: Any) -> Request[T]:
     """Make a request of a body in its envelope."""
-    return Request("POST", path, decode, msgspec.json.encode(body), _key)
+    return Request("POST", path, decode, msgspec.json.encode(body))
 
 
 def _known(fields: Mapping[str, Any]) -> dict[str, Any]:

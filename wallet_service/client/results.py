@@ -138,20 +138,21 @@ class Customer(Struct, frozen=True):
 
 
 class CustomerWallet(Struct, frozen=True):
-    """A customer's prepaid balance in one asset. ``ongoing_*`` have holds taken off."""
+    """A customer's prepaid balance in one asset: ``balance`` is ``available`` and ``held``."""
 
     lago_id: str
     external_customer_id: str
     status: str
-    currency: str
+    asset_code: str
     rate_amount: Decimal
     credits_balance: Decimal
-    balance_cents: int
-    credits_ongoing_balance: Decimal | None = None
-    ongoing_balance_cents: int | None = None
+    balance: Decimal
+    held: Decimal
+    available: Decimal
     code: str | None = None
     name: str | None = None
     priority: int | None = None
+    on_shortfall: str | None = None
     expiration_at: datetime | None = None
 
 

@@ -17,7 +17,6 @@ __all__ = [
     "client_headers",
     "find_endpoint",
     "like",
-    "request_headers",
     "unanswered",
 ]
 
@@ -47,17 +46,11 @@ def find_endpoint(url: str | None, api_key: str | None) -> Endpoint:
 
 def client_headers(endpoint: Endpoint) -> dict[str, str]:
     """The headers of every request."""
-    return {"Authorization": f"Bearer {endpoint.api_key}", "Accept": "application/json"}
-
-
-def request_headers(request: Request[Any]) -> dict[str, str]:
-    """The headers of this one."""
-    fields: dict[str, str] = {}
-    if request.body is not None:
-        fields["Content-Type"] = "application/json"
-    if request.key is not None:
-        fields["Idempotency-Key"] = request.key
-    return fields
+    return {
+        "Authorization": f"Bearer {endpoint.api_key}",
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+    }
 
 
 def unanswered(request: Request[Any], error: httpx.TransportError) -> Unavailable:

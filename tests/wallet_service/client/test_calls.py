@@ -199,16 +199,17 @@ def test_a_wallet_is_opened_under_a_key(hear: NewWallet) -> None:
         "lago_id": "w",
         "external_customer_id": "acme",
         "status": "active",
-        "currency": "USD",
+        "asset_code": "USD",
         "rate_amount": "1.0",
         "credits_balance": "10.0",
-        "balance_cents": 1000,
+        "balance": "10",
+        "held": "0",
+        "available": "10",
     }
     wallet, service = hear(httpx.Response(200, json={"wallet": answer}))
     opened = wallet.create_wallet(
         customer="acme", asset="USD", granted_credits=10, priority=2, transaction_id="first"
     )
-    assert service.requests[0].headers["idempotency-key"] == "first"
     assert service.body() == {
         "wallet": {
             "external_customer_id": "acme",
@@ -216,6 +217,7 @@ def test_a_wallet_is_opened_under_a_key(hear: NewWallet) -> None:
             "rate_amount": "1",
             "granted_credits": "10",
             "priority": 2,
+            "transaction_id": "first",
         }
     }
     assert opened.credits_balance == Decimal("10.0")
@@ -236,10 +238,13 @@ def test_credits_are_bought_or_given_under_a_key(hear: NewWallet, call: str, fie
         "created_at": "2026-03-10T12:00:00Z",
     }
     wallet, service = hear(httpx.Response(200, json={"wallet_transactions": [movement]}))
-    (found,) = getattr(wallet, call)("w", "25")
-    assert service.paths == ["POST /api/v1/wallet_transactions"]
-    assert service.body() == {"wallet_transaction": {"wallet_id": "w", field: "25"}}
-    assert service.requests[0].headers["idempotency-key"]
+    (found,) = getattr(wallet, call)("w", "25", transaction_id="once")
+    getattr(wallet, call)("w", "25")
+    assert service.paths == ["POST /api/v1/wallet_transactions"] * 2
+    assert service.body(0) == {
+        "wallet_transaction": {"wallet_id": "w", field: "25", "transaction_id": "once"}
+    }
+    assert len(service.body(1)["wallet_transaction"]["transaction_id"]) == 32
     assert found.amount == Decimal(25)
 
 

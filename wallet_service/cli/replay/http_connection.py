@@ -95,10 +95,9 @@ class Caller:
 
     def _message(self, request: Request[Any]) -> bytes:
         body = request.body or b""
-        key = f"Idempotency-Key: {request.key}\r\n" if request.key else ""
         head = (
             f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n"
-            f"{self._headers}{key}Content-Length: {len(body)}\r\n\r\n"
+            f"{self._headers}Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("latin-1") + body
 

@@ -47,17 +47,9 @@ class SmallService:
         customer = body["external_customer_id"]
         self.free[customer] = Decimal(body.get("granted_credits", 0))
         self.held[customer] = Decimal(0)
-        names = ("external_customer_id", "currency", "rate_amount")
-        known = {name: body[name] for name in names}
-        return 200, {
-            "wallet": {
-                "lago_id": "w",
-                "status": "active",
-                "credits_balance": "0",
-                "balance_cents": 0,
-                **known,
-            }
-        }
+        amounts = dict.fromkeys(("credits_balance", "balance", "held", "available"), "0")
+        known = {"lago_id": "w", "external_customer_id": customer, "status": "active"}
+        return 200, {"wallet": {**known, **amounts, "asset_code": "USD", "rate_amount": "1"}}
 
     def _authorize(self, body: Any) -> Answer:
         customer, amount = body["external_customer_id"], _price(body["items"])
