@@ -25,9 +25,13 @@ def command() -> None:
 
 async def _run(settings: Settings) -> None:
     """Work until told to stop; what was begun is finished first."""
-    from wallet_service.jobs.schedule import run_jobs
+    from wallet_service.observability import configure_logging
+    from wallet_service.services import open_services
+    from wallet_service.worker import run_worker
 
+    configure_logging()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_jobs(settings, stop=stop)
+    async with open_services(settings) as services:
+        await run_worker(services, stop=stop)

@@ -1,0 +1,183 @@
+"""A small town of customers: real committer, ledger and Redis, for the worker and the checks."""
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from invoicing import customers
+from ledger.ids import new_uuid
+from wallet_service import assets, organizations
+from wallet_service.decision import Asset
+from wallet_service.decision.commands import (
+    Authorize,
+    Capture,
+    CreateWallet,
+    Debit,
+    Extend,
+    Funding,
+    Item,
+    MoveCredits,
+    Refund,
+    Void,
+)
+from wallet_service.operations import operation
+from wallet_service.services import Services, open_services
+from wallet_service.settings import Settings
+
+USD = 10**9
+
+
+class Story:
+    """One organization, told through the committer as the API would."""
+
+    def __init__(self, services: Services, organization_id: UUID, asset: Asset) -> None:
+        self.services = services
+        self.organization_id = organization_id
+        self.asset = asset
+        self._keys = itertools.count(1)
+
+    async def customer(self, name: str, *fundings: Funding, overdraft: int = 0, **terms) -> UUID:
+        """A customer with one wallet, funded so."""
+        async with self.services.database.tenant(self.organization_id) as connection:
+            row = await customers.upsert(
+                connection,
+                self.organization_id,
+                name,
+                customers.CustomerChanges(),
+                now=datetime.now(UTC),
+            )
+        customer = row.id
+        await self.commit(
+            "wallet",
+            customer,
+            CreateWallet(
+                wallet_id=new_uuid(datetime.now(UTC)),
+                external_customer_id=name,
+                asset=self.asset,
+                code="main",
+                name=None,
+                rate_amount=Decimal(1),
+                priority=1,
+                fee_types=(),
+                billable_metric_codes=(),
+                on_shortfall=terms.get("on_shortfall", "overage"),
+                overdraft_limit_minor=overdraft * USD,
+                expiration_at=terms.get("expiration_at"),
+                metadata={},
+                fundings=fundings,
+            ),
+        )
+        return customer
+
+    async def fund(self, customer: UUID, *fundings: Funding) -> None:
+        wallet = await self.read("select id from wallet.wallets where customer_id = $1", customer)
+        await self.commit("top_up", customer, MoveCredits(wallet, self.asset, fundings))
+
+    async def hold(self, customer: UUID, amount: int, *, expires_in_s: int = 600) -> UUID:
+        reply = await self.commit(
+            "authorization",
+            customer,
+            Authorize(
+                "external",
+                f"hold-{next(self._keys)}",
+                self.asset,
+                (self.item(amount),),
+                expires_in_s,
+            ),
+        )
+        return UUID(_id_of(reply))
+
+    async def capture(self, customer: UUID, hold: UUID, amount: int, *, final: bool = True) -> None:
+        key = f"capture-{next(self._keys)}"
+        await self.commit(
+            "capture", customer, Capture(hold, key, self.asset, (self.item(amount),), final)
+        )
+
+    async def void(self, customer: UUID, hold: UUID) -> None:
+        await self.commit("void", customer, Void(hold, self.asset))
+
+    async def extend(self, customer: UUID, hold: UUID, *, expires_in_s: int) -> None:
+        await self.commit("extend", customer, Extend(hold, self.asset, (), expires_in_s))
+
+    async def refund(self, customer: UUID, hold: UUID, amount: int) -> None:
+        key = f"refund-{next(self._keys)}"
+        await self.commit("refund", customer, Refund(hold, self.asset, key, amount * USD))
+
+    async def debit(self, customer: UUID, amount: int) -> None:
+        now = datetime.now(UTC)
+        await self.commit(
+            "event",
+            customer,
+            Debit(
+                new_uuid(now),
+                f"event-{next(self._keys)}",
+                "amount",
+                {},
+                None,
+                "external",
+                now,
+                self.item(amount),
+                self.asset,
+            ),
+        )
+
+    def item(self, amount: int) -> Item:
+        return Item("amount", {}, amount_minor=amount * USD)
+
+    async def commit(self, kind: str, customer: UUID, command) -> bytes:
+        return await self.services.committer.submit(
+            operation(
+                self.organization_id,
+                kind,
+                f"{kind}-{next(self._keys)}",
+                command,
+                customer_id=customer,
+                body=command,
+                now=datetime.now(UTC),
+            )
+        )
+
+    async def read(self, query: str, *values):
+        """As the owner, whom no policy hides anything from."""
+        async with self.services.database.worker.acquire() as connection:
+            return await connection.fetchval(query, *values)
+
+
+def paid(amount: int, **terms) -> Funding:
+    return Funding("paid", amount * USD, Decimal(amount), terms.pop("priority", 50), **terms)
+
+
+def promotional(amount: int, **terms) -> Funding:
+    return Funding("promotional", amount * USD, Decimal(amount), terms.pop("priority", 50), **terms)
+
+
+@asynccontextmanager
+async def open_story(settings: Settings) -> AsyncIterator[Story]:
+    async with open_services(settings) as services:
+        now = datetime.now(UTC)
+        async with services.database.worker.acquire() as connection, connection.transaction():
+            organization = await organizations.create_organization(connection, "town", now=now)
+        async with services.database.tenant(organization.id) as connection:
+            asset = (await assets.find(connection, organization.id, "USD", now=now)).asset()
+        yield Story(services, organization.id, asset)
+
+
+async def as_owner(settings: Settings, query: str, *values) -> None:
+    """Do what no role of ours may: what an intruder or a broken disk would do."""
+    connection = await asyncpg.connect(settings.database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("set local session_replication_role = replica")
+            await connection.execute(query, *values)
+    finally:
+        await connection.close()
+
+
+def _id_of(reply: bytes) -> str:
+    return msgspec.json.decode(reply)["authorization"]["id"]

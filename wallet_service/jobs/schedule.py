@@ -1,0 +1,154 @@
+"""The one table of jobs. APScheduler runs them on the leader, no job twice at a time.
+
+A job is a function of the services and of the term it runs in; it says how much it has dealt with.
+What one job raises is logged, and its next run tries again; it stops no other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+import structlog
+from apscheduler.executors.asyncio import (  # pyright: ignore[reportMissingTypeStubs]
+    AsyncIOExecutor,
+)
+from apscheduler.jobstores.memory import (  # pyright: ignore[reportMissingTypeStubs]
+    MemoryJobStore,
+)
+from apscheduler.schedulers.asyncio import (  # pyright: ignore[reportMissingTypeStubs]
+    AsyncIOScheduler,
+)
+from apscheduler.triggers.interval import (  # pyright: ignore[reportMissingTypeStubs]
+    IntervalTrigger,
+)
+from msgspec import Struct
+
+from wallet_service.jobs import (
+    events,
+    grants,
+    health,
+    holds,
+    ledger,
+    measures,
+    operations,
+    partitions,
+)
+from wallet_service.jobs.book import BookComparer
+from wallet_service.jobs.leader import Deposed, Term
+from wallet_service.jobs.reconciliation import Reconciler
+from wallet_service.services import Services
+
+__all__ = ["Job", "Schedule", "jobs", "run_once"]
+
+log: Final = structlog.get_logger("wallet_service.worker")
+
+Work: TypeAlias = Callable[[Services, Term], Awaitable[int]]
+"""What a job does; it says how much of it."""
+
+_DRAIN_S: Final = 10.0
+_NO_GRACE: Final = None
+"""A run that comes late is still to be made."""
+
+
+class Job(Struct, frozen=True):
+    """One row of the table."""
+
+    name: str
+    every_s: float
+    work: Work
+
+
+def jobs() -> list[Job]:
+    """The table, for one term: what goes round remembers where it is."""
+    book = ledger.BookKeeper()
+    return [
+        Job("expire_holds", 1, holds.expire_holds),
+        Job("reconcile_hot_balances", 1, Reconciler().run),
+        Job("sweep_intents", 2, ledger.sweep),
+        Job("fold_house_accounts", 2, book.fold),
+        Job("compare_book", 2, BookComparer().run),
+        Job("redrive_unrated_events", 2, events.Redriver().run),
+        Job("measure_delays", 5, health.measure_delays),
+        Job("expire_grants", 5, grants.expire_grants),
+        Job("terminate_wallets", 5, grants.terminate_wallets),
+        Job("close_grants", 5, grants.GrantCloser().run),
+        Job("release_expired_transfers", 10, book.release_expired),
+        Job("forget_operations", 600, operations.forget_operations),
+        Job("make_room_for_events", 3600, partitions.make_room),
+    ]
+
+
+class Schedule:
+    """The jobs of one term, running from `start` to `stop`."""
+
+    def __init__(self, services: Services, term: Term, table: list[Job] | None = None) -> None:
+        self._services = services
+        self._term = term
+        self._running: set[asyncio.Task[None]] = set()
+        self._scheduler: Any = AsyncIOScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": AsyncIOExecutor()},
+            job_defaults={
+                "max_instances": 1,
+                "coalesce": True,
+                "misfire_grace_time": _NO_GRACE,
+            },
+            timezone=UTC,
+        )
+        # The first runs come one after the other, not all at once.
+        begin = datetime.now(UTC)
+        for position, job in enumerate(jobs() if table is None else table):
+            self._scheduler.add_job(
+                self._run,
+                IntervalTrigger(seconds=job.every_s),  # pyright: ignore[reportArgumentType]
+                args=(job,),
+                id=job.name,
+                name=job.name,
+                next_run_time=begin + timedelta(milliseconds=20 * position),
+            )
+
+    def start(self) -> None:
+        """Begin to run jobs."""
+        self._scheduler.start()
+
+    async def stop(self, *, drain: bool) -> None:
+        """Start no further run. Those under way are finished, or left where the lead was lost."""
+        self._scheduler.pause()
+        running = set(self._running)
+        if running and drain:
+            _, running = await asyncio.wait(running, timeout=_DRAIN_S)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=_DRAIN_S)
+        self._scheduler.shutdown(wait=False)
+
+    async def _run(self, job: Job) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            await run_once(job, self._services, self._term)
+        finally:
+            self._running.discard(task)
+
+
+async def run_once(job: Job, services: Services, term: Term) -> None:
+    """One run of a job, counted and timed; only being cancelled comes out of it."""
+    began = asyncio.get_running_loop().time()
+    outcome = "failed"
+    try:
+        term.check()
+        done = await job.work(services, term)
+        outcome = "done"
+        if done:
+            measures.JOB_WORK.labels(job.name).inc(done)
+    except Deposed:
+        outcome = "deposed"
+        log.warning("job_fenced", job=job.name, term=term.number)
+    except Exception:
+        log.exception("job_failed", job=job.name)
+    finally:
+        took = asyncio.get_running_loop().time() - began
+        measures.JOB_SECONDS.labels(job.name, outcome).observe(took)
