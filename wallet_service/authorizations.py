@@ -20,6 +20,7 @@ from invoicing.records import load_queries
 from ledger import money
 from ledger.errors import InvalidAmount
 from wallet_service import customer_state
+from wallet_service.batched_read import BatchedRead
 from wallet_service.committer import Committer
 from wallet_service.database import Database
 from wallet_service.decision import Asset, CustomerState, Done, LockedState, Refused, decide
@@ -177,6 +178,7 @@ class Authorizations:
         self._expires_in_s_default = settings.hold_expires_in_s_default
         self._expires_in_s_max = settings.hold_expires_in_s_max
         self._facts: OrderedDict[tuple[UUID, UUID], _Facts] = OrderedDict()
+        self._facts_reader = BatchedRead(self._read_facts)
 
     # -- commands ----------------------------------------------------------------------------------------------
 
@@ -449,10 +451,7 @@ class Authorizations:
         known = self._facts.get(key)
         if known is not None:
             return known
-        async with self._database.tenant(organization_id) as connection:
-            row = await _queries.find_facts(
-                connection, organization_id=organization_id, id=authorization_id
-            )
+        row = await self._facts_reader.find(key)
         if row is None:
             raise NotFound("authorization")
         facts = _Facts(
@@ -472,6 +471,15 @@ class Authorizations:
         if len(self._facts) > _FACTS_MAX:
             self._facts.popitem(last=False)
         return facts
+
+    async def _read_facts(
+        self, keys: Sequence[tuple[UUID, UUID]]
+    ) -> dict[tuple[UUID, UUID], Any]:
+        """Of many organizations at once, so under the worker's role; every key names its own."""
+        rows = await self._database.worker.fetch(
+            _queries.find_facts.sql, [key[0] for key in keys], [key[1] for key in keys]
+        )
+        return {(row["organization_id"], row["id"]): row for row in rows}
 
     async def _would_be(
         self, quote: _Quote, customer: CustomerState, *, now: datetime
