@@ -174,7 +174,9 @@ def void(case: Case, command: Void) -> bytes:
 
 def expire(case: Case, command: Expire) -> bytes:
     """End a hold whose time is over. Raises NotAllowed if it lives on or has ended."""
-    hold = _living(case, command.authorization_id)
+    hold = _living(case, command.authorization_id, allow_expired=True)
+    if hold.ended_at is not None:
+        raise NotAllowed("already_expired")
     if hold.expires_at > case.now:
         raise NotAllowed("not_expired")
     return _release(case, hold, command.asset, "expired")
