@@ -393,8 +393,9 @@ def payment_refund(
     original_id: TransferId,
     reference: Reference = NO_REFERENCE,
 ) -> list[Transfer]:
-    """Money goes back to the customer's bank, or a dispute took it: debit the grant, credit the
-    provider's account, naming the top-up.
+    """Money goes back to the customer's bank, or a dispute took it; the top-up is named.
+
+    Debit the grant, credit what the provider owes us.
     """
     assert reference.user_data_64 == 0, "this place names the original"
     return [
@@ -511,7 +512,10 @@ def issue_units(
     grant: Leg,
     reference: Reference = NO_REFERENCE,
 ) -> list[Transfer]:
-    """Hand out native units whose money is booked elsewhere: debit what we issued, credit the grant."""
+    """Hand out native units whose money is booked elsewhere.
+
+    Debit what we issued, credit the grant.
+    """
     return [
         _move(
             ids("issue:units"),

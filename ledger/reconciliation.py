@@ -1,4 +1,4 @@
-"""Does the book agree with itself, and with another book?
+"""Whether the book agrees with itself, and with another book.
 
 All checks only read. A book that moves while it is read may look wrong for a moment, so whatever
 seems wrong is looked at again before it is reported.

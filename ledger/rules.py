@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0911 - every check is a way out, in TigerBeetle's order
 """The rules of the book: which transfers are taken, and with which answer the others are refused.
 
 Pure: no clock, no storage. The memory and the Postgres engine give the accounts and transfers that
@@ -16,11 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from ledger.accounts import Account, AccountFlags, AccountResult, AccountStatus, Balance
+from ledger.accounts import AccountFlags, Balance
 from ledger.errors import UnsupportedTransfer
 from ledger.money import MAX_MINOR
+from ledger.repeats import compare
 from ledger.transfers import (
     AMOUNT_MAX,
     TRANSIENT,
@@ -29,6 +30,7 @@ from ledger.transfers import (
     TransferId,
     TransferResult,
     TransferStatus,
+    chains,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class AccountState:
         "touched",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one row as it was read
+    def __init__(
         self,
         account_id: int,
         ledger: int,
@@ -137,35 +139,39 @@ def judge(transfers: Sequence[Transfer], book: Book, *, timestamp: int, step: in
         if transfer.amount > MAX_MINOR or transfer.balancing_debit or transfer.balancing_credit:
             _check_supported(transfer, book)
     verdict = Verdict([], [], [])
-    chain_start: int | None = None
-    chain_booked = 0
-    broken = False
-    last = len(transfers) - 1
-    for position, transfer in enumerate(transfers):
-        at = timestamp + position * step
-        if transfer.linked and chain_start is None:
-            chain_start, chain_booked, broken = position, len(verdict.booked), False
-        if transfer.linked and position == last:
-            result = TransferResult(S.LINKED_EVENT_CHAIN_OPEN, at)
-        elif broken:
-            result = TransferResult(S.LINKED_EVENT_FAILED, at)
-        else:
-            result = _create(transfer, book, verdict, at)
-        verdict.results.append(result)
-        if result.status is not S.CREATED:
-            if result.status in TRANSIENT:
-                book.burnt.add(transfer.id)
-                verdict.burnt.append(transfer.id)
-            if chain_start is not None and not broken:
-                broken = True
-                _undo(book, verdict, chain_booked)
-                for member in range(chain_start, position):
-                    verdict.results[member] = TransferResult(
-                        S.LINKED_EVENT_FAILED, verdict.results[member].timestamp
-                    )
-        if not transfer.linked:
-            chain_start, broken = None, False
+    for start, end in chains(transfers):
+        before = len(verdict.booked)
+        is_broken = False
+        for position in range(start, end):
+            transfer, at = transfers[position], timestamp + position * step
+            if position == end - 1 and transfer.linked:
+                result = TransferResult(S.LINKED_EVENT_CHAIN_OPEN, at)
+            elif is_broken:
+                result = TransferResult(S.LINKED_EVENT_FAILED, at)
+            else:
+                result = _create(transfer, book, verdict, at)
+            verdict.results.append(result)
+            if result.status is not S.CREATED and not is_broken:
+                is_broken = True
+                _break(book, verdict, start=start, booked_before=before)
+                _burn(transfer, result, book, verdict)
     return verdict
+
+
+def _break(book: Book, verdict: Verdict, *, start: int, booked_before: int) -> None:
+    """The newest result is a refusal: nothing of its chain is booked."""
+    _undo(book, verdict, booked_before)
+    for member in range(start, len(verdict.results) - 1):
+        verdict.results[member] = TransferResult(
+            S.LINKED_EVENT_FAILED, verdict.results[member].timestamp
+        )
+
+
+def _burn(transfer: Transfer, result: TransferResult, book: Book, verdict: Verdict) -> None:
+    """An id that was refused for a passing reason is never used again, also if its chain was."""
+    if result.status in TRANSIENT:
+        book.burnt.add(transfer.id)
+        verdict.burnt.append(transfer.id)
 
 
 def _check_supported(transfer: Transfer, book: Book) -> None:
@@ -206,7 +212,7 @@ def _create(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> Transf
         return TransferResult(S.ID_MUST_NOT_BE_INT_MAX, at)
     existing = book.transfers.get(transfer_id)
     if existing is not None:
-        status = _compare(transfer, existing, book)
+        status = compare(transfer, existing, pending=book.transfers.get(transfer.pending_id))
         return TransferResult(status, existing.timestamp if status is S.EXISTS else at)
     if transfer_id in book.burnt:
         return TransferResult(S.ID_ALREADY_FAILED, at)
@@ -239,11 +245,9 @@ def _malformed(transfer: Transfer) -> TransferStatus | None:
     return None
 
 
-def _move(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> TransferStatus:
-    """Book a single transfer, or set its amount aside."""
-    malformed = _malformed(transfer)
-    if malformed is not None:
-        return malformed
+def _find_sides(
+    transfer: Transfer, book: Book
+) -> tuple[AccountState, AccountState] | TransferStatus:
     debit = book.accounts.get(transfer.debit_account_id)
     if debit is None:
         return S.DEBIT_ACCOUNT_NOT_FOUND
@@ -254,6 +258,11 @@ def _move(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> Transfer
         return S.ACCOUNTS_MUST_HAVE_THE_SAME_LEDGER
     if transfer.ledger != debit.ledger:
         return S.TRANSFER_MUST_HAVE_THE_SAME_LEDGER_AS_ACCOUNTS
+    return debit, credit
+
+
+def _amount(transfer: Transfer, debit: AccountState, credit: AccountState) -> int:
+    """What moves: the amount, or as much of it as the balanced sides have."""
     amount = transfer.amount
     if transfer.balancing_debit:
         there = debit.credits_posted - debit.debits_posted - debit.debits_pending
@@ -261,6 +270,19 @@ def _move(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> Transfer
     if transfer.balancing_credit:
         there = credit.debits_posted - credit.credits_posted - credit.credits_pending
         amount = min(amount, max(there, 0))
+    return amount
+
+
+def _move(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> TransferStatus:
+    """Book a single transfer, or set its amount aside."""
+    malformed = _malformed(transfer)
+    if malformed is not None:
+        return malformed
+    sides = _find_sides(transfer, book)
+    if isinstance(sides, TransferStatus):
+        return sides
+    debit, credit = sides
+    amount = _amount(transfer, debit, credit)
     refusal = _overflow(transfer, amount, debit, credit, at)
     if refusal is not None:
         return refusal
@@ -303,8 +325,8 @@ def _overflow(
     return None
 
 
-def _end_pending(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> TransferStatus:
-    """Post what was used of a pending transfer, or give it back."""
+def _malformed_end(transfer: Transfer) -> TransferStatus | None:
+    """What is wrong with a POST or VOID whatever the book says."""
     if transfer.balancing_debit or transfer.balancing_credit:
         return S.FLAGS_ARE_MUTUALLY_EXCLUSIVE
     if transfer.pending_id == 0:
@@ -315,6 +337,26 @@ def _end_pending(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> T
         return S.PENDING_ID_MUST_BE_DIFFERENT
     if transfer.timeout_s:
         return S.TIMEOUT_RESERVED_FOR_PENDING_TRANSFER
+    return None
+
+
+def _amount_of_end(transfer: Transfer, pending: Transfer) -> int | TransferStatus:
+    """How much of the pending transfer is posted or given back."""
+    posts = transfer.phase is Phase.POST
+    whole = AMOUNT_MAX if posts else 0
+    amount = pending.amount if transfer.amount == whole else transfer.amount
+    if amount > pending.amount:
+        return S.EXCEEDS_PENDING_TRANSFER_AMOUNT
+    if not posts and amount < pending.amount:
+        return S.PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT
+    return amount
+
+
+def _end_pending(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> TransferStatus:
+    """Post what was used of a pending transfer, or give it back."""
+    malformed = _malformed_end(transfer)
+    if malformed is not None:
+        return malformed
     pending = book.transfers.get(transfer.pending_id)
     if pending is None:
         return S.PENDING_TRANSFER_NOT_FOUND
@@ -323,20 +365,16 @@ def _end_pending(transfer: Transfer, book: Book, verdict: Verdict, at: int) -> T
     refusal = _differs_from_pending(transfer, pending)
     if refusal is not None:
         return refusal
-    posts = transfer.phase is Phase.POST
-    whole = AMOUNT_MAX if posts else 0
-    amount = pending.amount if transfer.amount == whole else transfer.amount
-    if amount > pending.amount:
-        return S.EXCEEDS_PENDING_TRANSFER_AMOUNT
-    if not posts and amount < pending.amount:
-        return S.PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT
+    amount = _amount_of_end(transfer, pending)
+    if isinstance(amount, TransferStatus):
+        return amount
     refusal = _already_ended(pending, book, at)
     if refusal is not None:
         return refusal
     debit, credit = _sides(pending, book)
     debit.debits_pending -= pending.amount
     credit.credits_pending -= pending.amount
-    if posts:
+    if transfer.phase is Phase.POST:
         debit.debits_posted += amount
         credit.credits_posted += amount
     debit.touched = credit.touched = True
@@ -395,67 +433,6 @@ def _already_ended(pending: Transfer, book: Book, at: int) -> TransferStatus | N
     return None
 
 
-def _compare(transfer: Transfer, existing: Transfer, book: Book) -> TransferStatus:
-    """Whether a repeated id repeats the same transfer; the first difference is named."""
-    if transfer.flags != existing.flags:
-        return S.EXISTS_WITH_DIFFERENT_FLAGS
-    if transfer.pending_id != existing.pending_id:
-        return S.EXISTS_WITH_DIFFERENT_PENDING_ID
-    if transfer.timeout_s != existing.timeout_s:
-        return S.EXISTS_WITH_DIFFERENT_TIMEOUT
-    if transfer.phase is Phase.POST or transfer.phase is Phase.VOID:
-        return _compare_ending(transfer, existing, book.transfers[transfer.pending_id])
-    if transfer.debit_account_id != existing.debit_account_id:
-        return S.EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID
-    if transfer.credit_account_id != existing.credit_account_id:
-        return S.EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID
-    if transfer.balancing_debit or transfer.balancing_credit:
-        # What moved depended on the balance then; any limit that allows it is the same wish.
-        differs = transfer.amount < existing.amount
-    else:
-        differs = transfer.amount != existing.amount
-    if differs:
-        return S.EXISTS_WITH_DIFFERENT_AMOUNT
-    return _compare_rest(transfer, existing)
-
-
-def _compare_ending(transfer: Transfer, existing: Transfer, pending: Transfer) -> TransferStatus:
-    """A POST or VOID inherits from its pending transfer whatever it leaves at 0."""
-    whole = AMOUNT_MAX if transfer.phase is Phase.POST else 0
-    amount = pending.amount if transfer.amount == whole else transfer.amount
-    if transfer.debit_account_id not in (0, existing.debit_account_id):
-        return S.EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID
-    if transfer.credit_account_id not in (0, existing.credit_account_id):
-        return S.EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID
-    if amount != existing.amount:
-        return S.EXISTS_WITH_DIFFERENT_AMOUNT
-    return _compare_rest(
-        replace(
-            transfer,
-            user_data_128=transfer.user_data_128 or pending.user_data_128,
-            user_data_64=transfer.user_data_64 or pending.user_data_64,
-            user_data_32=transfer.user_data_32 or pending.user_data_32,
-            ledger=transfer.ledger or existing.ledger,
-            code=transfer.code or existing.code,
-        ),
-        existing,
-    )
-
-
-def _compare_rest(transfer: Transfer, existing: Transfer) -> TransferStatus:
-    if transfer.user_data_128 != existing.user_data_128:
-        return S.EXISTS_WITH_DIFFERENT_USER_DATA_128
-    if transfer.user_data_64 != existing.user_data_64:
-        return S.EXISTS_WITH_DIFFERENT_USER_DATA_64
-    if transfer.user_data_32 != existing.user_data_32:
-        return S.EXISTS_WITH_DIFFERENT_USER_DATA_32
-    if transfer.ledger != existing.ledger:
-        return S.EXISTS_WITH_DIFFERENT_LEDGER
-    if transfer.code != existing.code:
-        return S.EXISTS_WITH_DIFFERENT_CODE
-    return S.EXISTS
-
-
 def stored(transfer: Transfer, *, amount: int, timestamp: int) -> Transfer:
     """The transfer as the book keeps it."""
     return Transfer(
@@ -494,82 +471,3 @@ def _undo(book: Book, verdict: Verdict, keep: int) -> None:
             credit.credits_pending += booked.released
             del book.ended[transfer.pending_id]
         del book.transfers[transfer.id]
-
-
-def judge_accounts(
-    accounts: Sequence[Account], existing: dict[AccountId, Account], *, timestamp: int
-) -> tuple[list[AccountResult], list[Account]]:
-    """Judge accounts to be opened, in order; `existing` gains those that are."""
-    results: list[AccountResult] = []
-    opened: list[Account] = []
-    chain_start: int | None = None
-    chain_opened = 0
-    broken = False
-    last = len(accounts) - 1
-    for position, account in enumerate(accounts):
-        at = timestamp + position
-        linked = bool(account.flags & AccountFlags.LINKED)
-        if linked and chain_start is None:
-            chain_start, chain_opened, broken = position, len(opened), False
-        if linked and position == last:
-            result = AccountResult(AccountStatus.LINKED_EVENT_CHAIN_OPEN, at)
-        elif broken:
-            result = AccountResult(AccountStatus.LINKED_EVENT_FAILED, at)
-        else:
-            result = _judge_account(account, existing, at)
-        results.append(result)
-        if result.status is AccountStatus.CREATED:
-            kept = replace(account, timestamp=at)
-            existing[account.id] = kept
-            opened.append(kept)
-        elif chain_start is not None and not broken:
-            broken = True
-            while len(opened) > chain_opened:
-                del existing[opened.pop().id]
-            for member in range(chain_start, position):
-                results[member] = AccountResult(
-                    AccountStatus.LINKED_EVENT_FAILED, results[member].timestamp
-                )
-        if not linked:
-            chain_start, broken = None, False
-    return results, opened
-
-
-def _judge_account(account: Account, existing: dict[AccountId, Account], at: int) -> AccountResult:
-    if account.timestamp:
-        return AccountResult(AccountStatus.TIMESTAMP_MUST_BE_ZERO, at)
-    if account.id == 0:
-        return AccountResult(AccountStatus.ID_MUST_NOT_BE_ZERO, at)
-    if account.id == _U128_MAX:
-        return AccountResult(AccountStatus.ID_MUST_NOT_BE_INT_MAX, at)
-    known = existing.get(account.id)
-    if known is not None:
-        status = _compare_accounts(account, known)
-        return AccountResult(status, known.timestamp if status is AccountStatus.EXISTS else at)
-    limits = account.flags & (
-        AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS | AccountFlags.CREDITS_MUST_NOT_EXCEED_DEBITS
-    )
-    status = AccountStatus.CREATED
-    if limits.bit_count() > 1:
-        status = AccountStatus.FLAGS_ARE_MUTUALLY_EXCLUSIVE
-    elif account.ledger == 0:
-        status = AccountStatus.LEDGER_MUST_NOT_BE_ZERO
-    elif account.code == 0:
-        status = AccountStatus.CODE_MUST_NOT_BE_ZERO
-    return AccountResult(status, at)
-
-
-def _compare_accounts(account: Account, known: Account) -> AccountStatus:
-    if account.flags != known.flags:
-        return AccountStatus.EXISTS_WITH_DIFFERENT_FLAGS
-    if account.user_data_128 != known.user_data_128:
-        return AccountStatus.EXISTS_WITH_DIFFERENT_USER_DATA_128
-    if account.user_data_64 != known.user_data_64:
-        return AccountStatus.EXISTS_WITH_DIFFERENT_USER_DATA_64
-    if account.user_data_32 != known.user_data_32:
-        return AccountStatus.EXISTS_WITH_DIFFERENT_USER_DATA_32
-    if account.ledger != known.ledger:
-        return AccountStatus.EXISTS_WITH_DIFFERENT_LEDGER
-    if account.code != known.code:
-        return AccountStatus.EXISTS_WITH_DIFFERENT_CODE
-    return AccountStatus.EXISTS

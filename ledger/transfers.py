@@ -239,12 +239,17 @@ def chain_result(results: Sequence[TransferResult]) -> ChainResult:
 
 def chains(transfers: Sequence[Transfer]) -> list[tuple[int, int]]:
     """Where each chain (or lone transfer) of a batch begins and ends, half-open."""
+    return chain_bounds([transfer.linked for transfer in transfers])
+
+
+def chain_bounds(linked: Sequence[bool]) -> list[tuple[int, int]]:
+    """The same from the links alone. A chain that is still open at the end ends there."""
     bounds: list[tuple[int, int]] = []
     start = 0
-    for position, transfer in enumerate(transfers):
-        if not transfer.linked:
+    for position, is_linked in enumerate(linked):
+        if not is_linked:
             bounds.append((start, position + 1))
             start = position + 1
-    if start < len(transfers):
-        bounds.append((start, len(transfers)))
+    if start < len(linked):
+        bounds.append((start, len(linked)))
     return bounds

@@ -14,29 +14,30 @@ Clock: TypeAlias = Callable[[], int]
 """Nanoseconds since 1970. Only the memory engine asks it; the others have their own clock."""
 
 
-def open_ledger(  # noqa: PLR0913 - one door for all engines, everything by keyword
+def open_ledger(
     kind: Kind,
     *,
     pool: Any = None,
     addresses: str | None = None,
     cluster_id: int = 0,
     clock: Clock | None = None,
-    deadline_s: int = 5,
+    deadline_s: float = 5,
 ) -> Ledger:
     """The engine of this kind: `postgres` needs an asyncpg pool, `tigerbeetle` its addresses.
 
     Nothing is connected yet: `await ledger.ready()` says whether it answers.
     """
+    # Each engine is imported only here, since it loads its driver.
     if kind == "memory":
-        from ledger.engines.memory import MemoryLedger
+        from ledger.engines.memory import MemoryLedger  # noqa: PLC0415
 
         return MemoryLedger(clock=clock or time.time_ns)
     if kind == "postgres":
-        from ledger.engines.postgres import PostgresLedger
+        from ledger.engines.postgres import PostgresLedger  # noqa: PLC0415
 
         assert pool is not None, "the Postgres engine needs a pool"
         return PostgresLedger(pool)
-    from ledger.engines.tigerbeetle import TigerBeetleLedger
+    from ledger.engines.tigerbeetle import TigerBeetleLedger  # noqa: PLC0415
 
     assert addresses, "the TigerBeetle engine needs the addresses of its replicas"
     return TigerBeetleLedger(addresses=addresses, cluster_id=cluster_id, deadline_s=deadline_s)

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the protocol's parameters, some of which only Postgres needs
 """The readable reference: the whole book in dictionaries, for tests and for reading.
 
 It keeps nothing and locks nothing: one event loop, one batch at a time.
@@ -7,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ledger.account_rules import judge_accounts
 from ledger.accounts import Account, AccountId, AccountResult, Balance
 from ledger.engine import PAGE_LIMIT
-from ledger.rules import AccountState, Book, Booked, Ending, check_amount, judge, judge_accounts
+from ledger.rules import AccountState, Book, Booked, Ending, check_amount, judge
 from ledger.statements import balance_after, expiry_of
 from ledger.transfers import BATCH_MAX, Transfer, TransferId, TransferResult
 

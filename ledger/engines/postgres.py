@@ -14,13 +14,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import aiosql
 import asyncpg
-from asyncpg.pgproto import pgproto
 
+from ledger.account_rules import judge_accounts
 from ledger.accounts import Account, AccountFlags, AccountId, AccountResult, AccountStatus, Balance
 from ledger.engine import PAGE_LIMIT
+from ledger.engines.postgres_rows import (
+    I64_MAX,
+    ZERO,
+    Row,
+    account_of,
+    signed,
+    transfer_locked,
+    transfer_of,
+    uuid_of,
+    uuids_of,
+)
 from ledger.errors import LedgerConflict, LedgerUnavailable, OutcomePending
 from ledger.ids import hash128
-from ledger.rules import AccountState, Book, Booked, Ending, check_amount, judge, judge_accounts
+from ledger.rules import AccountState, Book, Booked, Ending, check_amount, judge
 from ledger.statements import expiry_of
 from ledger.transfers import BATCH_MAX, Phase, Transfer, TransferId, TransferResult
 
@@ -30,20 +41,13 @@ if TYPE_CHECKING:
 Connection: TypeAlias = Any
 """An asyncpg connection, or one that a pool has lent out."""
 
-Row: TypeAlias = Any
-PgUuid = pgproto.UUID
-"""asyncpg's own, which is made of bytes in a fraction of the time."""
 T = TypeVar("T")
 
 _STEP = 1_000
 """Transfers of a batch are a microsecond apart; below it stands the number of the batch."""
 _TIMED_OUT = 4
-_PHASES = {int(phase): phase for phase in Phase}
 _ENDINGS = (None, None, Ending(Phase.POST), Ending(Phase.VOID), Ending(None))
 _TRIES = 5
-_U64 = 2**64
-_I64_MAX = 2**63 - 1
-_ZERO = PgUuid(bytes(16))
 
 _TRY_AGAIN = (
     LedgerConflict,
@@ -143,12 +147,12 @@ class PostgresLedger:
         return await self._read(lambda own: _balances(own, ids), connection)
 
     async def accounts(self, ids: Sequence[AccountId], /) -> dict[AccountId, Account]:
-        rows = await self._read(lambda own: _SQL.find_accounts.fetch(own, ids=_uuids(ids)))
-        return {account.id: account for account in map(_account, rows)}
+        rows = await self._read(lambda own: _SQL.find_accounts.fetch(own, ids=uuids_of(ids)))
+        return {account.id: account for account in map(account_of, rows)}
 
     async def transfers(self, ids: Sequence[TransferId], /) -> dict[TransferId, Transfer]:
-        rows = await self._read(lambda own: _SQL.find_transfers.fetch(own, ids=_uuids(ids)))
-        return {transfer.id: transfer for transfer in map(_transfer, rows)}
+        rows = await self._read(lambda own: _SQL.find_transfers.fetch(own, ids=uuids_of(ids)))
+        return {transfer.id: transfer for transfer in map(transfer_of, rows)}
 
     async def account_transfers(
         self,
@@ -164,17 +168,17 @@ class PostgresLedger:
         rows = await self._read(
             lambda own: statement.fetch(
                 own,
-                account_id=_uuid(account_id),
+                account_id=uuid_of(account_id),
                 since=since_timestamp,
-                until=until_timestamp or _I64_MAX,
+                until=until_timestamp or I64_MAX,
                 limit=min(limit, BATCH_MAX),
             )
         )
-        return [_transfer(row) for row in rows]
+        return [transfer_of(row) for row in rows]
 
     async def balance_at(self, account_id: AccountId, /, *, timestamp: int) -> Balance:
         (row,) = await self._read(
-            lambda own: _SQL.balance_at.fetch(own, account_id=_uuid(account_id), until=timestamp)
+            lambda own: _SQL.balance_at.fetch(own, account_id=uuid_of(account_id), until=timestamp)
         )
         return Balance(int(row[0]), int(row[1]), int(row[2]), int(row[3]), timestamp)
 
@@ -183,9 +187,9 @@ class PostgresLedger:
     ) -> list[tuple[Account, Balance]]:
         async def page(own: Connection) -> list[tuple[Account, Balance]]:
             rows = await _SQL.ledger_accounts.fetch(
-                own, ledger=ledger, after_id=_uuid(after_id), limit=min(limit, BATCH_MAX)
+                own, ledger=ledger, after_id=uuid_of(after_id), limit=min(limit, BATCH_MAX)
             )
-            accounts = [_account(row) for row in rows]
+            accounts = [account_of(row) for row in rows]
             balances = await _balances(own, [account.id for account in accounts])
             return [(account, balances[account.id]) for account in accounts]
 
@@ -289,9 +293,9 @@ async def _lock_and_read(
 ) -> tuple[Book, int]:
     """What the batch touches, locked, and its first timestamp: later than all in its accounts."""
     parameters = {
-        "account_ids": _uuids(account_ids),
-        "transfer_ids": _uuids(transfer_ids),
-        "pending_ids": _uuids(pending_ids),
+        "account_ids": uuids_of(account_ids),
+        "transfer_ids": uuids_of(transfer_ids),
+        "pending_ids": uuids_of(pending_ids),
     }
     rows = await _SQL.lock_and_read.fetch(connection, **parameters)
     if any(row[9] for row in rows):
@@ -313,7 +317,7 @@ async def _lock_and_read(
                 )
         elif kind == 1:
             if row[11] != _TIMED_OUT:
-                transfer = _transfer_read(row)
+                transfer = transfer_locked(row)
                 book.transfers[transfer.id] = transfer
                 ending = _ENDINGS[row[12] or 0]
                 if ending is not None:
@@ -341,29 +345,31 @@ async def _write(
     phases = [_TIMED_OUT] * len(kept) if timed_out else [int(each.phase) for each in kept]
     rows = await _SQL.write.fetch(
         connection,
-        ids=_uuids([each.id for each in kept]),
-        debit_account_ids=_uuids([each.debit_account_id for each in kept]),
-        credit_account_ids=_uuids([each.credit_account_id for each in kept]),
+        ids=uuids_of([each.id for each in kept]),
+        debit_account_ids=uuids_of([each.debit_account_id for each in kept]),
+        credit_account_ids=uuids_of([each.credit_account_id for each in kept]),
         amounts=[each.amount for each in kept],
         released=[entry.released for entry in booked],
         ledgers=[each.ledger for each in kept],
         codes=[each.code for each in kept],
         phases=phases,
         flags=[each.flags for each in kept],
-        pending_ids=[_uuid(each.pending_id) if each.pending_id else None for each in kept],
-        user_data_128=[_uuid(each.user_data_128) if each.user_data_128 else _ZERO for each in kept],
-        user_data_64=[_signed(each.user_data_64) for each in kept],
+        pending_ids=[uuid_of(each.pending_id) if each.pending_id else None for each in kept],
+        user_data_128=[
+            uuid_of(each.user_data_128) if each.user_data_128 else ZERO for each in kept
+        ],
+        user_data_64=[signed(each.user_data_64) for each in kept],
         user_data_32=[each.user_data_32 for each in kept],
         timeouts=[each.timeout_s for each in kept],
         expires_at=[each.expires_at or None for each in kept],
         timestamps=[each.timestamp for each in kept],
-        account_ids=_uuids([state.account_id for state in moved]),
+        account_ids=uuids_of([state.account_id for state in moved]),
         debits_pending=[state.debits_pending for state in moved],
         debits_posted=[state.debits_posted for state in moved],
         credits_pending=[state.credits_pending for state in moved],
         credits_posted=[state.credits_posted for state in moved],
         account_timestamps=[state.timestamp for state in moved],
-        burnt=_uuids(burnt),
+        burnt=uuids_of(burnt),
     )
     if rows[0][0] != len(kept):
         raise LedgerConflict("another transaction booked one of these transfers first")
@@ -403,8 +409,10 @@ async def _create_accounts(
 ) -> list[AccountResult]:
     opened_before: set[AccountId] = set()
     while True:
-        rows = await _SQL.find_accounts.fetch(connection, ids=_uuids(each.id for each in accounts))
-        existing = {account.id: account for account in map(_account, rows)}
+        rows = await _SQL.find_accounts.fetch(
+            connection, ids=uuids_of(each.id for each in accounts)
+        )
+        existing = {account.id: account for account in map(account_of, rows)}
         (clock,) = await _SQL.read_clock.fetch(connection)
         results, opened = judge_accounts(accounts, existing, timestamp=clock[0] * _STEP)
         opened_now = await _open(connection, opened) if opened else set[AccountId]()
@@ -424,12 +432,12 @@ async def _open(connection: Connection, accounts: list[Account]) -> set[AccountI
     ordered = sorted(accounts, key=lambda account: account.id)
     rows = await _SQL.open_accounts.fetch(
         connection,
-        ids=_uuids(each.id for each in ordered),
+        ids=uuids_of(each.id for each in ordered),
         ledgers=[each.ledger for each in ordered],
         codes=[each.code for each in ordered],
         flags=[int(each.flags) for each in ordered],
-        user_data_128=_uuids(each.user_data_128 for each in ordered),
-        user_data_64=[_signed(each.user_data_64) for each in ordered],
+        user_data_128=uuids_of(each.user_data_128 for each in ordered),
+        user_data_64=[signed(each.user_data_64) for each in ordered],
         user_data_32=[each.user_data_32 for each in ordered],
         timestamps=[each.timestamp for each in ordered],
     )
@@ -448,7 +456,7 @@ def _created_here(
 
 async def _balances(connection: Connection, ids: Sequence[AccountId]) -> dict[AccountId, Balance]:
     """Customers' accounts alone need one look at their rows; the house's are summed as well."""
-    wanted = _uuids(ids)
+    wanted = uuids_of(ids)
     rows = await _SQL.read_limited_balances.fetch(connection, ids=wanted)
     if len(rows) < len(set(ids)):
         rows = await _SQL.read_balances.fetch(connection, ids=wanted, house_ids=wanted)
@@ -456,78 +464,3 @@ async def _balances(connection: Connection, ids: Sequence[AccountId]) -> dict[Ac
         row[0].int: Balance(int(row[1]), int(row[2]), int(row[3]), int(row[4]), row[5])
         for row in rows
     }
-
-
-def _account(row: Row) -> Account:
-    return Account(
-        id=row[0].int,
-        ledger=row[1],
-        code=row[2],
-        flags=AccountFlags(row[3]),
-        user_data_128=row[4].int,
-        user_data_64=_unsigned(row[5]),
-        user_data_32=row[6],
-        timestamp=row[7],
-    )
-
-
-def _transfer(row: Row) -> Transfer:
-    flags = row[7]
-    return Transfer(
-        id=row[0].int,
-        debit_account_id=row[1].int,
-        credit_account_id=row[2].int,
-        amount=row[3],
-        ledger=row[4],
-        code=row[5],
-        phase=_PHASES[row[6]],
-        pending_id=row[8].int if row[8] is not None else 0,
-        user_data_128=row[9].int,
-        user_data_64=_unsigned(row[10]),
-        user_data_32=row[11],
-        timeout_s=row[12],
-        linked=bool(flags & 1),
-        balancing_debit=bool(flags & 16),
-        balancing_credit=bool(flags & 32),
-        timestamp=row[13],
-    )
-
-
-def _transfer_read(row: Row) -> Transfer:
-    """The same from a row of `lock_and_read`, which shares its columns with the accounts."""
-    flags = row[3]
-    return Transfer(
-        id=row[1].int,
-        debit_account_id=row[13].int,
-        credit_account_id=row[14].int,
-        amount=row[4],
-        ledger=row[2],
-        code=row[10],
-        phase=_PHASES[row[11]],
-        pending_id=row[15].int if row[15] is not None else 0,
-        user_data_128=row[16].int,
-        user_data_64=_unsigned(row[6]),
-        user_data_32=row[7],
-        timeout_s=row[5],
-        linked=bool(flags & 1),
-        balancing_debit=bool(flags & 16),
-        balancing_credit=bool(flags & 32),
-        timestamp=row[8],
-    )
-
-
-def _uuid(number: int) -> PgUuid:
-    return PgUuid(number.to_bytes(16, "big"))
-
-
-def _uuids(numbers: Iterable[int]) -> list[PgUuid]:
-    return [PgUuid(number.to_bytes(16, "big")) for number in numbers]
-
-
-def _signed(number: int) -> int:
-    """An unsigned 64-bit number as Postgres can hold it."""
-    return number if number <= _I64_MAX else number - _U64
-
-
-def _unsigned(number: int) -> int:
-    return number if number >= 0 else number + _U64

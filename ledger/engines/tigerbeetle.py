@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the protocol's parameters, some of which only Postgres needs
 """The book in TigerBeetle: the same protocol, judged by the cluster itself.
 
 Every submission keeps chains whole. `connection` is ignored: what this engine books is a fact of
@@ -25,6 +26,7 @@ from ledger.transfers import (
     TransferId,
     TransferResult,
     TransferStatus,
+    chain_bounds,
     chains,
 )
 
@@ -87,7 +89,7 @@ class TigerBeetleLedger:
                 for timestamp, status, _ in _RESULT.iter_unpack(reply.body)
             )
 
-        await self._in_batches(_chain_bounds(linked), send)
+        await self._in_batches(chain_bounds(linked), send)
         return results
 
     async def create_transfers(
@@ -233,10 +235,6 @@ class TigerBeetleLedger:
 
     async def close(self) -> None:
         await self._dispatcher.close()
-
-
-def _chain_bounds(linked: list[bool]) -> list[tuple[int, int]]:
-    return chains([Transfer(id=0, amount=0, linked=each) for each in linked])
 
 
 def _pack_account(account: Account) -> bytes:

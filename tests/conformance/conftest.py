@@ -1,7 +1,7 @@
 """The three engines of the book, each as a fixture, for one suite over all of them."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -56,6 +56,6 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def ledger_number() -> Iterator[int]:
+def ledger_number() -> int:
     """A ledger that no other test has touched: the engines are shared by all tests."""
-    yield 1_000 + next(_numbers)
+    return 1_000 + next(_numbers)

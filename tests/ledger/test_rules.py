@@ -18,12 +18,12 @@ GRANT, OVERAGE, HOUSE, OTHER = 1, 2, 3, 4
 NUMBER = 7
 
 
-def a_book(credits=100):
+def a_book(funds=100):
     return Book(
         {
-            GRANT: AccountState(GRANT, NUMBER, 2, credits_posted=credits),
-            OTHER: AccountState(OTHER, NUMBER, 2, credits_posted=credits),
-            OVERAGE: AccountState(OVERAGE, NUMBER, 4, debits_posted=credits),
+            GRANT: AccountState(GRANT, NUMBER, 2, credits_posted=funds),
+            OTHER: AccountState(OTHER, NUMBER, 2, credits_posted=funds),
+            OVERAGE: AccountState(OVERAGE, NUMBER, 4, debits_posted=funds),
             HOUSE: AccountState(HOUSE, NUMBER, 0),
         },
         {},
@@ -61,7 +61,7 @@ def sums(book):
 
 
 def test_a_customers_balance_ends_at_the_largest_amount():
-    book = a_book(credits=MAX_MINOR)
+    book = a_book(funds=MAX_MINOR)
     assert statuses(
         book,
         move(1, HOUSE, GRANT, 1),
@@ -81,7 +81,7 @@ def test_a_customers_balance_ends_at_the_largest_amount():
 
 
 def test_pending_and_posted_together_stay_in_the_range():
-    book = a_book(credits=0)
+    book = a_book(funds=0)
     half = MAX_MINOR // 2 + 1
     assert statuses(
         book,
@@ -92,7 +92,7 @@ def test_pending_and_posted_together_stay_in_the_range():
 
 
 def test_balances_of_the_house_have_no_such_end():
-    book = a_book(credits=0)
+    book = a_book(funds=0)
     assert statuses(
         book,
         move(1, HOUSE, GRANT, MAX_MINOR),

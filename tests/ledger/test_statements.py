@@ -1,5 +1,7 @@
 """Statements: each line's balance is the one of its moment, page by page."""
 
+from itertools import pairwise
+
 import pytest
 
 from ledger import Phase, Transfer, UnknownAccount
@@ -68,7 +70,7 @@ async def test_pages_of_a_statement_fit_together(history):
         pages.append(await statement(history, PAID, since_timestamp=since, limit=2))
     assert [each for page in pages for each in lines(page)] == lines(whole)
     assert len(pages) == 3
-    for earlier, later in zip(pages, pages[1:], strict=False):
+    for earlier, later in pairwise(pages):
         if not earlier.closing.same_sums(later.opening):
             assert earlier.closing.held == 10, "only the expiry lies between two pages"
 
