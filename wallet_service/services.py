@@ -21,11 +21,14 @@ from wallet_service.authorizations import Authorizations
 from wallet_service.catalogue_news import CatalogueNews
 from wallet_service.committer import Committer
 from wallet_service.database import Database
+from wallet_service.grants import Grants
 from wallet_service.hot_balances import HotBalances
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
 from wallet_service.usage import Usage
+from wallet_service.wallet_transactions import WalletTransactions
+from wallet_service.wallets import Wallets
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -44,6 +47,9 @@ class Services(Struct, kw_only=True):
     committer: Committer
     authorizations: Authorizations
     usage: Usage
+    wallets: Wallets
+    wallet_transactions: WalletTransactions
+    grants: Grants
     keys: KeyRing
 
     @asynccontextmanager
@@ -132,6 +138,11 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 settings=settings,
             ),
             usage=Usage(database=database, committer=committer, rates=rates),
+            wallets=Wallets(database=database, committer=committer, rates=rates, hot=hot),
+            wallet_transactions=WalletTransactions(
+                database=database, committer=committer, rates=rates, hot=hot
+            ),
+            grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
             keys=KeyRing(database, cache_s=settings.key_cache_s),
         )
 

@@ -3,23 +3,32 @@
 from typing import Any, Final
 
 from wallet_service.api.api_keys import ApiKeys
+from wallet_service.api.assets import Assets
 from wallet_service.api.authorizations import Authorizations
 from wallet_service.api.balances import Balances
 from wallet_service.api.billable_metrics import BillableMetrics
 from wallet_service.api.customers import Customers
 from wallet_service.api.events import Events
+from wallet_service.api.grants import Grants
 from wallet_service.api.organizations import Organizations
 from wallet_service.api.plans import Plans
 from wallet_service.api.subscriptions import Subscriptions
+from wallet_service.api.wallet_transactions import WalletTransactions
+from wallet_service.api.wallets import CustomerWallets, Wallets
 
 API_ROUTES: Final[list[Any]] = [
     ApiKeys,
+    Assets,
     Authorizations,
     Balances,
     BillableMetrics,
+    CustomerWallets,
     Customers,
     Events,
+    Grants,
     Organizations,
     Plans,
     Subscriptions,
+    WalletTransactions,
+    Wallets,
 ]

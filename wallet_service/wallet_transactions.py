@@ -1,0 +1,399 @@
+"""Movements of a wallet's credits, in Lago's words: purchased, granted, voided.
+
+purchased ──pending──settle──► settled (the grant comes into being)
+               └─────fail────► failed
+granted, voided ─────────────► settled at once
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from invoicing.currencies import CURRENCIES
+from invoicing.pages import Page, Window
+from invoicing.records import Record, load_queries
+from wallet_service.committer import Committer
+from wallet_service.credit_amounts import Credits, cents_of, credits_of, read_funding, read_void
+from wallet_service.customer_state import CustomerKey
+from wallet_service.database import Database
+from wallet_service.decision import Asset, CustomerState
+from wallet_service.decision.commands import Fail, Funding, MoveCredits, Settle
+from wallet_service.decision.outcomes import TransactionRow as TransactionTerms
+from wallet_service.errors import Invalid, NotAllowed, NotFound
+from wallet_service.hot_customers import HotCustomers
+from wallet_service.operations import check_key, operation
+from wallet_service.rate_card_cache import RateCardCache
+from wallet_service.replies import WalletTransactionBody, decimal_text, iso, wallet_transaction_body
+from wallet_service.texts import read_decimal, read_time
+from wallet_service.wallets import (
+    COUNT_MAX,
+    DecimalText,
+    Name,
+    Pairs,
+    WalletRow,
+    Word,
+    check_limits,
+    check_pairs,
+    check_priority,
+    find_row,
+)
+
+__all__ = [
+    "SettleRequest",
+    "TransactionFilter",
+    "WalletTransactionRequest",
+    "WalletTransactions",
+    "cost_basis_of",
+]
+
+_PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+
+_queries: Final[Any] = load_queries(__file__)
+
+
+class WalletTransactionRequest(Struct, frozen=True, kw_only=True):
+    """Credits to purchase, to grant or to void, in any combination."""
+
+    wallet_id: Name | None = None
+    transaction_id: str | None = None
+    paid_credits: DecimalText | None = None
+    granted_credits: DecimalText | None = None
+    voided_credits: DecimalText | None = None
+    voided_transaction_id: Name | None = None
+    name: Name | None = None
+    metadata: Pairs | None = None
+    invoice_requires_successful_payment: bool | None = None
+    ignore_paid_top_up_limits: bool | None = None
+    priority: int | None = None
+    expires_at: Word | None = None
+    cost_basis: DecimalText | None = None
+    cost_basis_currency: Word | None = None
+
+
+class SettleRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a purchase was paid: the provider whose account in the book is debited."""
+
+    provider: Annotated[str, Meta(max_length=32)] = "manual"
+
+
+class TransactionFilter(Struct, frozen=True, kw_only=True):
+    """Which transactions are wanted; None means all."""
+
+    status: str | None = None
+    transaction_type: str | None = None
+    transaction_status: str | None = None
+
+
+class TransactionRow(Record, frozen=True, kw_only=True):
+    """A wallet transaction as stored."""
+
+    json_columns: ClassVar[tuple[str, ...]] = ("metadata",)
+
+    organization_id: UUID
+    id: UUID
+    wallet_id: UUID
+    customer_id: UUID
+    grant_id: UUID | None
+    name: str | None
+    status: str
+    transaction_type: str
+    transaction_status: str
+    source: str
+    amount_minor: int
+    credit_amount: Decimal
+    priority: int
+    kind: str
+    cost_basis: Decimal | None
+    cost_basis_currency: str | None
+    expires_at: datetime | None
+    metadata: list[dict[str, str]]
+    invoice_requires_successful_payment: bool
+    settled_at: datetime | None
+    failed_at: datetime | None
+    created_at: datetime
+    asset_code: str
+    rate_amount: Decimal
+
+    @property
+    def customer(self) -> CustomerKey:
+        """Whose balances these are."""
+        return self.organization_id, self.customer_id
+
+
+class _Listed(Struct):
+    wallet_transactions: list[WalletTransactionBody]
+
+
+class _One(Struct):
+    wallet_transaction: WalletTransactionBody
+
+
+class WalletTransactions:
+    """Purchases, grants and voids credits, settles purchases, and shows what was moved."""
+
+    def __init__(
+        self, *, database: Database, committer: Committer, rates: RateCardCache, hot: HotCustomers
+    ) -> None:
+        self._database = database
+        self._committer = committer
+        self._rates = rates
+        self._hot = hot
+
+    async def create(
+        self, organization_id: UUID, request: WalletTransactionRequest, *, now: datetime
+    ) -> list[WalletTransactionBody]:
+        """Move credits: purchased, granted, voided, in this order. Raises Invalid."""
+        key = None if request.transaction_id is None else check_key(request.transaction_id)
+        wallet = await self._wallet(organization_id, request.wallet_id)
+        asset = await self._rates.asset(organization_id, wallet.asset_code, now=now)
+        command = _movement(request, wallet, asset)
+        if not command.fundings and not command.voided_minor:
+            return []
+        try:
+            reply = await self._committer.submit(
+                operation(
+                    organization_id,
+                    "wallet_transaction",
+                    key,
+                    command,
+                    customer_id=wallet.customer_id,
+                    body=request,
+                    now=now,
+                )
+            )
+        except NotFound:
+            # Ended wallets without anything in them are not even looked at under the lock.
+            raise Invalid("wallet_id", "wallet_is_terminated") from None
+        return msgspec.json.decode(reply, type=_Listed).wallet_transactions
+
+    async def settle(
+        self,
+        organization_id: UUID,
+        transaction_id: UUID,
+        request: SettleRequest,
+        *,
+        now: datetime,
+    ) -> WalletTransactionBody:
+        """The payment of purchased credits arrived. Whoever says so second gets the same answer.
+
+        Raises NotFound, NotAllowed (it failed) and Invalid (the wallet has ended).
+        """
+        if not _PROVIDER.fullmatch(request.provider):
+            raise Invalid("provider", "value_is_invalid", "small letters, digits and underscores")
+        row = await self._row(organization_id, transaction_id)
+        asset = await self._rates.asset(organization_id, row.asset_code, now=now)
+        command = Settle(row.id, asset, request.provider)
+        try:
+            reply = await self._submit("settle", row, command, now=now)
+        except NotAllowed:
+            row = await self._row(organization_id, transaction_id)
+            if row.status != "settled":
+                raise
+            return (await self._show([row], now=now))[0]
+        except NotFound:
+            raise Invalid("wallet_id", "wallet_is_terminated") from None
+        return msgspec.json.decode(reply, type=_One).wallet_transaction
+
+    async def fail(
+        self, organization_id: UUID, transaction_id: UUID, *, now: datetime
+    ) -> WalletTransactionBody:
+        """The payment of purchased credits failed for good. Raises NotFound and NotAllowed (it is settled)."""
+        row = await self._row(organization_id, transaction_id)
+        if row.status != "failed":
+            asset = await self._rates.asset(organization_id, row.asset_code, now=now)
+            await self._submit("fail", row, Fail(row.id, asset), now=now)
+        return await self.find(organization_id, transaction_id, now=now)
+
+    async def find(
+        self, organization_id: UUID, transaction_id: UUID, *, now: datetime
+    ) -> WalletTransactionBody:
+        """A transaction, and what is left of its credits. Raises NotFound."""
+        row = await self._row(organization_id, transaction_id)
+        return (await self._show([row], now=now))[0]
+
+    async def find_all(
+        self,
+        organization_id: UUID,
+        wallet_id: UUID,
+        wanted: TransactionFilter,
+        *,
+        window: Window,
+        now: datetime,
+    ) -> Page[WalletTransactionBody]:
+        """A page of a wallet's transactions, newest first. Raises NotFound."""
+        async with self._database.tenant(organization_id) as connection:
+            if await find_row(connection, organization_id, wallet_id) is None:
+                raise NotFound("wallet")
+            place = {
+                "organization_id": organization_id,
+                "wallet_id": wallet_id,
+                **msgspec.structs.asdict(wanted),
+            }
+            found = _queries.list_transactions(
+                connection, **place, limit=window.size, offset=window.offset
+            )
+            rows = [TransactionRow.of(row) async for row in found]
+            count = await _queries.count_transactions(connection, **place, count_max=COUNT_MAX)
+        return Page(await self._show(rows, now=now), count)
+
+    # -- parts
+
+    async def _wallet(self, organization_id: UUID, wallet_id: str | None) -> WalletRow:
+        if not wallet_id:
+            raise Invalid("wallet_id", "value_is_mandatory")
+        try:
+            known = UUID(wallet_id)
+        except ValueError:
+            raise Invalid("wallet_id", "wallet_not_found") from None
+        async with self._database.tenant(organization_id) as connection:
+            row = await find_row(connection, organization_id, known)
+        if row is None:
+            raise Invalid("wallet_id", "wallet_not_found")
+        return row
+
+    async def _row(self, organization_id: UUID, transaction_id: UUID) -> TransactionRow:
+        async with self._database.tenant(organization_id) as connection:
+            row = await _queries.find_transaction(
+                connection, organization_id=organization_id, id=transaction_id
+            )
+        if row is None:
+            raise NotFound("wallet_transaction")
+        return TransactionRow.of(row)
+
+    async def _submit(
+        self, kind: str, row: TransactionRow, command: Settle | Fail, *, now: datetime
+    ) -> bytes:
+        """One key a transaction, whoever asks: the caller and a provider's webhook may both come."""
+        return await self._committer.submit(
+            operation(
+                row.organization_id,
+                kind,
+                str(row.id),
+                command,
+                customer_id=row.customer_id,
+                body=_ANY_SETTLEMENT,
+                now=now,
+            )
+        )
+
+    async def _show(
+        self, rows: Sequence[TransactionRow], *, now: datetime
+    ) -> list[WalletTransactionBody]:
+        states = await self._hot.get_all(list({row.customer for row in rows}))
+        return [
+            _body(
+                row,
+                await self._rates.asset(row.organization_id, row.asset_code, now=now),
+                states[row.customer],
+            )
+            for row in rows
+        ]
+
+
+_ANY_SETTLEMENT: Final = SettleRequest()
+
+
+def cost_basis_of(text: str | None, currency: str | None) -> tuple[Decimal | None, str | None]:
+    """What one unit of the asset cost, and in which currency. Raises Invalid."""
+    if text is None:
+        if currency is not None:
+            raise Invalid("cost_basis", "value_is_mandatory")
+        return None, None
+    basis = read_decimal(text, field="cost_basis", code="invalid_amount")
+    if currency not in CURRENCIES:
+        code = "value_is_mandatory" if currency is None else "value_is_invalid"
+        raise Invalid("cost_basis_currency", code)
+    return basis, currency
+
+
+def _movement(request: WalletTransactionRequest, wallet: WalletRow, asset: Asset) -> MoveCredits:
+    rate = wallet.rate_amount
+    metadata = check_pairs(request.metadata, field="metadata")
+    expires_at = None
+    if request.expires_at is not None:
+        expires_at = read_time(request.expires_at, field="expires_at")
+    basis, currency = cost_basis_of(request.cost_basis, request.cost_basis_currency)
+    fundings: list[Funding] = []
+    for field, text in (
+        ("paid_credits", request.paid_credits),
+        ("granted_credits", request.granted_credits),
+    ):
+        worth = None if text is None else read_funding(text, rate=rate, asset=asset, field=field)
+        if worth is None:
+            continue
+        is_paid = field == "paid_credits"
+        if is_paid and not request.ignore_paid_top_up_limits:
+            check_limits(
+                worth.amount_minor,
+                minimum=wallet.paid_top_up_min_minor,
+                maximum=wallet.paid_top_up_max_minor,
+                asset=asset,
+            )
+        requires = request.invoice_requires_successful_payment
+        fundings.append(
+            Funding(
+                kind="paid" if is_paid else "promotional",
+                amount_minor=worth.amount_minor,
+                credit_amount=worth.credits,
+                priority=check_priority(request.priority),
+                name=request.name,
+                expires_at=expires_at,
+                cost_basis=basis,
+                cost_basis_currency=currency,
+                settled=not is_paid,
+                metadata=metadata,
+                invoice_requires_successful_payment=is_paid
+                and (wallet.invoice_requires_successful_payment if requires is None else requires),
+            )
+        )
+    voided, source = _void(request, wallet, asset)
+    return MoveCredits(
+        wallet_id=wallet.id,
+        asset=asset,
+        fundings=tuple(fundings),
+        voided_minor=voided.amount_minor if voided else 0,
+        voided_credits=voided.credits if voided else Decimal(0),
+        voided_transaction_id=source,
+        name=request.name,
+        metadata=metadata,
+    )
+
+
+def _void(
+    request: WalletTransactionRequest, wallet: WalletRow, asset: Asset
+) -> tuple[Credits | None, UUID | None]:
+    source = None
+    if request.voided_transaction_id is not None:
+        try:
+            source = UUID(request.voided_transaction_id)
+        except ValueError:
+            raise Invalid("voided_transaction_id", "wallet_transaction_not_found") from None
+    if request.voided_credits is None:
+        if source is not None:
+            raise Invalid("voided_credits", "value_is_mandatory")
+        return None, None
+    voided = read_void(
+        request.voided_credits, rate=wallet.rate_amount, asset=asset, field="voided_credits"
+    )
+    return voided, source
+
+
+def _body(row: TransactionRow, asset: Asset, state: CustomerState) -> WalletTransactionBody:
+    columns = {name: getattr(row, name, None) for name in TransactionTerms.__struct_fields__}
+    body = wallet_transaction_body(TransactionTerms(**columns), asset, at=row.created_at)
+    body.settled_at = None if row.settled_at is None else iso(row.settled_at)
+    body.failed_at = None if row.failed_at is None else iso(row.failed_at)
+    if row.grant_id is not None:
+        grant = state.grant(row.grant_id)
+        left = 0 if grant is None else grant.available + grant.held
+        body.remaining_amount_cents = cents_of(left, asset)
+        body.remaining_credit_amount = decimal_text(
+            credits_of(left, rate=row.rate_amount, asset=asset)
+        )
+    return body
