@@ -351,6 +351,7 @@ def _problems(plan: Plan) -> dict[str, list[str]]:
         problems["amount_cents"] = ["value_is_mandatory"]
     elif not 0 <= plan.amount_cents <= _AMOUNT_CENTS_MAX:
         problems["amount_cents"] = ["value_is_out_of_range"]
-    if plan.trial_period is not None and not 0 <= plan.trial_period <= _TRIAL_DAYS_MAX:
+    days = plan.trial_period
+    if days is not None and not (days.is_finite() and 0 <= days <= _TRIAL_DAYS_MAX):
         problems["trial_period"] = ["value_is_out_of_range"]
     return problems

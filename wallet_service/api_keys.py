@@ -164,12 +164,12 @@ class KeyRing:
 
     async def find(self, text: str) -> Holder | None:
         """The holder of a key that is valid now, else None."""
-        if not _is_well_formed(text):
-            return None
         digest = _digest(text)
         kept = self._known.get(digest)
         if kept is not None and self._clock() < kept[0]:
             return _if_not_expired(kept[1])
+        if not _is_well_formed(text):
+            return None
         task = self._looked_up.get(digest)
         if task is None:
             task = asyncio.create_task(self._look_up(digest))

@@ -63,6 +63,10 @@ def render_metrics() -> bytes:
     return generate_latest(REGISTRY)
 
 
+# Local variables hold keys and bodies: a stack says where, never what.
+_STACK_WITHOUT_VALUES: Final = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
+
 def configure_logging(level: int = logging.INFO) -> None:
     """Write JSON lines to stderr, each with the id of the request it belongs to."""
     structlog.configure(
@@ -71,7 +75,7 @@ def configure_logging(level: int = logging.INFO) -> None:
             _add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(_STACK_WITHOUT_VALUES),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -299,9 +299,7 @@ def test_holds_lower_the_ongoing_balance_and_usage_the_balance(api, customer):
     assert held["ongoing_usage_balance_cents"] == 400
     assert held["credits_ongoing_usage_balance"] == "4.0"
     hold_id = hold.json()["authorization"]["id"]
-    captured = api.post(
-        f"/authorizations/{hold_id}/capture", json={"capture": {"amount": "2.505"}}
-    )
+    captured = api.post(f"/authorizations/{hold_id}/capture", json={"capture": {"amount": "2.505"}})
     assert captured.status_code == 200, captured.text
     used = api.get(f"/wallets/{wallet['lago_id']}").json()["wallet"]
     assert (used["balance_cents"], used["ongoing_balance_cents"]) == (749, 749)
@@ -312,9 +310,7 @@ def test_holds_lower_the_ongoing_balance_and_usage_the_balance(api, customer):
 def test_an_overdraft_in_use_takes_the_balance_below_zero_and_a_top_up_fills_it_again(
     api, customer
 ):
-    wallet = open_wallet(
-        api, customer, rate_amount="1", granted_credits="1", overdraft_limit="10"
-    )
+    wallet = open_wallet(api, customer, rate_amount="1", granted_credits="1", overdraft_limit="10")
     hold = api.post(
         "/authorizations",
         json={

@@ -82,7 +82,8 @@ def refuse_nul(body: bytes) -> None:
     """Raise if a text in a body, or a key, holds the character NUL; names its field."""
     for path, text in _texts(_ANY.decode(body), ()):
         if _NUL in text:
-            raise field_error(".".join(path[1:]).replace(_NUL, "") or "base", "value_is_invalid")
+            names = [name for part in path[1:] if (name := part.replace(_NUL, ""))]
+            raise field_error(".".join(names) or "base", "value_is_invalid")
 
 
 def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -4,9 +4,11 @@ Plain ASGI around the whole application, so that what no route answers is counte
 Costs a few us.
 """
 
+import itertools
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _log: Final = structlog.get_logger("wallet_service.api")
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_PROCESS: Final = secrets.token_hex(8).encode()
+_NUMBERS: Final = itertools.count(1)
 _UNKNOWN_ROUTE: Final = "(none)"
 
 SECURITY_HEADERS: Final = (
@@ -92,7 +96,7 @@ class RequestBoundary:
         await self._answer_hot(scope, receive, send, found)
 
     async def _answer_hot(
-        self, scope: Scope, receive: Receive, send: Send, found: tuple[HotRoute, dict[str, str]]
+        self, scope: Scope, receive: Receive, send: Send, found: tuple[HotRoute, Mapping[str, str]]
     ) -> None:
         route, parameters = found
         scope["path_template"] = route.template
@@ -121,7 +125,7 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value
-    return secrets.token_hex(16).encode()
+    return b"%b-%x" % (_PROCESS, next(_NUMBERS))
 
 
 async def _refuse(scope: Scope, error: Exception, send: Send) -> None:

@@ -22,7 +22,7 @@ from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.events import EventsReply, event_body
 from wallet_service.api.schemas.formats import Code, ExternalId, Word, read_time
 from wallet_service.errors import Denied, Invalid
-from wallet_service.replies import EventBody, EventReply, encode
+from wallet_service.replies import EventReply, encode
 from wallet_service.usage import EventRequest, ReverseRequest
 
 _RATING_STATUSES = frozenset({"rated", "unrated", "postpaid"})
@@ -58,9 +58,9 @@ class RejectedEvent(Struct):
 
 
 class EventBatchReply(Struct):
-    """What became of each event of a batch, in order."""
+    """What became of each event of a batch, in order: an EventBody, or a RejectedEvent."""
 
-    events: list[EventBody | RejectedEvent]
+    events: list[Any]  # msgspec cannot tell two plain structs of a union apart
 
 
 _event = BodyDecoder(EventEnvelope)

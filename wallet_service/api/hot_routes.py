@@ -13,19 +13,16 @@ The function gets a HotRequest and returns the body of a 200 as bytes; what it r
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from litestar import Litestar
 from litestar.types import Receive, Scope
 
-from wallet_service.api.auth import Tenant
+from wallet_service.api.auth import HOT, Tenant
 from wallet_service.api.bodies import read_body
 
 if TYPE_CHECKING:
     from wallet_service.services import Services
-
-HOT: Final = "hot"
-"""The key in a route's `opt`."""
 
 
 class HotRequest:
@@ -77,17 +74,18 @@ class HotRoute:
         self.reads = reads
 
 
-_Shape: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...], HotRoute]
-
-
 class HotRoutes:
-    """Finds the hot route of a request: one look-up if its path is fixed, else a short list."""
+    """Finds the hot route of a request: one look-up if its path is fixed, else one a shape.
 
-    __slots__ = ("_fixed", "_shaped")
+    The shape of a template is where its parameters stand; very few shapes have the same length.
+    """
+
+    __slots__ = ("_by_shape", "_fixed", "_shapes")
 
     def __init__(self) -> None:
         self._fixed: dict[tuple[str, str], HotRoute] = {}
-        self._shaped: dict[tuple[str, int], list[_Shape]] = {}
+        self._shapes: dict[tuple[str, int], list[tuple[int, ...]]] = {}
+        self._by_shape: dict[tuple[str, str], tuple[tuple[str, ...], HotRoute]] = {}
 
     @classmethod
     def of(cls, app: Litestar) -> "HotRoutes":
@@ -112,11 +110,14 @@ class HotRoutes:
                 self._fixed[method, template] = route
                 continue
             segments = template.split("/")
-            shape = tuple(None if part.startswith("{") else part for part in segments)
-            names = tuple(part[1:-1].split(":")[0] for part in segments if part.startswith("{"))
-            self._shaped.setdefault((method, len(segments)), []).append((shape, names, route))
+            shape = tuple(at for at, part in enumerate(segments) if part.startswith("{"))
+            names = tuple(segments[at][1:-1].split(":")[0] for at in shape)
+            shapes = self._shapes.setdefault((method, len(segments)), [])
+            if shape not in shapes:
+                shapes.append(shape)
+            self._by_shape[method, _without(segments, shape)] = (names, route)
 
-    def find(self, method: str, path: str) -> tuple[HotRoute, dict[str, str]] | None:
+    def find(self, method: str, path: str) -> tuple[HotRoute, Mapping[str, str]] | None:
         """The route and its parameters, or None: then Litestar answers."""
         if path.endswith("/") or "//" in path:  # as Litestar reads it
             path = "/" + "/".join(part for part in path.split("/") if part)
@@ -124,17 +125,20 @@ class HotRoutes:
         if fixed is not None:
             return fixed, _NO_PARAMETERS
         segments = path.split("/")
-        for shape, names, route in self._shaped.get((method, len(segments)), ()):
-            if all(
-                wanted is None or wanted == given
-                for wanted, given in zip(shape, segments, strict=True)
-            ):
-                values = [
-                    given for wanted, given in zip(shape, segments, strict=True) if wanted is None
-                ]
-                if all(values):
-                    return route, dict(zip(names, values, strict=True))
+        for shape in self._shapes.get((method, len(segments)), ()):
+            found = self._by_shape.get((method, _without(segments, shape)))
+            if found is not None:
+                names, route = found
+                return route, {name: segments[at] for name, at in zip(names, shape, strict=True)}
         return None
 
 
-_NO_PARAMETERS: Final[dict[str, Any]] = {}
+def _without(segments: list[str], shape: tuple[int, ...]) -> str:
+    """A path with its parameters taken out."""
+    kept = segments.copy()
+    for at in shape:
+        kept[at] = "{}"
+    return "/".join(kept)
+
+
+_NO_PARAMETERS: Final[Mapping[str, str]] = {}

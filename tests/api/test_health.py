@@ -1,0 +1,53 @@
+"""Signs of life, measurements, documentation and the headers of every answer."""
+
+import httpx
+import pytest
+
+from tests.api.conftest import Service
+
+
+def test_the_process_is_up_and_its_stores_answer(service: Service) -> None:
+    assert httpx.get(f"{service.url}/health", trust_env=False).json() == {"status": "ok"}
+    ready = httpx.get(f"{service.url}/ready", trust_env=False)
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "down": []})
+
+
+def test_requests_are_counted_by_the_template_of_their_route(
+    service: Service, api: httpx.Client
+) -> None:
+    api.get("/customers/measured-customer")
+    api.get("/nowhere-to-be-measured")
+    measured = httpx.get(f"{service.url}/metrics", trust_env=False).text
+    labels = 'method="GET",route="/api/v1/customers/{external_id}",status="404"'
+    assert f"wallet_http_requests_total{{{labels}}}" in measured
+    assert "wallet_http_request_seconds_bucket" in measured
+    assert "measured-customer" not in measured
+    assert "nowhere" not in measured
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/api/v1/customers", "/nowhere", "/schema/openapi.json"]
+)
+def test_every_answer_carries_its_request_id_and_security_headers(
+    service: Service, path: str
+) -> None:
+    answer = httpx.get(service.url + path, headers={"X-Request-Id": "trace-7"}, trust_env=False)
+    assert answer.headers["x-request-id"] == "trace-7"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert "max-age" in answer.headers["strict-transport-security"]
+
+
+def test_a_request_id_that_cannot_be_logged_is_replaced(service: Service) -> None:
+    headers = {"X-Request-Id": "two words; and more"}
+    answer = httpx.get(f"{service.url}/health", headers=headers, trust_env=False)
+    assert "two" not in answer.headers["x-request-id"]
+
+
+def test_the_documentation_tells_of_every_route_and_what_it_may_refuse(service: Service) -> None:
+    document = httpx.get(f"{service.url}/schema/openapi.json", trust_env=False).json()
+    upsert = document["paths"]["/api/v1/customers"]["post"]
+    assert upsert["requestBody"]["content"]["application/json"]["schema"]
+    assert {"200", "401", "422"} <= set(upsert["responses"])
+    assert document["components"]["securitySchemes"]["api_key"]["scheme"] == "bearer"
