@@ -7,7 +7,6 @@ from uuid import UUID
 
 import asyncpg
 
-from wallet_service import api_keys, catalog, organizations
 from wallet_service.cli.data_folder import Credentials
 
 _NAME: Final = "default"
@@ -34,6 +33,8 @@ async def first_key(database_url: str, known: Credentials | None, *, url: str) -
                     return Credentials(
                         url=url, api_key=known.api_key, organization_id=known.organization_id
                     )
+            from wallet_service import api_keys
+
             organization_id = await first_organization(connection, now=now)
             _, api_key = await api_keys.create(connection, organization_id, "wallet up", now=now)
     finally:
@@ -48,6 +49,8 @@ async def first_organization(
     known: UUID | None = await connection.fetchval(_FIRST_ORGANIZATION)
     if known is not None:
         return known
+    from wallet_service import catalog, organizations
+
     made = await organizations.create_organization(connection, _NAME, now=now)
     await catalog.import_bundled(connection, made.id, now=now)
     return made.id

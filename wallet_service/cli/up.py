@@ -98,14 +98,18 @@ async def _start(stack: Stack, folder: DataFolder, settings: Settings) -> str:
     # The API imports for a second and then waits for the database, which takes as long to make.
     serving = asyncio.create_task(stack.start(Api(folder, settings, environment)))
     try:
-        # Preparing the database needs imports too, and initdb takes longer.
-        imports = asyncio.to_thread(importlib.import_module, "wallet_service.cli.first_key")
-        await asyncio.gather(stack.start(*servers), imports)
+        known = folder.read_credentials()
+        # Making a first organization takes imports too, and initdb takes longer.
+        imports = () if known else ("wallet_service.api_keys", "wallet_service.catalog")
+        await asyncio.gather(
+            stack.start(*servers),
+            *(asyncio.to_thread(importlib.import_module, name) for name in imports),
+        )
         for server in servers:
             if isinstance(server, Postgres):
                 await server.ensure_database()
         url = f"http://{_url_host(settings.host)}:{settings.port}"
-        credentials = await _prepare_database(settings, folder.read_credentials(), url=url)
+        credentials = await _prepare_database(settings, known, url=url)
         await serving
     finally:
         serving.cancel()
