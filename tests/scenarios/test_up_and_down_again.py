@@ -46,7 +46,7 @@ def environment() -> dict[str, str]:
 @contextlib.contextmanager
 def running(folder: Path, port: int):
     """Run `wallet up` until it is ready; afterwards it is gone, if need be by force."""
-    command = (*WALLET, "up", "--data", str(folder), "--port", str(port), "--workers", "1")
+    command = (*WALLET, "up", "--data", str(folder), "--port", str(port))
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
@@ -163,6 +163,26 @@ def test_whatever_is_killed_comes_back(folder, port):
                     return
             time.sleep(0.2)
         pytest.fail("not back in time")
+
+
+def test_a_killed_worker_of_uvicorn_is_replaced_while_the_others_go_on(folder, port):
+    with running(folder, port) as process:
+        parent = next(int(pid) for pid in _direct_children(process.pid) if "uvicorn" in _name(pid))
+        before = _direct_children(parent)
+        assert len(before) == 2
+        os.kill(int(before[0]), signal.SIGKILL)
+        give_up = time.monotonic() + READY_S_MAX
+        while time.monotonic() < give_up:
+            assert ask(folder, "/ready").status_code == 200
+            now = _direct_children(parent)
+            if before[0] not in now and len(now) == 2:
+                return
+            time.sleep(0.1)
+        pytest.fail("not replaced in time")
+
+
+def _name(pid: str) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def _direct_children(pid: int) -> list[str]:

@@ -5,17 +5,15 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from wallet_service.cli.data_folder import DataFolder
-from wallet_service.cli.serve import uvicorn_command
 from wallet_service.embedded.process import Process, poll_until
 from wallet_service.settings import Settings
 
 
 class Api(Process):
-    """Uvicorn and its workers. It replaces a dead worker itself; we replace it."""
+    """Uvicorn and its workers. Their parent replaces a dead worker; we replace the parent."""
 
     name = "api"
     layer = 2
-    signals_group = True  # uvicorn looks for signals only twice a second
     stop_timeout_s = 1.2  # requests take milliseconds, and Ctrl-C should take less than two seconds
     ready_timeout_s = 30.0
 
@@ -28,7 +26,7 @@ class Api(Process):
         self.settings = settings
 
     def command(self) -> Sequence[str]:
-        return uvicorn_command(self.settings)
+        return (sys.executable, "-m", "wallet_service.uvicorn_workers")
 
     async def wait_ready(self) -> None:
         """Wait until `GET /ready` says 200: it has reached its database, ledger and Redis."""
