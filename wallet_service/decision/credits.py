@@ -217,12 +217,11 @@ def update_wallet(case: Case, command: UpdateWallet) -> bytes:
     """
     wallet = _active(case, command.wallet_id)
     changes: dict[str, Any] = dict(command.changes)
+    _check_time("expiration_at", changes.get("expiration_at"), case=case)
     limit = changes.get("overdraft_limit_minor")
     if limit is not None:
         _check_room(case, command.asset, (), max(0, limit - wallet.overdraft_limit_minor))
         changes["overdraft_grant_id"] = _change_overdraft(case, wallet, command.asset, limit)
-    if changes.get("expiration_at") is not None:
-        _check_time("expiration_at", changes["expiration_at"], case=case)
     if changes.get("status") == "terminated":
         changes["terminated_at"] = case.now
         changes["overdraft_limit_minor"] = _end_overdraft(case, wallet, command.asset)
