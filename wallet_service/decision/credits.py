@@ -494,7 +494,12 @@ def _account(case: Case, asset: Asset, grant_id: UUID, kind: str) -> Account:
 
 
 def _change_overdraft(
-    case: Case, wallet: WalletState, asset: Asset, limit_minor: int
+    case: Case,
+    wallet: WalletState,
+    asset: Asset,
+    limit_minor: int,
+    *,
+    name: str = "credit-line",
 ) -> UUID | None:
     """Raise or lower the credit line by transfers; only what is not in use can be taken away."""
     customer = case.customer
@@ -529,7 +534,7 @@ def _change_overdraft(
         move = postings.credit_line_up if change > 0 else postings.credit_line_down
         case.book(
             move(
-                ids=case.ids("credit-line"),
+                ids=case.ids(name),
                 ledger=asset.ledger,
                 overdraft_id=overdraft.account_id,
                 amount=abs(change),
@@ -550,7 +555,7 @@ def _end_overdraft(case: Case, wallet: WalletState, asset: Asset) -> int:
     if overdraft is None:
         return 0
     in_use = wallet.overdraft_limit_minor - overdraft.available
-    _change_overdraft(case, wallet, asset, in_use)
+    _change_overdraft(case, wallet, asset, in_use, name="credit-line-end")
     if not in_use:
         case.effect.grant_changes.append(GrantChange(overdraft.id, is_open=False))
         case.customer.grants.remove(overdraft)
