@@ -126,8 +126,8 @@ class Case:
     def return_paid(self, asset: Asset, paid: Sequence[Paid], amount_minor: int) -> list[Paid]:
         """Give an amount back to whom paid it, the last payer first, by transfers that name the originals.
 
-        Overage that is still due is lowered; what was repaid meanwhile goes to the customer's newest grant.
-        Returns what was given back, as negative entries.
+        Overage that is still due is lowered, and an overdraft filled up to its limit; what was repaid meanwhile
+        goes to the customer's newest grant. Returns what was given back, as negative entries.
         """
         plan: list[tuple[int, Paid, int]] = []
         left = amount_minor
@@ -137,24 +137,35 @@ class Case:
                 plan.append((position, paid[position], back))
                 left -= back
         assert left == 0, "refunds were checked against what was paid"
-        due = self.customer.overage.get(asset.code, 0)
         heir = self._newest_grant(asset)
-        if heir is None and sum(back for _, entry, back in plan if entry.grant_id == NIL) > due:
+        if heir is None and any(
+            sum(back for _, entry, back in plan if entry.grant_id == payer)
+            > self._room(asset, payer, amount_minor)
+            for payer in {entry.grant_id for _, entry, _ in plan}
+        ):
             raise NotFound("grant")
         returned: list[Paid] = []
         for position, entry, back in plan:
             entry.refunded_minor += back
-            receivers = [(entry.grant_id, back)]
-            if entry.grant_id == NIL:
-                lowered = min(back, self.customer.overage.get(asset.code, 0))
-                receivers = [(NIL, lowered)] if lowered else []
-                if heir is not None and back > lowered:
-                    receivers.append((heir, back - lowered))
+            lowered = self._room(asset, entry.grant_id, back)
+            receivers = [(entry.grant_id, lowered)] if lowered else []
+            if heir is not None and back > lowered:
+                receivers.append((heir, back - lowered))
             for part, (grant_id, amount) in enumerate(receivers):
                 returned.append(
                     self._return(asset, entry, grant_id, amount, f"return-{position}-{part}")
                 )
         return returned
+
+    def _room(self, asset: Asset, payer: UUID, amount_minor: int) -> int:
+        """How much of an amount may go back to who paid it: overage up to what is due, overdrafts to their limit."""
+        if payer == NIL:
+            return min(amount_minor, self.customer.overage.get(asset.code, 0))
+        grant = self.customer.grant(payer)
+        if grant is None or grant.kind != "overdraft":
+            return amount_minor
+        used = grant.wallet.overdraft_limit_minor - grant.available - grant.held
+        return max(0, min(amount_minor, used))
 
     def _newest_grant(self, asset: Asset) -> UUID | None:
         grants = [
