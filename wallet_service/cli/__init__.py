@@ -10,6 +10,7 @@ _COMMANDS: Final = {
     "up": "Bring the whole service up on this machine.",
     "serve": "Run the API alone, with the servers named in WALLET_*.",
     "worker": "Run background work alone, with the servers named in WALLET_*.",
+    "check": "Check that everything holds that must always hold.",
     "migrate": "Bring the database to this version.",
     "catalog": "Import price lists of models.",
     "keys": "Create, list and revoke API keys.",

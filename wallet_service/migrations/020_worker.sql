@@ -26,7 +26,8 @@ comment on table wallet.checked_accounts is 'A copy of a book that is kept outsi
 create unlogged table wallet.checked_transfers (
     id uuid not null, debit_account_id uuid not null, credit_account_id uuid not null, amount numeric not null,
     released numeric not null, ledger bigint not null, code integer not null, phase smallint not null,
-    is_linked boolean not null, pending_id uuid, user_data_128 uuid not null, timestamp bigint not null
+    is_linked boolean not null, pending_id uuid, user_data_128 uuid not null, expires_at bigint not null,
+    timestamp bigint not null
 );
 comment on table wallet.checked_transfers is 'A copy of a book that is kept outside of this database, for one run of the checks.';
 create unlogged table wallet.checked_operations (
@@ -105,3 +106,16 @@ union all
 select id, ledger, code, flags, debits_pending, debits_posted, credits_pending, credits_posted
 from wallet.checked_accounts;
 grant select on wallet.book_transfers, wallet.book_entries, wallet.book_accounts to wallet_worker;
+
+-- What is history, and the columns of it that are filled in once, late.
+create view wallet.append_only_tables as
+select c.oid::regclass as relation, c.relispartition as is_partition,
+       case when n.nspname = 'invoicing' then array[
+           'customer_id', 'subscription_id', 'external_customer_id', 'external_subscription_id', 'rating_status',
+           'plan_version_id', 'lines', 'asset_code', 'paid', 'unrated_reason', 'operation_id'
+       ] else '{}' end::name[] as late_columns
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where (n.nspname, c.relname) in (
+        ('ledger', 'transfers'), ('ledger', 'accounts'), ('ledger', 'burnt_ids'), ('invoicing', 'events'))
+   or c.oid in (select inhrelid from pg_inherits where inhparent = 'invoicing.events'::regclass);
+grant select on wallet.append_only_tables to wallet_worker;

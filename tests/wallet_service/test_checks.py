@@ -1,0 +1,295 @@
+"""Each check passes on a healthy story and finds what is planted: a changed row, a lost one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from click.testing import CliRunner
+from msgspec import structs
+
+from tests.wallet_service.story import Story, as_owner, open_story, paid, promotional
+from wallet_service.checks import running
+from wallet_service.checks.running import run_checks
+from wallet_service.cli import main
+from wallet_service.errors import InsufficientFunds
+from wallet_service.jobs.grants import GrantCloser, expire_grants
+from wallet_service.jobs.holds import expire_holds
+from wallet_service.jobs.leader import Term
+from wallet_service.jobs.reconciliation import Reconciler
+from wallet_service.settings import Settings
+
+
+@pytest.fixture(params=["postgres", "tigerbeetle"])
+def engine(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def settings(engine, database_dsn, redis_url, settings_for, request) -> Settings:
+    settings = structs.replace(
+        settings_for(database_dsn), redis_url=redis_url, hot_balances_wait_ms=200
+    )
+    if engine == "tigerbeetle":
+        addresses = request.getfixturevalue("tigerbeetle")
+        settings = structs.replace(settings, ledger=engine, tigerbeetle_addresses=addresses)
+    return settings
+
+
+@pytest.fixture
+async def story(settings, monkeypatch) -> AsyncIterator[Story]:
+    """Most of what can happen to money, once."""
+    monkeypatch.setattr(running, "_PAUSE_S", 0.1)
+    # The tests share one TigerBeetle, so each has a ledger of its own there.
+    ledger = int(settings.database_url.split("test_")[1].split("?")[0].split("&")[0]) * 1000
+    await as_owner(
+        settings, f"alter table wallet.assets alter column ledger restart with {ledger + 1}"
+    )
+    async with open_story(settings) as story:
+        await tell(story)
+        yield story
+
+
+async def tell(story: Story) -> None:
+    term = Term(1)
+    acme = await story.customer("acme", paid(100), promotional(20), overdraft=10)
+    captured = await story.hold(acme, 30)
+    await story.capture(acme, captured, 12)
+    partly = await story.hold(acme, 30)
+    await story.capture(acme, partly, 5, final=False)
+    await story.extend(acme, partly, expires_in_s=900)
+    await story.void(acme, await story.hold(acme, 7))
+    await story.refund(acme, captured, 4)
+    await story.debit(acme, 3)
+    poor = await story.customer("poor", paid(10))
+    overdrawn = await story.hold(poor, 10)
+    await story.capture(poor, overdrawn, 14)
+    with pytest.raises(InsufficientFunds):
+        await story.hold(poor, 1000)
+    await story.fund(poor, paid(10))
+    late = await story.hold(acme, 1)
+    await as_owner(
+        story.services.settings,
+        "update wallet.authorizations set expires_at = now() - interval '1 second' where id = $1",
+        late,
+    )
+    assert await expire_holds(story.services, term) == 1
+    await as_owner(
+        story.services.settings,
+        "update wallet.grants set expires_at = now() - interval '1 second' "
+        "where kind = 'promotional'",
+    )
+    await expire_grants(story.services, term)
+    await GrantCloser().run(story.services, term)
+    await Reconciler().run(story.services, term)
+
+
+async def look(story: Story) -> dict[str, list[str]]:
+    """What is wrong, by invariant."""
+    services = story.services
+    results = await run_checks(services.database, services.ledger, services.hot)
+    return {result.invariant: result.breaches for result in results if result.breaches}
+
+
+async def test_nothing_is_wrong_with_a_healthy_story(story):
+    assert await look(story) == {}
+    services = story.services
+    results = await run_checks(services.database, services.ledger, services.hot)
+    assert [result.invariant for result in results] == [
+        *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I14", "I16")
+    ]
+    assert all(result.checked for result in results)
+    assert await story.read("select count(*) from wallet.checked_operations") == 0
+
+
+OF_THE_BOOK = {
+    "a kept balance that was changed": (
+        (
+            "update ledger.balances set credits_posted = credits_posted + 1 "
+            "where account_id = (select max(id) from wallet.grants where kind = 'paid')"
+        ),
+        "I1",
+    ),
+    "a folded sum that was changed": (
+        "update ledger.house_balances set credits_posted = credits_posted + 1",
+        "I1",
+    ),
+    "an amount that was changed": (
+        (
+            "update ledger.transfers set amount = amount - 1 where phase = 2 "
+            "and id = (select max(id) from ledger.transfers where phase = 2)"
+        ),
+        "I1",
+    ),
+    "a transfer that was deleted": (
+        "delete from ledger.transfers where code = 7 and phase = 0",
+        "I2",
+    ),
+    "a debit that came before its credit": (
+        "update ledger.transfers set timestamp = timestamp + 3600000000000 where code = 1",
+        "I3",
+    ),
+    "a chain that is in the book twice": (
+        (
+            "insert into ledger.transfers select gen_random_uuid(), debit_account_id, "
+            "credit_account_id, amount, released, ledger, code, phase, flags, pending_id, "
+            "user_data_128, user_data_64, user_data_32, timeout_s, expires_at, timestamp + 1 "
+            "from ledger.transfers where code = 7 limit 1"
+        ),
+        "I5",
+    ),
+    "a live transfer that nobody knows": (
+        (
+            "insert into ledger.transfers select gen_random_uuid(), debit_account_id, "
+            "credit_account_id, amount, 0, ledger, code, 1, 0, null, user_data_128, user_data_64, "
+            "user_data_32, 0, null, timestamp + 1 from ledger.transfers where code = 7 limit 1"
+        ),
+        "I7",
+    ),
+    "a role that may delete transfers": (
+        "grant delete on ledger.transfers to wallet_worker",
+        "I16",
+    ),
+    "a guard that was switched off": (
+        "alter table ledger.transfers disable trigger append_only",
+        "I16",
+    ),
+}
+
+OF_POSTGRES = {
+    "an operation that was lost": ("delete from wallet.operations where kind = 'event'", "I2"),
+    "a leg of another amount": (
+        (
+            "update invoicing.events set paid = jsonb_set(paid, '{0,2}', '1')"
+            " where jsonb_array_length(paid) > 0"
+        ),
+        "I2",
+    ),
+    "a posted operation without a reply": (
+        "update wallet.operations set reply = null where kind = 'capture'",
+        "I5",
+    ),
+    "an operation called refused that moved money": (
+        "update wallet.operations set state = 'refused', reply = null where kind = 'event'",
+        "I6",
+    ),
+    "a live hold called ended": (
+        "update wallet.authorizations set status = 'voided' where status = 'held'",
+        "I7",
+    ),
+    "an ended hold called live": (
+        (
+            "update wallet.authorizations a set status = 'held', legs = b.legs, expires_at = now() "
+            "+ interval '1 hour' from wallet.authorizations b "
+            "where a.status = 'voided' and b.status = 'held'"
+        ),
+        "I7",
+    ),
+    "a hold that should be over": (
+        (
+            "update wallet.authorizations set expires_at = now() - interval '1 minute' "
+            "where status = 'held'"
+        ),
+        "I7",
+    ),
+    "a capture of another amount": (
+        (
+            "update wallet.authorizations set captured_minor = captured_minor + 1 "
+            "where status = 'captured'"
+        ),
+        "I8",
+    ),
+    "an overage that is not named": (
+        "update wallet.authorizations set overage_minor = 0 where overage_minor > 0",
+        "I8",
+    ),
+    "a grant said to be larger": (
+        "update wallet.grants set amount_minor = amount_minor + 1 where kind = 'paid'",
+        "I14",
+    ),
+    "an expiry that was forgotten": (
+        "update wallet.grants set expired_minor = 0 where expired_minor > 0",
+        "I14",
+    ),
+    "a grant that was lost": ("delete from wallet.grants where kind = 'promotional'", "I14"),
+    "a role that may change events": (
+        "grant update (properties) on invoicing.events to wallet_committer",
+        "I16",
+    ),
+    "a month of events without a guard": (
+        "drop trigger append_only on invoicing.events",
+        "I16",
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+@pytest.mark.parametrize("planted", OF_THE_BOOK)
+async def test_what_is_planted_in_the_book_is_found(story, planted):
+    query, invariant = OF_THE_BOOK[planted]
+    await as_owner(story.services.settings, query)
+    assert invariant in await look(story)
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+@pytest.mark.parametrize("planted", OF_POSTGRES)
+async def test_what_is_planted_in_the_rows_is_found(story, planted):
+    query, invariant = OF_POSTGRES[planted]
+    await as_owner(story.services.settings, query)
+    assert invariant in await look(story)
+
+
+@pytest.mark.parametrize("engine", ["tigerbeetle"])
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "an operation that was lost",
+        "an operation called refused that moved money",
+        "a live hold called ended",
+        "a capture of another amount",
+        "a grant said to be larger",
+    ],
+)
+async def test_what_is_planted_beside_another_book_is_found_too(story, planted):
+    query, invariant = OF_POSTGRES[planted]
+    await as_owner(story.services.settings, query)
+    assert invariant in await look(story)
+
+
+async def test_an_altered_hot_balance_is_found(story):
+    services = story.services
+    customer = await story.read("select customer_id from wallet.customer_versions limit 1")
+    place = story.organization_id, customer
+    state = await services.hot.get(place)
+    state.version = 2**63
+    state.grants[0].available += 1
+    await services.hot.put([state])
+    assert list(await look(story)) == ["I4"]
+
+
+async def test_a_customer_that_redis_does_not_know_is_no_breach(story, redis_server):
+    await redis_server.flush()
+    assert await look(story) == {}
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_the_command_prints_what_it_found_and_ends_with_one_if_anything_is_wrong(
+    story, monkeypatch
+):
+    settings = story.services.settings
+    monkeypatch.setenv("WALLET_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("WALLET_REDIS_URL", settings.redis_url)
+    monkeypatch.setenv("WALLET_ALLOW_UNSAFE_DATABASE", "true")
+
+    def run(*arguments: str):
+        return asyncio.to_thread(CliRunner().invoke, main, ["check", *arguments])
+
+    healthy = await run()
+    assert healthy.exit_code == 0, healthy.output
+    assert "I14" in healthy.output
+    query, _ = OF_POSTGRES["a grant said to be larger"]
+    await as_owner(settings, query)
+    broken = await run("--json")
+    assert broken.exit_code == 1
+    breaches = {row["invariant"]: row["breaches"] for row in json.loads(broken.output)}
+    assert "granted" in breaches["I14"][0]
