@@ -177,9 +177,10 @@ async def test_a_transfer_that_commits_late_is_not_lost_by_the_fold(book, worker
         await book.book(book.transfer("early", "payments", "revenue", 5))
         await book.ledger.fold()
         assert await book.sums("revenue") == (0, 0, 0, 5)
-    assert await book.sums("revenue") == (0, 0, 0, 12)
-    await book.ledger.fold()
-    assert await book.sums("revenue") == (0, 0, 0, 12)
+    for _ in range(2):
+        assert await book.sums("revenue") == (0, 0, 0, 12)
+        assert await book.sums("payments") == (0, 112, 0, 0)
+        await book.ledger.fold()
 
 
 async def test_folds_and_bookings_at_once_lose_nothing(book):
