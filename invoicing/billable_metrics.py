@@ -73,6 +73,7 @@ async def create(
     connection: Connection, organization_id: UUID, changes: MetricChanges, *, now: datetime
 ) -> BillableMetric:
     """Add a metric; raises Invalid."""
+    await catalogue_versions.bump(connection, organization_id)
     blank = BillableMetric(
         organization_id=organization_id,
         id=new_uuid(now),
@@ -86,7 +87,6 @@ async def create(
     created = await _queries.insert_metric(connection, **metric.columns())
     if created is None:
         raise Invalid.field("code", "value_already_exist")
-    await catalogue_versions.bump(connection, organization_id)
     return BillableMetric.of(created)
 
 
@@ -99,6 +99,7 @@ async def update(
     now: datetime,
 ) -> BillableMetric:
     """Change a metric, and publish a new version of every plan that prices it."""
+    await catalogue_versions.bump(connection, organization_id)
     row = await _queries.lock_metric(connection, organization_id=organization_id, code=code)
     if row is None:
         raise NotFound("billable_metric")
@@ -109,7 +110,6 @@ async def update(
     wanted = structs.replace(wanted, updated_at=now)
     metric = BillableMetric.of(await _queries.update_metric(connection, **wanted.columns()))
     await plans.republish_with_metric(connection, organization_id, _priced(metric), now=now)
-    await catalogue_versions.bump(connection, organization_id)
     return metric
 
 
@@ -117,13 +117,13 @@ async def delete(
     connection: Connection, organization_id: UUID, code: str, *, now: datetime
 ) -> BillableMetric:
     """Remove a metric, and its charges from every plan; what was rated with it stays."""
+    await catalogue_versions.bump(connection, organization_id)
     row = await _queries.lock_metric(connection, organization_id=organization_id, code=code)
     if row is None:
         raise NotFound("billable_metric")
     metric = BillableMetric.of(row)
     await _queries.delete_metric(connection, organization_id=organization_id, id=metric.id, now=now)
     await plans.republish_without_metric(connection, organization_id, metric.id, now=now)
-    await catalogue_versions.bump(connection, organization_id)
     return metric
 
 

@@ -1,7 +1,8 @@
 """One number an organization that moves with every change of its metrics, plans and subscriptions.
 
 What is cached of the catalogue is fresh while the number stands. It moves in the transaction of the
-change, whose lock on this row puts the changes of an organization in one order.
+change, as its first step: the lock on this row puts the changes of an organization in one order, so
+that none is made on the strength of what another is just changing.
 """
 
 from typing import Final
@@ -29,5 +30,5 @@ async def all_current(connection: Connection) -> dict[UUID, int]:
 
 
 async def bump(connection: Connection, organization_id: UUID) -> None:
-    """Say that the catalogue has changed."""
+    """Say that the catalogue changes now: the first step of every change, so that they queue up."""
     await _queries.bump_version(connection, organization_id=organization_id)

@@ -118,26 +118,32 @@ async def upsert(
     """
     if not external_id.strip():
         raise Invalid.field("external_id", "value_is_mandatory")
-    fresh = Customer(
-        organization_id=organization_id,
-        id=new_uuid(now),
-        external_id=external_id,
-        created_at=now,
-        updated_at=now,
-    )
-    wanted = _changed(fresh, changes, metadata=metadata, now=now)
-    created = await _queries.insert_customer(connection, **wanted.columns())
-    if created is not None:
-        return Customer.of(created)
-    # Someone was first, perhaps just now: change theirs. The row is locked, so that two changes of
-    # different fields both stay.
-    found = await _queries.lock_customer(
+    before = await _lock(connection, organization_id, external_id)
+    if before is None:
+        fresh = Customer(
+            organization_id=organization_id,
+            id=new_uuid(now),
+            external_id=external_id,
+            created_at=now,
+            updated_at=now,
+        )
+        wanted = _changed(fresh, changes, metadata=metadata, now=now)
+        created = await _queries.insert_customer(connection, **wanted.columns())
+        if created is not None:
+            return Customer.of(created)
+        before = await _lock(connection, organization_id, external_id)  # someone was first
+        if before is None:  # and has deleted it already
+            raise NotFound("customer")
+    changed = _changed(before, changes, metadata=metadata, now=now)
+    return Customer.of(await _queries.update_customer(connection, **changed.columns()))
+
+
+async def _lock(connection: Connection, organization_id: UUID, external_id: str) -> Customer | None:
+    """The customer, held so that two changes of different fields both stay."""
+    row = await _queries.lock_customer(
         connection, organization_id=organization_id, external_id=external_id
     )
-    if found is None:  # deleted in between
-        raise NotFound("customer")
-    changed = _changed(Customer.of(found), changes, metadata=metadata, now=now)
-    return Customer.of(await _queries.update_customer(connection, **changed.columns()))
+    return None if row is None else Customer.of(row)
 
 
 async def find(connection: Connection, organization_id: UUID, external_id: str) -> Customer | None:
@@ -170,6 +176,7 @@ async def delete(
     connection: Connection, organization_id: UUID, external_id: str, *, now: datetime
 ) -> Customer:
     """Forget a customer: its subscriptions end, its past stays in the book; raises NotFound."""
+    await catalogue_versions.bump(connection, organization_id)
     customer = await get(connection, organization_id, external_id)
     await _queries.delete_customer(
         connection, organization_id=organization_id, id=customer.id, now=now
@@ -177,7 +184,6 @@ async def delete(
     await _queries.end_subscriptions_of_customer(
         connection, organization_id=organization_id, customer_id=customer.id, now=now
     )
-    await catalogue_versions.bump(connection, organization_id)
     return customer
 
 

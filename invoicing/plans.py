@@ -101,6 +101,7 @@ async def create(
     now: datetime,
 ) -> Plan:
     """Add a plan and its first version; raises Invalid."""
+    await catalogue_versions.bump(connection, organization_id)
     version_id = new_uuid(now)
     blank = Plan(
         organization_id=organization_id,
@@ -111,10 +112,11 @@ async def create(
     )
     plan = apply(changes, blank)
     merged = await _merge(connection, plan, wanted, also=_problems(plan), now=now)
+    await _end_other_defaults(connection, plan, now=now)
     if await _queries.insert_plan(connection, **plan.columns()) is None:
         raise Invalid.field("code", "value_already_exist")
     await _insert_version(connection, plan, version_id, merged, now=now)
-    return await _announced(connection, plan, now=now)
+    return await get(connection, organization_id, plan.code)
 
 
 async def update(
@@ -127,6 +129,7 @@ async def update(
     now: datetime,
 ) -> Plan:
     """Change a plan; other charges than before become a new version. Raises NotFound or Invalid."""
+    await catalogue_versions.bump(connection, organization_id)
     before = await _lock(connection, organization_id, code)
     plan = structs.replace(apply(changes, before), updated_at=now)
     problems = _problems(plan)
@@ -138,20 +141,21 @@ async def update(
     else:
         merged = await _merge(connection, plan, wanted, also=problems, now=now)
         plan = await _publish(connection, plan, merged, now=now)
+    await _end_other_defaults(connection, plan, now=now)
     await _queries.update_plan(connection, **plan.columns())
-    return await _announced(connection, plan, now=now)
+    return await get(connection, organization_id, plan.code)
 
 
 async def delete(
     connection: Connection, organization_id: UUID, code: str, *, now: datetime
 ) -> Plan:
     """Withdraw a plan: its subscriptions end, its versions stay. Raises NotFound."""
+    await catalogue_versions.bump(connection, organization_id)
     plan = await _lock(connection, organization_id, code)
     await _queries.delete_plan(connection, organization_id=organization_id, id=plan.id, now=now)
     await _queries.end_subscriptions_to_plan(
         connection, organization_id=organization_id, plan_id=plan.id, now=now
     )
-    await catalogue_versions.bump(connection, organization_id)
     return plan
 
 
@@ -164,10 +168,11 @@ async def replace_charges(
     now: datetime,
 ) -> Plan:
     """Publish a version with exactly these charges, checked before by `charges`."""
+    await catalogue_versions.bump(connection, organization_id)
     plan = await _lock(connection, organization_id, code)
     plan = await _publish(connection, plan, merged, now=now)
     await _queries.update_plan(connection, **structs.replace(plan, updated_at=now).columns())
-    return await _announced(connection, plan, now=now)
+    return await get(connection, organization_id, plan.code)
 
 
 async def find(connection: Connection, organization_id: UUID, code: str) -> Plan | None:
@@ -327,14 +332,12 @@ async def _insert_version(
     )
 
 
-async def _announced(connection: Connection, plan: Plan, *, now: datetime) -> Plan:
-    """The plan as it is read from now on."""
+async def _end_other_defaults(connection: Connection, plan: Plan, *, now: datetime) -> None:
+    """At most one plan is the default: the latest to say so."""
     if plan.is_default:
         await _queries.end_other_defaults(
             connection, organization_id=plan.organization_id, id=plan.id, now=now
         )
-    await catalogue_versions.bump(connection, plan.organization_id)
-    return await get(connection, plan.organization_id, plan.code)
 
 
 def _problems(plan: Plan) -> dict[str, list[str]]:

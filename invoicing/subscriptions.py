@@ -139,6 +139,7 @@ async def create(
     else to a plan that costs at least as much, at once.
     """
     _check(request, now=now)
+    await catalogue_versions.bump(connection, organization_id)
     plan = await plans.get(connection, organization_id, request.plan_code)
     customer = await customers.find(connection, organization_id, request.external_customer_id)
     if customer is None:
@@ -190,7 +191,6 @@ async def create(
     )
     if await _queries.insert_subscription(connection, **row.columns()) is None:
         raise Invalid.field("external_id", "value_already_exist")  # someone was first, just now
-    await catalogue_versions.bump(connection, organization_id)
     return await get(connection, organization_id, row.external_id, statuses=(row.status,))
 
 
@@ -310,6 +310,7 @@ async def update(
     now: datetime,
 ) -> Subscription:
     """Change what may be changed of a running subscription; raises NotFound or Invalid."""
+    await catalogue_versions.bump(connection, organization_id)
     subscription = await _lock(connection, organization_id, external_id, statuses=statuses)
     return await _change(connection, subscription, changes, now=now)
 
@@ -329,28 +330,33 @@ async def terminate(
         raise Invalid.field("on_termination_credit_note", "invalid_value")
     if asked.on_termination_invoice not in {None, "generate", "skip"}:
         raise Invalid.field("on_termination_invoice", "invalid_value")
+    await catalogue_versions.bump(connection, organization_id)
     subscription = await _lock(connection, organization_id, external_id, statuses=statuses)
     await _end(connection, subscription, termination=asked, now=now)
-    await catalogue_versions.bump(connection, organization_id)
     ended = "canceled" if subscription.status == "pending" else "terminated"
     return await get(connection, organization_id, external_id, statuses=(ended,))
 
 
 async def start_due(connection: Connection, *, now: datetime) -> list[tuple[UUID, UUID]]:
     """Start what was agreed for a time that has come; the organizations and subscriptions of it."""
-    return await _due(connection, _queries.start_due(connection, now=now))
+    await _bump_all(connection, _queries.organizations_with_starts(connection, now=now))
+    return [
+        (row["organization_id"], row["id"]) async for row in _queries.start_due(connection, now=now)
+    ]
 
 
 async def end_due(connection: Connection, *, now: datetime) -> list[tuple[UUID, UUID]]:
     """Terminate what was agreed to end by now; the organizations and subscriptions of it."""
-    return await _due(connection, _queries.end_due(connection, now=now))
+    await _bump_all(connection, _queries.organizations_with_ends(connection, now=now))
+    return [
+        (row["organization_id"], row["id"]) async for row in _queries.end_due(connection, now=now)
+    ]
 
 
-async def _due(connection: Connection, rows: AsyncIterable[Any]) -> list[tuple[UUID, UUID]]:
-    moved = [(row["organization_id"], row["id"]) async for row in rows]
-    for organization_id in sorted({organization_id for organization_id, _ in moved}):
+async def _bump_all(connection: Connection, rows: AsyncIterable[Any]) -> None:
+    """Queue up for the catalogue of each organization, in one order."""
+    for organization_id in sorted([row["organization_id"] async for row in rows]):
         await catalogue_versions.bump(connection, organization_id)
-    return moved
 
 
 async def _lock(
@@ -382,7 +388,6 @@ async def _change(
         raise Invalid.field("ending_at", "value_is_invalid")
     changed = structs.replace(apply(changes, subscription), updated_at=now)
     await _queries.update_subscription(connection, **changed.columns())
-    await catalogue_versions.bump(connection, subscription.organization_id)
     return changed
 
 

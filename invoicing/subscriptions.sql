@@ -91,6 +91,12 @@ join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.pla
 where s.organization_id = :organization_id and s.customer_id = :customer_id and s.plan_id = :plan_id
   and s.status = 'active' and s.started_by_default;
 
+-- name: organizations_with_starts
+select distinct organization_id from invoicing.subscriptions where status = 'pending' and subscription_at <= :now;
+
+-- name: organizations_with_ends
+select distinct organization_id from invoicing.subscriptions where status = 'active' and ending_at <= :now;
+
 -- name: start_due
 -- Activates what was agreed for a time that has come. What cannot start, since its external id is in use, stays pending.
 update invoicing.subscriptions s

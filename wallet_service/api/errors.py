@@ -182,10 +182,12 @@ TABLE: Final[Mapping[type[Exception], Callable[[Any], Refusal]]] = {
     asyncpg.DeadlockDetectedError: _busy,
     asyncpg.SerializationError: _busy,
     asyncpg.InvalidCachedStatementError: _busy,
+    asyncpg.UniqueViolationError: _busy,  # two made the same thing at once: the next try sees it
     asyncpg.InsufficientResourcesError: _database_down,
     asyncpg.OperatorInterventionError: _database_down,
     asyncpg.PostgresConnectionError: _database_down,
     asyncpg.PostgresSystemError: _database_down,
+    asyncpg.ReadOnlySQLTransactionError: _database_down,
     asyncpg.DataError: _not_stored,
     asyncpg.exceptions.PostgresIOError: _database_down,
     asyncpg.InterfaceError: _database_down,
@@ -201,7 +203,7 @@ TABLE: Final[Mapping[type[Exception], Callable[[Any], Refusal]]] = {
     ClientException: lambda error: _of_client(error),  # noqa: PLW0108
     HTTPException: lambda error: Refusal(status=error.status_code),
     # --- the rest of the world
-    ConnectionError: _database_down,
+    OSError: _database_down,  # no server, no socket, no route to it
     TimeoutError: _busy,
 }
 
