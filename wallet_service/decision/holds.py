@@ -251,22 +251,30 @@ def _claims(case: Case, items: tuple[Item, ...], command: Authorize | Extend) ->
 
 
 def _reduced(case: Case, claims: list[Claim], asset: Asset) -> list[Claim]:
-    """As much of each claim as there is, for a caller who takes what can be had."""
-    due = case.customer.overage.get(asset.code, 0)
-    codes = [claim.code for claim in claims]
-    left = max(0, case.customer.available(asset.code, codes, now=case.now) - due)
+    """As much of each claim as there is, for a caller who takes what can be had: the split is tried and undone."""
+    tried, left = _repayment(case, claims, asset)
     reduced: list[Claim] = []
     for claim in claims:
-        amount = min(
-            claim.amount_minor,
-            left,
-            case.customer.available(asset.code, (claim.code,), now=case.now),
-        )
-        left -= amount
-        reduced.append(Claim(claim.code, amount))
-    if not any(claim.amount_minor for claim in reduced) and any(c.amount_minor for c in claims):
+        shares, _ = burn(case.customer, [claim], asset.code, now=case.now)
+        tried += shares
+        reduced.append(Claim(claim.code, sum(share.amount_minor for share in shares)))
+    give_back(tried)
+    is_nothing = not any(claim.amount_minor for claim in reduced)
+    if left or (is_nothing and any(claim.amount_minor for claim in claims)):
         raise shortfall(case, claims, asset)
     return reduced
+
+
+def _repayment(case: Case, claims: list[Claim], asset: Asset) -> tuple[list[Share], int]:
+    """Take what is still owed from the past where these claims would be paid; says what is left of it."""
+    repaid: list[Share] = []
+    left = case.customer.overage.get(asset.code, 0)
+    for code in dict.fromkeys(claim.code for claim in claims):
+        if left:
+            shares, unpaid = burn(case.customer, [Claim(code, left)], asset.code, now=case.now)
+            repaid += shares
+            left = sum(claim.amount_minor for claim in unpaid)
+    return repaid, left
 
 
 def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
@@ -275,15 +283,7 @@ def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
     needed = sum(claim.amount_minor for claim in claims)
     if not needed:
         return []
-    due = customer.overage.get(asset.code, 0)
-    error = shortfall(case, claims, asset)
-    repaid: list[Share] = []
-    left = due
-    for code in dict.fromkeys(claim.code for claim in claims):
-        if left:
-            shares, unpaid = burn(customer, [Claim(code, left)], asset.code, now=now)
-            repaid += shares
-            left = sum(claim.amount_minor for claim in unpaid)
+    repaid, left = _repayment(case, claims, asset)
     shares, unpaid = burn(customer, claims, asset.code, now=now)
     if unpaid:
         # A claim that only few wallets may pay comes first, before others have emptied them.
@@ -295,7 +295,7 @@ def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
     if unpaid or left:
         give_back(shares)
         give_back(repaid)
-        raise error
+        raise shortfall(case, claims, asset)
     for position, share in enumerate(repaid):
         case.book(
             postings.repay_overage(
