@@ -71,14 +71,37 @@ def burn_hold(
     customer: CustomerState,
     legs: Sequence[Leg],
     claims: Iterable[Claim],
-    *,
-    now: datetime,
 ) -> tuple[dict[UUID, int], list[Claim], list[tuple[str, UUID, int]]]:
     """Take claims from a hold's legs, in the hold's own order, where the leg's wallet may pay for the claim.
 
     A hold keeps its promise even if the wallet was frozen or has ended since. Returns what is used of each
     transfer, what the hold does not cover, and (code, transfer, amount) of each use.
     """
+    claims = list(claims)
+    split = _use_legs(customer, legs, claims)
+    if split[1] and len(claims) > 1:
+        # As when it was held: a claim that only few wallets may pay comes before others have used them up.
+        fewest_first = sorted(
+            claims, key=lambda claim: sum(_may_use(customer, leg, claim.code) for leg in legs)
+        )
+        again = _use_legs(customer, legs, fewest_first)
+        if _sum(again[1]) < _sum(split[1]):
+            split = again
+    return split
+
+
+def _sum(claims: Sequence[Claim]) -> int:
+    return sum(claim.amount_minor for claim in claims)
+
+
+def _may_use(customer: CustomerState, leg: Leg, code: str) -> bool:
+    wallet = customer.wallets.get(leg.wallet_id)
+    return wallet is None or not wallet.billable_metric_codes or code in wallet.billable_metric_codes
+
+
+def _use_legs(
+    customer: CustomerState, legs: Sequence[Leg], claims: Iterable[Claim]
+) -> tuple[dict[UUID, int], list[Claim], list[tuple[str, UUID, int]]]:
     used: dict[UUID, int] = {}
     uncovered: list[Claim] = []
     uses: list[tuple[str, UUID, int]] = []
@@ -87,12 +110,7 @@ def burn_hold(
         for leg in legs:
             if not left:
                 break
-            wallet = customer.wallets.get(leg.wallet_id)
-            if (
-                wallet is not None
-                and wallet.billable_metric_codes
-                and claim.code not in wallet.billable_metric_codes
-            ):
+            if not _may_use(customer, leg, claim.code):
                 continue
             amount = min(left, leg.amount_minor - used.get(leg.transfer_id, 0))
             if amount > 0:

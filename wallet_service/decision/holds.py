@@ -94,7 +94,7 @@ def capture(case: Case, command: Capture) -> bytes:
         case.effect.totals.extend(changes)
         claims.append(Claim(item.code, amount))
         priced.append((item, lines))
-    used, uncovered, uses = burn_hold(case.customer, hold.legs, claims, now=case.now)
+    used, uncovered, uses = burn_hold(case.customer, hold.legs, claims)
     shares, unpaid = burn(case.customer, uncovered, asset.code, now=case.now)
     if is_late and unpaid and _rejects(case, asset, unpaid):
         give_back(shares)
