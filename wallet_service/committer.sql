@@ -201,7 +201,7 @@ values (
 -- name: change_grant!
 update wallet.grants set
     is_open = :is_open, amount_minor = amount_minor + :amount_minor, expired_minor = expired_minor + :expired_minor,
-    voided_minor = voided_minor + :voided_minor
+    voided_minor = voided_minor + :voided_minor, expires_at = coalesce(:expires_at, expires_at)
 where organization_id = :organization_id and id = :id;
 
 -- name: write_transaction!

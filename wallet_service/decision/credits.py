@@ -8,7 +8,6 @@ from ledger import chart, money, postings
 from ledger.accounts import Account
 from ledger.chart import AccountCode
 from ledger.transfers import Transfer
-
 from wallet_service import replies
 from wallet_service.errors import Invalid, NotAllowed, NotFound
 
@@ -55,7 +54,7 @@ _GRANT_CODES = {
 
 
 def create_wallet(case: Case, command: CreateWallet) -> bytes:
-    """Open a wallet; credits granted with it are there before the answer, purchased ones are pending.
+    """Open a wallet: granted credits are there before the answer, purchased ones are pending.
 
     Raises Invalid: the code is taken, or there are too many wallets.
     """
@@ -120,7 +119,9 @@ def create_wallet(case: Case, command: CreateWallet) -> bytes:
 
 
 def move_credits(case: Case, command: MoveCredits) -> bytes:
-    """Fund a wallet, void credits, or both. The reply lists transactions: purchased, granted, voided.
+    """Fund a wallet, void credits, or both.
+
+    The reply lists transactions: purchased, granted, voided.
 
     Raises Invalid: the wallet has ended, or has fewer credits than are to be voided.
     """
@@ -165,7 +166,10 @@ def move_credits(case: Case, command: MoveCredits) -> bytes:
 
 
 def settle(case: Case, command: Settle) -> bytes:
-    """The payment of purchased credits arrived: their grant comes into being. Raises NotFound, NotAllowed."""
+    """The payment of purchased credits arrived: their grant comes into being.
+
+    Raises NotFound, NotAllowed.
+    """
     transaction = case.customer.transactions.get(command.wallet_transaction_id)
     if transaction is None:
         raise NotFound("wallet_transaction")
@@ -211,7 +215,9 @@ def fail(case: Case, command: Fail) -> bytes:
 
 
 def update_wallet(case: Case, command: UpdateWallet) -> bytes:
-    """Change a wallet's terms. Ending it voids what is free of its grants; what is held follows with its holds.
+    """Change a wallet's terms.
+
+    Ending it voids what is free of its grants; what is held expires when it comes back.
 
     Raises Invalid where the overdraft is lowered below what is in use.
     """
@@ -225,9 +231,7 @@ def update_wallet(case: Case, command: UpdateWallet) -> bytes:
     if changes.get("status") == "terminated":
         changes["terminated_at"] = case.now
         changes["overdraft_limit_minor"] = _end_overdraft(case, wallet, command.asset)
-        for grant in list(case.customer.grants):
-            if grant.wallet.id == wallet.id and grant.available and grant.kind != "overdraft":
-                _void(case, grant, command.asset, grant.available, "terminate")
+        _end_grants(case, wallet, command.asset)
     case.effect.wallet_changes.append(WalletChange(wallet.id, changes))
     for name, value in changes.items():
         if name == "billable_metric_codes":
@@ -240,7 +244,9 @@ def update_wallet(case: Case, command: UpdateWallet) -> bytes:
 
 
 def expire_grant(case: Case, command: ExpireGrant) -> bytes:
-    """Take what is free of a grant whose time is over: paid to breakage, promotional back to promotions.
+    """Take what is free of a grant whose time is over.
+
+    Paid ones go to breakage, promotional ones back to promotions.
 
     Raises NotAllowed if its time is not over, or there is nothing to take.
     """
@@ -280,11 +286,14 @@ def close_grant(case: Case, command: CloseGrant) -> bytes:
     return replies.encode({"grant_id": grant.id})
 
 
-# -- parts -----------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------
 
 
 def _free_code(command: CreateWallet, taken: set[str]) -> str:
-    """The code of a new wallet; one that was only derived gets a number where it is taken. Raises Invalid."""
+    """The code of a new wallet; one that was only derived gets a number where it is taken.
+
+    Raises Invalid.
+    """
     if command.code not in taken:
         return command.code
     if not command.is_code_derived:
@@ -294,7 +303,10 @@ def _free_code(command: CreateWallet, taken: set[str]) -> str:
 
 
 def _check_time(field: str, at: datetime | None, *, case: Case) -> None:
-    """What begins has not ended yet. By the batch's clock, after the key: a repeat is never too late."""
+    """What begins has not ended yet.
+
+    By the batch's clock, after the key: a repeat is never too late.
+    """
     if at is not None and at <= case.now:
         raise Invalid(field, "value_is_out_of_range", "this time is over")
 
@@ -311,7 +323,10 @@ def _active(case: Case, wallet_id: UUID) -> WalletState:
 def _check_room(
     case: Case, asset: Asset, fundings: tuple[Funding, ...], overdraft_minor: int
 ) -> None:
-    """All of a customer's grants in one asset stay within 2^63-1: what every store can count exactly."""
+    """All of a customer's grants in one asset stay within 2^63-1.
+
+    What every store can count exactly.
+    """
     there = sum(
         grant.available + grant.held
         for grant in case.customer.grants
@@ -549,9 +564,31 @@ def _change_overdraft(
     return overdraft.id
 
 
+def _end_grants(case: Case, wallet: WalletState, asset: Asset) -> None:
+    """Void what is free of an ending wallet.
+
+    What comes back from holds and refunds later has expired.
+    """
+    for grant in case.customer.grants:
+        if grant.wallet.id != wallet.id or grant.kind == "overdraft":
+            continue
+        if grant.available:
+            _void(case, grant, asset, grant.available, "terminate")
+        if grant.expires_at is None or grant.expires_at > case.now:
+            grant.expires_at = case.now
+            case.effect.grant_changes.append(
+                GrantChange(grant.id, is_open=grant.held > 0, expires_at=case.now)
+            )
+
+
 def _end_overdraft(case: Case, wallet: WalletState, asset: Asset) -> int:
-    """Take back what is unused of an ending wallet's credit line; what is in use stays owed. Says how much."""
-    overdraft = case.customer.grant(wallet.overdraft_grant_id) if wallet.overdraft_grant_id else None
+    """Take back what is unused of an ending wallet's credit line; what is in use stays owed.
+
+    Says how much.
+    """
+    overdraft = (
+        case.customer.grant(wallet.overdraft_grant_id) if wallet.overdraft_grant_id else None
+    )
     if overdraft is None:
         return 0
     in_use = wallet.overdraft_limit_minor - overdraft.available

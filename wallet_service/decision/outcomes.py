@@ -117,13 +117,14 @@ class GrantRow(Struct):
 
 
 class GrantChange(Struct):
-    """What is added to a grant's amount, expired and voided sums, and whether it stays open."""
+    """What is added to a grant's amount, expired and voided sums, whether it stays open, and an earlier end."""
 
     id: UUID
     is_open: bool
     amount_minor: int = 0
     expired_minor: int = 0
     voided_minor: int = 0
+    expires_at: datetime | None = None
 
 
 class TransactionRow(Struct):
