@@ -1,7 +1,9 @@
 """Credits and the money behind them: a wallet's `rate_amount` says what one credit is worth.
 
-Credits are counted in 5 decimals, as in Lago. Credits that are paid or granted are worth whole cents;
-voided ones are worth exactly what they say. Wallets in native units count exactly, without any cents.
+Credits are counted in 5 decimals, as in Lago. Credits that are paid or granted are worth whole
+cents;
+voided ones are worth exactly what they say. Wallets in native units count exactly, without any
+cents.
 """
 
 from decimal import Context, Decimal, localcontext
@@ -31,7 +33,9 @@ class Credits(Struct, frozen=True):
 
 
 def read_funding(text: str, *, rate: Decimal, asset: Asset, field: str) -> Credits | None:
-    """Credits to be paid or granted; None for zero. Money is snapped to whole cents, and the credits follow.
+    """Credits to be paid or granted; None for zero.
+
+    Money is snapped to whole cents, and the credits follow.
 
     Raises Invalid: no decimal, too much, or so little that it rounds to nothing.
 
@@ -55,7 +59,9 @@ def read_funding(text: str, *, rate: Decimal, asset: Asset, field: str) -> Credi
 
 
 def read_void(text: str, *, rate: Decimal, asset: Asset, field: str) -> Credits | None:
-    """Credits to be voided; None for zero. They are worth what they say, to the asset's last decimal.
+    """Credits to be voided; None for zero.
+
+    They are worth what they say, to the asset's last decimal.
 
     >>> read_void("14.28444999", rate=Decimal(1), asset=Asset("USD", 9, 1), field="voided_credits")
     Credits(credits=Decimal('14.28444'), amount_minor=14284440000)
@@ -103,7 +109,9 @@ def cents_of(amount_minor: int, asset: Asset) -> int:
 def cents_to_minor(cents: int, asset: Asset, *, field: str) -> int:
     """Cents in the asset's smallest unit; raises Invalid where that is too much."""
     try:
-        return to_minor(Decimal(cents).scaleb(-_exponent(asset), _PRECISE), asset.scale, Rounding.DOWN)
+        return to_minor(
+            Decimal(cents).scaleb(-_exponent(asset), _PRECISE), asset.scale, Rounding.DOWN
+        )
     except InvalidAmount as error:
         raise Invalid(field, "value_is_out_of_range", str(error)) from None
 
@@ -122,10 +130,10 @@ def _exactly(wanted: Decimal, *, rate: Decimal, asset: Asset, field: str) -> Cre
     return Credits(wanted, amount)
 
 
-def _minor(credits: Decimal, rate: Decimal, scale: int, rounding: Rounding, field: str) -> int:
+def _minor(wanted: Decimal, rate: Decimal, scale: int, rounding: Rounding, field: str) -> int:
     try:
         with localcontext(_PRECISE):
-            return to_minor(credits * rate, scale, rounding)
+            return to_minor(wanted * rate, scale, rounding)
     except InvalidAmount as error:
         raise Invalid(field, "value_is_out_of_range", str(error)) from None
 

@@ -1,6 +1,7 @@
 """Grants: one funding of a wallet each, paid or promotional, with cost basis, priority and expiry.
 
-A resource of ours. Amounts are decimal texts in the asset's unit, not credits; the grant is there with the answer.
+A resource of ours. Amounts are decimal texts in the asset's unit, not credits; the grant is there
+with the answer.
 """
 
 from collections.abc import Sequence
@@ -180,16 +181,21 @@ class Grants:
         window: Window,
         now: datetime,
     ) -> Page[GrantBody]:
-        """A page of grants, newest first. Raises NotFound for a wallet or customer that is not there."""
+        """A page of grants, newest first.
+
+        Raises NotFound for a wallet or customer that is not there.
+        """
         async with self._database.tenant(organization_id) as connection:
             wanted: dict[str, Any] = {
                 "organization_id": organization_id,
                 "wallet_id": wallet_id,
                 "customer_id": None,
             }
-            if wallet_id is not None:
-                if await find_row(connection, organization_id, wallet_id) is None:
-                    raise NotFound("wallet")
+            if (
+                wallet_id is not None
+                and await find_row(connection, organization_id, wallet_id) is None
+            ):
+                raise NotFound("wallet")
             if external_customer_id is not None:
                 customer = await customers.get(connection, organization_id, external_customer_id)
                 wanted["customer_id"] = customer.id

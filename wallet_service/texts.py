@@ -31,13 +31,14 @@ def read_decimal(text: str, *, field: str, code: str = "value_is_invalid") -> De
 
 def read_time(text: str, *, field: str) -> datetime:
     """A time or a day in ISO 8601, UTC where it names no zone. Raises Invalid."""
+    refusal = Invalid(field, "value_is_invalid", "a time in ISO 8601")
+    if len(text) > _TIME_LENGTH_MAX or not text.isascii():
+        raise refusal
     try:
-        if len(text) > _TIME_LENGTH_MAX or not text.isascii():
-            raise ValueError
         at = datetime.fromisoformat(text)
         at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-        if not _YEAR_MIN <= at.year <= _YEAR_MAX:
-            raise ValueError
     except (ValueError, OverflowError):
-        raise Invalid(field, "value_is_invalid", "a time in ISO 8601") from None
+        raise refusal from None
+    if not _YEAR_MIN <= at.year <= _YEAR_MAX:
+        raise refusal
     return at

@@ -203,7 +203,10 @@ class WalletTransactions:
     async def fail(
         self, organization_id: UUID, transaction_id: UUID, *, now: datetime
     ) -> WalletTransactionBody:
-        """The payment of purchased credits failed for good. Raises NotFound and NotAllowed (it is settled)."""
+        """The payment of purchased credits failed for good.
+
+        Raises NotFound and NotAllowed (it is settled).
+        """
         row = await self._row(organization_id, transaction_id)
         if row.status != "failed":
             asset = await self._rates.asset(organization_id, row.asset_code, now=now)
@@ -269,7 +272,10 @@ class WalletTransactions:
     async def _submit(
         self, kind: str, row: TransactionRow, command: Settle | Fail, *, now: datetime
     ) -> bytes:
-        """One key a transaction, whoever asks: the caller and a provider's webhook may both come."""
+        """One key a transaction, whoever asks.
+
+        The caller and a provider's webhook may both come.
+        """
         return await self._committer.submit(
             operation(
                 row.organization_id,
@@ -385,7 +391,9 @@ def _void(
 
 
 def _body(row: TransactionRow, asset: Asset, state: CustomerState) -> WalletTransactionBody:
-    columns = {name: getattr(row, name, None) for name in TransactionTerms.__struct_fields__}
+    columns: dict[str, Any] = {
+        name: getattr(row, name, None) for name in TransactionTerms.__struct_fields__
+    }
     body = wallet_transaction_body(TransactionTerms(**columns), asset, at=row.created_at)
     body.settled_at = None if row.settled_at is None else iso(row.settled_at)
     body.failed_at = None if row.failed_at is None else iso(row.failed_at)

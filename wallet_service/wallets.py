@@ -1,4 +1,6 @@
-"""Wallets: a customer's prepaid balances, in Lago's words. Decided in the committer (see decision/credits.py).
+"""Wallets: a customer's prepaid balances, in Lago's words.
+
+Decided in the committer (see decision/credits.py).
 
 What is shown is the row and the hot balances: one read, however many grants there are.
 """
@@ -81,7 +83,10 @@ class AppliesTo(Struct, frozen=True):
 
 
 class WalletRequest(Struct, frozen=True, kw_only=True):
-    """What a caller says of a wallet. What is left out stays as it is; null clears what may be empty."""
+    """What a caller says of a wallet.
+
+    What is left out stays as it is; null clears what may be empty.
+    """
 
     external_customer_id: Name | None = None
     transaction_id: str | None = None
@@ -148,8 +153,10 @@ class WalletRow(Record, frozen=True, kw_only=True):
 class WalletView(Struct, frozen=True):
     """A wallet and what is in it.
 
-    ``posted`` is what was not used yet, ``held`` what of it is in holds; both fall below zero by what is used
-    of the overdraft. ``available`` can be spent now, the overdraft included. ``consumed`` was ever used.
+    ``posted`` is what was not used yet, ``held`` what of it is in holds; both fall below zero by
+    what is used
+    of the overdraft. ``available`` can be spent now, the overdraft included. ``consumed`` was ever
+    used.
     """
 
     row: WalletRow
@@ -202,7 +209,10 @@ class Wallets:
     async def create(
         self, organization_id: UUID, request: WalletRequest, *, now: datetime
     ) -> WalletView:
-        """Open a wallet: granted credits are there at once, purchased ones are pending. Raises Invalid."""
+        """Open a wallet: granted credits are there at once, purchased ones are pending.
+
+        Raises Invalid.
+        """
         key = _key(request.transaction_id)
         _refuse_rules(request)
         async with self._database.tenant(organization_id) as connection:
@@ -243,7 +253,10 @@ class Wallets:
         return await self.find(organization_id, row.id, now=now)
 
     async def terminate(self, row: WalletRow, *, now: datetime) -> WalletView:
-        """End a wallet: what is free of its credits is voided. Ending it twice is ending it once."""
+        """End a wallet: what is free of its credits is voided.
+
+        Ending it twice is ending it once.
+        """
         if row.status == "active":
             asset = await self._rates.asset(row.organization_id, row.asset_code, now=now)
             try:
@@ -256,7 +269,10 @@ class Wallets:
     async def change_metadata(
         self, row: WalletRow, changes: dict[str, Any], *, now: datetime
     ) -> dict[str, str | None]:
-        """Replace, merge or remove entries: ``metadata``, ``metadata_merge``, ``metadata_remove``."""
+        """Replace, merge or remove entries: ``metadata``, ``metadata_merge``.
+
+        ``metadata_remove``.
+        """
         merged = {**row.metadata, **changes.get("metadata_merge", {})}
         if len(merged) > _METADATA_MAX:
             raise Invalid("metadata", "invalid_count")
@@ -394,7 +410,8 @@ async def read_states(
 ) -> dict[CustomerKey, CustomerState]:
     """The balances of these wallets' customers: one read of Redis.
 
-    A wallet that was opened a moment ago may be missing there; then the ledger is asked, never zero assumed.
+    A wallet that was opened a moment ago may be missing there; then the ledger is asked, never zero
+    assumed.
     """
     rows = list(rows)
     states = await hot.get_all(list({row.customer for row in rows}))
@@ -528,7 +545,9 @@ def _first_fundings(
     return tuple(fundings)
 
 
-def _changes(request: WalletRequest, row: WalletRow, asset: Asset) -> dict[str, Any]:  # noqa: C901 (a line a field)
+def _changes(  # noqa: C901 (a branch a field)
+    request: WalletRequest, row: WalletRow, asset: Asset
+) -> dict[str, Any]:
     """Columns that a request gives new values; what may not be empty ignores null."""
     changes: dict[str, Any] = {}
     if request.name is not UNSET:

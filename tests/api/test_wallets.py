@@ -307,6 +307,50 @@ def test_holds_lower_the_ongoing_balance_and_usage_the_balance(api, customer):
     assert used["consumed_credits"] == "2.505"
 
 
+def hold(api, customer, amount):
+    answer = api.post(
+        "/authorizations",
+        json={
+            "authorization": {
+                "external_customer_id": customer,
+                "transaction_id": f"hold-{next(_numbers)}",
+                "amount": amount,
+                "asset_code": "USD",
+            }
+        },
+    )
+    assert answer.status_code == 200, answer.text
+    return f"/authorizations/{answer.json()['authorization']['id']}"
+
+
+def test_an_ended_wallet_pays_for_what_it_holds_and_nothing_else(api, customer):
+    wallet = open_wallet(api, customer, rate_amount="1", granted_credits="10")
+    used, unused = hold(api, customer, "4"), hold(api, customer, "1")
+    ended = api.delete(f"/wallets/{wallet['lago_id']}").json()["wallet"]
+    assert (ended["balance_cents"], ended["ongoing_balance_cents"]) == (500, 0)
+    assert api.post(f"{used}/capture", json={"capture": {}}).status_code == 200
+    assert api.post(f"{unused}/void").status_code == 200
+    left = api.get(f"/wallets/{wallet['lago_id']}").json()["wallet"]
+    assert (left["balance_cents"], left["available"]) == (0, "0")
+    assert left["consumed_credits"] == "4.0"
+
+
+def test_the_next_top_up_first_repays_what_is_owed(api, customer):
+    wallet = open_wallet(api, customer, rate_amount="1", granted_credits="4")
+    captured = api.post(f"{hold(api, customer, '4')}/capture", json={"capture": {"amount": "5.5"}})
+    assert captured.status_code == 200, captured.text
+    (owed,) = api.get(f"/customers/{customer}/balances").json()["balances"]
+    assert (owed["available"], owed["overage"]) == ("0", "1.5")
+    api.post(
+        "/wallet_transactions",
+        json={"wallet_transaction": {"wallet_id": wallet["lago_id"], "granted_credits": "5"}},
+    )
+    (settled,) = api.get(f"/customers/{customer}/balances").json()["balances"]
+    assert (settled["available"], settled["overage"]) == ("3.5", "0")
+    shown = api.get(f"/wallets/{wallet['lago_id']}").json()["wallet"]
+    assert (shown["balance_cents"], shown["consumed_credits"]) == (350, "5.5")
+
+
 def test_an_overdraft_in_use_takes_the_balance_below_zero_and_a_top_up_fills_it_again(
     api, customer
 ):
@@ -377,4 +421,9 @@ def test_lagos_client_uses_a_customers_wallets(lago: Client, customer):
     assert [wallet.code for wallet in listed["wallets"]] == ["theirs"]
     changed = lago.customers.wallets.update(customer, "theirs", LagoWallet(name="Named"))
     assert changed.name == "Named"
+    metadata = lago.customers.wallets.metadata
+    assert metadata.merge(customer, "theirs", {"a": "1", "b": "2"}) == {"a": "1", "b": "2"}
+    assert metadata.delete_key(customer, "theirs", "a") == {"b": "2"}
+    assert metadata.replace(customer, "theirs", {"c": "3"}) == {"c": "3"}
+    assert metadata.delete_all(customer, "theirs") is None
     assert lago.customers.wallets.destroy(customer, "theirs").status == "terminated"

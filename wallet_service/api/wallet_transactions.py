@@ -83,7 +83,10 @@ class WalletTransactions(Controller):
         services: Services,
         now: Now,
     ) -> WalletTransactionReply:
-        """The payment arrived: the credits are there. The body, `{"settle": {"provider": …}}`, is optional."""
+        """The payment arrived: the credits are there.
+
+        The body, `{"settle": {"provider": …}}`, is optional.
+        """
         body = await request.body()
         given = _settle.decode(body).settle if body else SettleEnvelope().settle
         settled = await services.wallet_transactions.settle(

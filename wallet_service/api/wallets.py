@@ -261,3 +261,78 @@ class CustomerWallets(Controller):
         """As `DELETE /wallets/{id}`."""
         row = await services.wallets.row_by_code(tenant.organization_id, external_id, code)
         return WalletReply(WalletBody.of(await services.wallets.terminate(row, now=now)))
+
+    @post(
+        "/{code:str}/metadata",
+        status_code=200,
+        summary="Replace the metadata of a customer's wallet",
+    )
+    async def replace_metadata(
+        self,
+        external_id: FromPath[str],
+        code: FromPath[str],
+        data: JSONBody[MetadataEnvelope],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+    ) -> MetadataReply:
+        """Have these entries and no others."""
+        row = await services.wallets.row_by_code(tenant.organization_id, external_id, code)
+        changes = {"metadata": data.metadata}
+        return MetadataReply(await services.wallets.change_metadata(row, changes, now=now))
+
+    @patch(
+        "/{code:str}/metadata", status_code=200, summary="Merge the metadata of a customer's wallet"
+    )
+    async def merge_metadata(
+        self,
+        external_id: FromPath[str],
+        code: FromPath[str],
+        data: JSONBody[MetadataEnvelope],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+    ) -> MetadataReply:
+        """Add these entries, or give them new values."""
+        row = await services.wallets.row_by_code(tenant.organization_id, external_id, code)
+        changes = {"metadata_merge": data.metadata}
+        return MetadataReply(await services.wallets.change_metadata(row, changes, now=now))
+
+    @delete(
+        "/{code:str}/metadata",
+        status_code=200,
+        summary="Delete the metadata of a customer's wallet",
+    )
+    async def delete_metadata(
+        self,
+        external_id: FromPath[str],
+        code: FromPath[str],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+    ) -> MetadataReply:
+        """Remove all entries; answers null, as Lago does."""
+        row = await services.wallets.row_by_code(tenant.organization_id, external_id, code)
+        await services.wallets.change_metadata(row, {"metadata": {}}, now=now)
+        return MetadataReply(None)
+
+    @delete(
+        "/{code:str}/metadata/{name:str}",
+        status_code=200,
+        summary="Delete one entry of the metadata of a customer's wallet",
+    )
+    async def delete_metadata_entry(
+        self,
+        external_id: FromPath[str],
+        code: FromPath[str],
+        name: FromPath[str],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+    ) -> MetadataReply:
+        """Remove one entry; answers what is left. Raises 404 where there is no such entry."""
+        row = await services.wallets.row_by_code(tenant.organization_id, external_id, code)
+        if name not in row.metadata:
+            raise NotFound("metadata")
+        changes = {"metadata_remove": [name]}
+        return MetadataReply(await services.wallets.change_metadata(row, changes, now=now))

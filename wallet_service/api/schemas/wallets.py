@@ -37,7 +37,10 @@ class AppliesToBody(Struct):
 
 
 class WalletBody(Struct, kw_only=True):
-    """A wallet. `balance_*` is what was not used yet, `ongoing_*` the same without what is in holds."""
+    """A wallet. `balance_*` is what was not used yet.
+
+    `ongoing_*` the same without what is in holds.
+    """
 
     lago_id: str
     lago_customer_id: str
