@@ -1,6 +1,6 @@
 """Authorizations: funds set aside, settled, extended, given back.
 
-held ──capture (final)──► captured ◄──late capture──┐
+held ──capture (final)──► captured ◄──late (final)──┐
  │ ▲                                                │
  │ └─ capture (partial), extend                     │
  ├────────void──────────► voided                    │
@@ -77,14 +77,16 @@ def capture(case: Case, command: Capture) -> bytes:
     """Settle a hold with what was used: from the hold, then free grants, overdraft, and at last overage.
 
     A final capture gives the rest of the hold back; another keeps holding it. Never refused while the hold
-    lives. Raises NotFound, NotAllowed, and InsufficientFunds for a late capture where the wallet rejects.
+    lives. A late one is charged at once, and a late one that is not final leaves the hold expired. Raises NotFound, NotAllowed, and InsufficientFunds for a late capture where the wallet rejects.
     """
     hold = _living(case, command.authorization_id, allow_expired=True)
     is_late = hold.status == "expired"
     asset = command.asset
     items = command.items
     if items is None:
-        items = (Item(AMOUNT_CODE, {}, amount_minor=hold.held_minor),)
+        # The legs of an expired hold are gone, but what it was for was used all the same.
+        left = hold.held_minor or (hold.amount_minor - hold.captured_minor if is_late else 0)
+        items = (Item(AMOUNT_CODE, {}, amount_minor=max(0, left)),)
     claims: list[Claim] = []
     priced = []
     for item in items:
@@ -107,7 +109,7 @@ def capture(case: Case, command: Capture) -> bytes:
         hold,
         asset,
         [used.get(leg.transfer_id, 0) for leg in hold.legs],
-        final=command.final or is_late,
+        final=command.final or is_late,  # what the ledger still holds of an expired hold ends now
     )
     paid = [
         Paid(posted[transfer_id], by_transfer[transfer_id], amount, 0, code)
@@ -118,7 +120,7 @@ def capture(case: Case, command: Capture) -> bytes:
     hold.captured_minor += sum(claim.amount_minor for claim in claims)
     hold.overage_minor += sum(claim.amount_minor for claim in unpaid)
     hold.step += 1
-    if command.final or is_late:
+    if command.final:
         hold.status = "captured"
         hold.ended_at = case.now
     for position, (item, lines) in enumerate(priced):
