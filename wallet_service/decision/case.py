@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from ledger import chart, ids, postings
+from ledger import chart, ids, money, postings
 from ledger.chart import AccountCode
 from ledger.postings import Leg, Reference
 from ledger.transfers import Transfer
@@ -105,6 +105,12 @@ class Case:
             paid += [Paid(owing, NIL, claim.amount_minor, 0, claim.code) for claim in unpaid]
             self.customer.overage[asset.code] += owed
         return paid
+
+    def is_countable(self, asset: Asset, charged_minor: int, unpaid: Sequence[Claim]) -> bool:
+        """Whether a charge, and what is owed after it, stays within what every store can count."""
+        owed = self.customer.overage.get(asset.code, 0)
+        owed += sum(claim.amount_minor for claim in unpaid)
+        return max(charged_minor, owed) <= money.MAX_MINOR
 
     def overage_account(self, asset: Asset) -> int:
         """The customer's overage account; opened with its first use."""

@@ -28,7 +28,7 @@ from .burn import Claim, Share, burn, burn_hold, give_back
 from .case import Case
 from .commands import AMOUNT_CODE, Asset, Authorize, Capture, Expire, Extend, Item, Refund, Void
 from .outcomes import EventRow
-from .pricing import item_amount_minor, price_item, undo
+from .pricing import OutOfRange, item_amount_minor, price_item, undo
 from .state import CapturedItem, CustomerState, HoldState, Leg, Paid
 
 __all__ = ["authorize", "capture", "expire", "extend", "refund", "shortfall", "void"]
@@ -90,14 +90,23 @@ def capture(case: Case, command: Capture) -> bytes:
     claims: list[Claim] = []
     priced = []
     for item in items:
-        amount, lines, changes = price_item(
-            item, asset, command.pricing, case.customer.totals, at=case.now
-        )
+        try:
+            amount, lines, changes = price_item(
+                item, asset, command.pricing, case.customer.totals, at=case.now
+            )
+        except OutOfRange:
+            undo(case.effect.totals, case.customer.totals)
+            raise
         case.effect.totals.extend(changes)
         claims.append(Claim(item.code, amount))
         priced.append((item, lines))
     used, uncovered, uses = burn_hold(case.customer, hold.legs, claims)
     shares, unpaid = burn(case.customer, uncovered, asset.code, now=case.now)
+    charged = hold.captured_minor + sum(claim.amount_minor for claim in claims)
+    if not case.is_countable(asset, charged, unpaid):
+        give_back(shares)
+        undo(case.effect.totals, case.customer.totals)
+        raise OutOfRange(asset)
     if is_late and unpaid and _rejects(case, asset, unpaid):
         give_back(shares)
         undo(case.effect.totals, case.customer.totals)
@@ -117,7 +126,7 @@ def capture(case: Case, command: Capture) -> bytes:
     ]
     paid += case.charge(asset, shares, unpaid)
     hold.paid.extend(paid)
-    hold.captured_minor += sum(claim.amount_minor for claim in claims)
+    hold.captured_minor = charged
     hold.overage_minor += sum(claim.amount_minor for claim in unpaid)
     hold.step += 1
     if command.final:

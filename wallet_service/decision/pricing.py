@@ -5,17 +5,28 @@ from datetime import datetime
 from decimal import Decimal
 
 from ledger import money
+from ledger.errors import InvalidAmount
 from ledger.money import Rounding
 from rating import quotes
 from rating.usage import ZERO_TOTAL, Total, take_out
 
 from invoicing import periods
 
+from wallet_service.errors import Invalid
+
 from .commands import Asset, Item, PricedLine, Pricing
 from .outcomes import EventLine, TotalChange
 from .state import NIL, TotalKey
 
-__all__ = ["item_amount_minor", "price_item", "total_key"]
+__all__ = ["OutOfRange", "item_amount_minor", "price_item", "total_key"]
+
+
+class OutOfRange(Invalid):
+    """More than any store of ours can count; names the limit."""
+
+    def __init__(self, asset: Asset) -> None:
+        limit = asset.format(money.MAX_MINOR)
+        super().__init__("amount", "value_is_out_of_range", f"at most {limit} {asset.code}")
 
 
 def total_key(line: PricedLine, pricing: Pricing, *, at: datetime) -> TotalKey:
@@ -39,7 +50,7 @@ def item_amount_minor(
     *,
     at: datetime,
 ) -> int:
-    """What to hold for an item: an upper bound of its price, rounded up. Moves no total."""
+    """What to hold for an item: an upper bound of its price, rounded up. Moves no total. Raises OutOfRange."""
     if item.amount_minor is not None:
         return item.amount_minor
     amount_minor = 0
@@ -49,8 +60,15 @@ def item_amount_minor(
             assert pricing is not None
             total = totals.get(total_key(priced, pricing, at=at), ZERO_TOTAL)
             exact = quotes.upper_bound(priced.line, total)
-        amount_minor += money.to_minor(exact, asset.scale, Rounding.UP)
+        amount_minor += _to_minor(exact, asset, Rounding.UP)
     return amount_minor
+
+
+def _to_minor(exact: Decimal, asset: Asset, rounding: Rounding) -> int:
+    try:
+        return money.to_minor(exact, asset.scale, rounding)
+    except InvalidAmount as error:
+        raise OutOfRange(asset) from error
 
 
 def price_item(
@@ -64,6 +82,7 @@ def price_item(
     """What an item that was really used costs: each line rounded half away from zero, the exact price kept beside it.
 
     Moves the running totals of lines that are priced from one. Source: price(total + this) - price(total).
+    Raises OutOfRange, and has moved nothing then.
     """
     if item.amount_minor is not None:
         line = EventLine(
@@ -77,19 +96,21 @@ def price_item(
     amount_minor = 0
     lines: list[EventLine] = []
     changes: list[TotalChange] = []
+    moved: dict[TotalKey, Total] = {}
     for priced in item.lines:
         line, exact, before = priced.line, priced.exact, None
         if exact is None:
             assert pricing is not None
             key = total_key(priced, pricing, at=at)
-            before = totals.get(key, ZERO_TOTAL)
+            before = moved.get(key, totals.get(key, ZERO_TOTAL))
             exact, after = quotes.marginal(line, before)
-            totals[key] = after
+            moved[key] = after
             changes.append(TotalChange(key, before, after))
         # A correction lowers the total; what was charged too much comes back with the true-up.
-        rounded = max(0, money.to_minor(exact, asset.scale, Rounding.HALF_AWAY))
+        rounded = max(0, _to_minor(exact, asset, Rounding.HALF_AWAY))
         amount_minor += rounded
         lines.append(EventLine(line.charge_id, line.filter_id, line.units, exact, rounded, before))
+    totals.update(moved)
     return amount_minor, lines, changes
 
 

@@ -10,7 +10,7 @@ from .case import Case
 from .commands import Asset, Debit, Item, Reverse
 from .holds import rejects_shortfall, shortfall
 from .outcomes import EventRow, UnratedRow
-from .pricing import price_item, undo
+from .pricing import OutOfRange, price_item, undo
 from .state import Paid
 
 __all__ = ["debit", "reverse"]
@@ -61,6 +61,10 @@ def _charge(case: Case, command: Debit, item: Item, asset: Asset, row: EventRow)
         return []
     claim = Claim(item.code, amount)
     shares, unpaid = burn(case.customer, [claim], asset.code, now=case.now)
+    if unpaid and not case.is_countable(asset, amount, unpaid):
+        give_back(shares)
+        undo(changes, case.customer.totals)
+        raise OutOfRange(asset)
     if unpaid and rejects_shortfall(case.customer, asset, item.code, case=case):
         give_back(shares)
         undo(changes, case.customer.totals)
