@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from wallet_service.errors import Denied, KeyReused, WalletError
 
@@ -48,8 +49,6 @@ _JUDGES: dict[type, Any] = {
     CloseGrant: credits.close_grant,
 }
 
-_OF_A_HOLD = (Capture, Extend, Void, Expire, Refund)
-
 
 def decide(
     operations: Sequence[Operation], state: LockedState, *, is_atomic: bool
@@ -77,9 +76,12 @@ def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outc
             return Refused(KeyReused())
     customer = _customer(operation, state)
     command = operation.command
-    if not is_atomic and isinstance(command, _OF_A_HOLD):
-        if command.authorization_id in customer.open_holds:
-            return Waits("an operation on this hold is under way")
+    subject = _subject(operation)
+    if not is_atomic:
+        if subject in customer.open_holds:
+            return Waits("an operation on the same thing is under way")
+        if not all(grant.is_known for grant in customer.grants):
+            return Waits("a balance is not known yet")
     case = Case(
         operation,
         operation_id=known.id if known else operation.id,
@@ -90,17 +92,33 @@ def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outc
     try:
         reply = _JUDGES[type(command)](case, command)
     except Denied as error:
-        if not is_atomic and not all(grant.is_known for grant in customer.grants):
-            return Waits("a balance is not known yet")
         _remember(place, case, state, "refused", None)
         return Refused(error, case.attempt, case.operation_id, is_recorded=True)
     except WalletError as error:
         return Refused(error)
     case.link()
+    case.effect.authorization_id = case.effect.authorization_id or subject
     _remember(place, case, state, "posted" if is_atomic else "open", reply)
     if case.effect.authorization_id is not None:
         customer.open_holds.add(case.effect.authorization_id)
     return Done(case.effect, reply, case.attempt, case.operation_id)
+
+
+def _subject(operation: Operation) -> UUID | None:
+    """What may have one open operation at a time: a hold, an event that is reversed, or all of a customer's wallets.
+
+    Authorizations and debits only take what the ledger says is there, so any number of them may be open.
+    """
+    command = operation.command
+    match command:
+        case Capture() | Extend() | Void() | Expire() | Refund():
+            return command.authorization_id
+        case Reverse():
+            return command.event_id
+        case Authorize() | Debit():
+            return None
+        case _:
+            return operation.customer_id
 
 
 def _is_named_by_hold(operation: Operation) -> bool:

@@ -171,6 +171,7 @@ class Effect(Struct):
     operation_id: UUID
     customer_id: UUID | None
     authorization_id: UUID | None = None
+    """The hold that it is about; of a reversal the event, of a change of wallets the customer. One open at a time."""
     accounts: list[Account] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     holds: list[HoldState] = field(default_factory=list)

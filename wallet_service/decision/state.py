@@ -237,6 +237,7 @@ class CustomerState(Struct):
     overage: dict[str, int] = field(default_factory=dict)
     holds: dict[UUID, HoldState] = field(default_factory=dict)
     open_holds: set[UUID] = field(default_factory=set)
+    """Holds that an open operation is about; also an event being reversed, and the customer whose wallets change."""
     is_incomplete: bool = False
     """Something changed that is not in view here: show the balances from a fresh read."""
     events: dict[UUID, EventState] = field(default_factory=dict)
