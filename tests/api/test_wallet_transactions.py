@@ -99,7 +99,7 @@ def test_purchased_granted_and_voided_credits_are_listed_in_this_order(api, wall
 def test_credits_are_snapped_to_whole_cents_when_they_come_and_exact_when_they_are_voided(
     api, wallet_id
 ):
-    """Lago's topup_with_rounding and voiding_wallet_credits; there, money and credits then drift."""
+    """Lago's topup_with_rounding and voiding_wallet_credits; there, credits and money drift."""
     paid, granted = move(api, wallet_id, paid_credits="17.96999999", granted_credits="17.96999999")
     assert (paid["credit_amount"], paid["amount"]) == ("17.97", "17.97")
     assert (granted["credit_amount"], granted["amount"]) == ("17.97", "17.97")
