@@ -49,6 +49,7 @@ from wallet_service.decision.state import TotalKey
 from wallet_service.errors import Busy, OutcomePending, Unavailable
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.intents import decode_intent, encode_intent
+from wallet_service.recent_customers import RecentCustomers
 
 __all__ = ["Committer"]
 
@@ -165,6 +166,7 @@ class Committer:
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
         self._houses: set[tuple[int, str]] = set()
+        self._recent = RecentCustomers()
         self._is_stopping = False
 
     # -- the door ----------------------------------------------------------------------------------------------
@@ -267,6 +269,7 @@ class Committer:
             elif not isinstance(outcome, (Replayed, Refused)):
                 self._wait_for_others(pending)
         if self._is_atomic:
+            self._recent.keep(done.state.customers.values())
             await self._show(done.state, done.judged)
         elif intents:
             await self._post(intents)
@@ -339,6 +342,7 @@ class Committer:
                 versions,
                 ledger=self._ledger,
                 reads_balances=self._is_atomic,
+                known=self._recent.take(versions, customer_state.assets_of(operations)),
             )
             if not self._is_atomic:
                 assets = customer_state.assets_of(operations)

@@ -3,9 +3,10 @@
 The committer calls this under the customer's lock; loading a cold balance calls the same without one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -76,10 +77,22 @@ async def read(
     *,
     ledger: Ledger,
     reads_balances: bool,
+    known: Mapping[CustomerKey, CustomerState] = MappingProxyType({}),
 ) -> LockedState:
-    """Everything that judging these operations needs, read after the customers were locked."""
+    """Everything that judging these operations needs, read after the customers were locked.
+
+    ``known`` are customers whom nobody has moved since they were read: their wallets and balances are taken as
+    they are.
+    """
     state = await _read_keys(connection, operations)
-    await _read_customers(connection, state.customers, versions)
+    unknown = {key: version for key, version in versions.items() if key not in known}
+    await _read_customers(connection, state.customers, unknown)
+    if reads_balances and unknown:
+        assets = assets_of(operations)
+        await learn_balances(connection, state.customers.values(), assets, ledger)
+    for key, customer in known.items():
+        customer.version = versions[key]
+        state.customers[key] = customer
     for operation in operations:
         # A customer without a version row holds nothing, but its usage is stored all the same.
         if operation.customer_id is not None:
@@ -89,9 +102,7 @@ async def read(
     await _read_events(connection, state, operations)
     await _read_transactions(connection, state, operations)
     await _read_totals(connection, state, operations)
-    if reads_balances:
-        await learn_balances(connection, state.customers.values(), assets_of(operations), ledger)
-    else:
+    if not reads_balances:
         await _read_open(connection, state)
     return state
 
@@ -149,6 +160,7 @@ def apply_balances(
 ) -> None:
     """Put the ledger's word into the state. An overage account that does not exist yet stays unknown."""
     for customer in customers:
+        customer.assets = frozenset(assets)
         for grant in customer.grants:
             balance = balances.get(grant.account_id)
             if balance is not None:
@@ -420,7 +432,9 @@ async def read_totals(
     return {
         (
             row["organization_id"],
-            TotalKey(row["subscription_id"], row["charge_id"], row["filter_id"], row["period_start"]),
+            TotalKey(
+                row["subscription_id"], row["charge_id"], row["filter_id"], row["period_start"]
+            ),
         ): _total(row["total"])
         for row in rows
     }

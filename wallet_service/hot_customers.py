@@ -84,9 +84,7 @@ class HotCustomers:
             hot = await self.get_hot(customers)
         except HotBalancesUnavailable:
             hot = [None] * len(customers)
-        found = {
-            key: state for key, state in zip(customers, hot, strict=True) if state is not None
-        }
+        found = {key: state for key, state in zip(customers, hot, strict=True) if state is not None}
         cold = [key for key in customers if key not in found]
         for start in range(0, len(cold), _REFRESH_MAX):
             loaded = await self.load(cold[start : start + _REFRESH_MAX])
@@ -104,7 +102,8 @@ class HotCustomers:
 
     async def load(self, customers: Sequence[CustomerKey]) -> dict[CustomerKey, CustomerState]:
         """Customers from the ledger, all in one snapshot. With an engine outside Postgres the ledger's clock
-        is the version, otherwise the customer's own counter."""
+        is the version, otherwise the customer's own counter.
+        """
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -139,5 +138,5 @@ class HotCustomers:
             self._balances.reconnected.clear()
             try:
                 await self.refresh_dirty()
-            except Exception:  # noqa: BLE001 (the next return, or the reconciler, tries again)
+            except Exception:
                 log.exception("hot_balances_refresh_failed")

@@ -92,7 +92,7 @@ class EventBody(Struct):
     transaction_id: str
     lago_customer_id: UUID | None
     lago_subscription_id: UUID | None
-    external_subscription_id: str | None
+    external_subscription_id: str
     code: str
     timestamp: str
     precise_total_amount_cents: str | None

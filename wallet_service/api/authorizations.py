@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
@@ -24,7 +25,6 @@ from wallet_service.authorizations import (
 )
 from wallet_service.errors import NotFound
 from wallet_service.replies import AuthorizationBody, AuthorizationReply, encode
-from msgspec.structs import replace
 
 _STATUSES = frozenset({"held", "captured", "voided", "expired"})
 

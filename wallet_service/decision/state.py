@@ -243,6 +243,8 @@ class CustomerState(Struct):
     events: dict[UUID, EventState] = field(default_factory=dict)
     transactions: dict[UUID, TransactionState] = field(default_factory=dict)
     totals: dict[TotalKey, Total] = field(default_factory=dict)
+    assets: frozenset[str] = frozenset()
+    """Beside those of the wallets: assets whose overage was asked for."""
 
     def sort(self) -> None:
         """Put the grants into burn order."""

@@ -126,7 +126,8 @@ def event_reply(
                 transaction_id=row.transaction_id,
                 lago_customer_id=case.operation.customer_id,
                 lago_subscription_id=row.subscription_id,
-                external_subscription_id=row.external_subscription_id,
+                external_subscription_id=row.external_subscription_id
+                or "",  # a text in Lago's clients
                 code=row.code,
                 timestamp=_milliseconds(row.timestamp),
                 precise_total_amount_cents=None,

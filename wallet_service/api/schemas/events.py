@@ -34,7 +34,7 @@ def event_body(event: Event, *, scales: Mapping[str, int]) -> EventBody:
         transaction_id=event.transaction_id,
         lago_customer_id=event.customer_id,
         lago_subscription_id=event.subscription_id,
-        external_subscription_id=event.external_subscription_id,
+        external_subscription_id=event.external_subscription_id or "",
         code=event.code,
         timestamp=iso_milliseconds(event.timestamp),
         precise_total_amount_cents=None if amount is None else format(amount, "f"),
