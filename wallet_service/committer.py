@@ -168,6 +168,7 @@ class Committer:
         self._houses: set[tuple[int, str]] = set()
         self._recent = RecentCustomers()
         self._is_stopping = False
+        self._batches_open = 0
 
     # -- the door ----------------------------------------------------------------------------------------------
 
@@ -184,7 +185,9 @@ class Committer:
 
     async def submit_all(self, operations: Sequence[Operation]) -> list[bytes | BaseException]:
         """Commit several operations, each on its own account; the outcomes in their order."""
-        if self._is_stopping or len(self._queue) + len(operations) > self._queue_max:
+        if not operations:
+            return []
+        if self._is_stopping or self.queue_length + len(operations) > self._queue_max:
             raise Busy("too many operations are waiting")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._deadline_s
@@ -209,7 +212,7 @@ class Committer:
         self._is_stopping = True
         loop = asyncio.get_running_loop()
         end = loop.time() + self._deadline_s
-        while (self._queue or self._waiting or self._side_tasks) and loop.time() < end:
+        while self._is_busy() and loop.time() < end:
             await asyncio.sleep(_PAUSE_S)
         for task in self._tasks:
             task.cancel()
@@ -218,6 +221,9 @@ class Committer:
                 await task
         for pending in (*self._queue, *self._waiting):
             pending.refuse(Unavailable("the service is stopping"))
+
+    def _is_busy(self) -> bool:
+        return bool(self._queue or self._waiting or self._side_tasks or self._batches_open)
 
     @property
     def queue_length(self) -> int:
@@ -234,12 +240,15 @@ class Committer:
             wake.clear()
             while queue:
                 batch = self._take(queue)
+                self._batches_open += 1
                 try:
                     await self._process(batch, skip_locked=skip_locked)
                 except Exception as error:  # noqa: BLE001 (the loop must live on; each request hears of it)
                     log.exception("batch_failed", operations=len(batch))
                     for pending in batch:
                         pending.refuse(error)
+                finally:
+                    self._batches_open -= 1
 
     def _take(self, queue: deque[_Pending]) -> list[_Pending]:
         """The next batch; one that must run alone is a batch of its own."""
