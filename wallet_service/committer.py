@@ -644,7 +644,10 @@ class Committer:
                 stale[key[1]] = key[0]
             else:
                 ready.append(customer)
-        await self._hot.put(ready)
+        try:
+            await self._hot.put(ready)
+        except Exception:  # the money has moved: the answer must leave, and the reconciler repairs what is shown
+            log.exception("balances_not_shown", customers=len(ready))
         await self._refresh(stale)
 
     async def _refresh(self, customers: dict[UUID | None, UUID]) -> None:
@@ -653,8 +656,12 @@ class Committer:
             for customer_id, organization_id in customers.items()
             if customer_id is not None
         ]
-        if keys:
+        if not keys:
+            return
+        try:
             await self._hot.refresh(keys)
+        except Exception:  # as above
+            log.exception("balances_not_shown", customers=len(keys))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
