@@ -489,7 +489,7 @@ class Committer:
         """Make intents facts: submit their chains, conclude them, answer whoever waits."""
         try:
             await self._submit(intents)
-            await self._conclude(intents)
+            await self._conclude_all(intents)
         except (LedgerError, *_UNAVAILABLE, *_CONFLICTS) as failure:
             log.warning("outcome_pending", reason=repr(failure), operations=len(intents))
             for intent in intents:
@@ -524,6 +524,22 @@ class Committer:
             length = len(intent.effect.transfers)
             intent.result = _result(results[position : position + length])
             position += length
+
+    async def _conclude_all(self, intents: list[_Intent]) -> None:
+        """Conclude them together, or, if one of them cannot be, each on its own account."""
+        try:
+            await self._conclude(intents)
+        except (LedgerError, *_UNAVAILABLE, *_CONFLICTS):
+            raise
+        except Exception:
+            log.exception("conclusion_failed", operations=len(intents))
+            for intent in intents:
+                try:
+                    await self._conclude([intent])
+                except Exception as error:
+                    log.exception("intent_failed", kind=intent.kind, key=intent.key)
+                    if intent.pending is not None:
+                        intent.pending.refuse(error)
 
     async def _conclude(self, intents: list[_Intent]) -> None:
         """Write what was posted and undo what was refused, in one transaction under the customers' locks.
@@ -601,7 +617,7 @@ class Committer:
         ]
         if intents:
             await self._submit(intents)
-            await self._conclude(intents)
+            await self._conclude_all(intents)
             await self._refresh(
                 {intent.effect.customer_id: intent.organization_id for intent in intents}
             )
@@ -621,7 +637,8 @@ class Committer:
         if operation.customer_id is not None:
             try:
                 await self.sweep(age_s=0.05, customers=[operation.customer_id])
-            except (LedgerError, *_UNAVAILABLE, *_CONFLICTS):
+            except Exception as failure:
+                log.warning("outcome_pending", reason=repr(failure), operations=1)
                 pending.refuse(OutcomePending())
                 return
         self._queue.append(pending)
