@@ -115,7 +115,7 @@ select * from unnest(
     :authorization_ids::uuid[], :body_hashes::bytea[], :states::text[], :attempts::smallint[], :intents::bytea[],
     :replies::bytea[], :created_at::timestamptz[])
 on conflict (organization_id, kind, key) do update set
-    authorization_id = excluded.authorization_id, state = excluded.state, attempt = excluded.attempt,
+    body_hash = excluded.body_hash, authorization_id = excluded.authorization_id, state = excluded.state, attempt = excluded.attempt,
     intent = excluded.intent, reply = excluded.reply, created_at = excluded.created_at
 where operations.state = 'refused' and operations.attempt < excluded.attempt
 returning 1;
