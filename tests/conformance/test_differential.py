@@ -17,7 +17,7 @@ from ledger.ids import hash128
 from ledger.transfers import AMOUNT_MAX
 from tests.ledger.book import GRANT, OVERAGE
 
-TRANSFERS = 3_000
+TRANSFERS = 2_000
 
 
 class Log:
@@ -244,7 +244,7 @@ async def test_postgres_answers_like_memory(memory_ledger, postgres_ledger, ledg
     await postgres_ledger.fold()
 
 
-@pytest.mark.parametrize("seed", [3, 4, 5])
+@pytest.mark.parametrize("seed", [3, 4])
 async def test_memory_answers_like_tigerbeetle(
     memory_ledger, tigerbeetle_ledger, ledger_number, seed
 ):
