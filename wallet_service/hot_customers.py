@@ -1,7 +1,7 @@
 """What is shown of customers: from Redis where it is there, from the ledger where it is cold.
 
-Nothing is decided here. Losing Redis loses nothing: what is missing is loaded from the ledger and put again, and
-what could not be put is put as soon as Redis is back.
+Nothing is decided here. Losing Redis loses nothing: what is missing is loaded from the ledger and
+put again, and what could not be put is put as soon as Redis is back.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from ledger import Ledger
+from ledger import Account, Ledger, ids
+from ledger.chart import AccountCode
 from wallet_service import customer_state
 from wallet_service.customer_state import CustomerKey
 from wallet_service.database import Database
@@ -25,6 +26,10 @@ log = structlog.get_logger()
 _REFRESH_MAX = 200
 """Customers loaded from the ledger in one snapshot."""
 
+_CLOCK = Account(id=ids.hash128("clock"), ledger=2**32 - 1, code=AccountCode.EXCHANGE)
+"""An account of no organization's ledger, where nothing moves. Asked along with every look-up, it
+says when that was, also of customers who have no account at all."""
+
 
 class HotCustomers:
     """Customers' balances for reading: the newest known version wins, wherever it comes from."""
@@ -37,9 +42,13 @@ class HotCustomers:
         self._balances = balances
         self._wait_s = wait_s
         self._puts: set[asyncio.Task[None]] = set()
+        self._has_clock = False
 
     async def put(self, customers: Sequence[CustomerState]) -> None:
-        """Show what was decided. Waits for Redis, but not longer than ``wait_s``; goes on without it."""
+        """Show what was decided.
+
+        Waits for Redis, but not longer than ``wait_s``; goes on without it.
+        """
         if not customers:
             return
         entries = [
@@ -68,7 +77,7 @@ class HotCustomers:
             await self.put(list(loaded.values()))
 
     async def get(self, customer: CustomerKey) -> CustomerState:
-        """A customer as shown: one Redis read, or a load from the ledger where that is cold or down."""
+        """A customer as shown: one Redis read, or from the ledger where that is cold or down."""
         body = None
         with contextlib.suppress(HotBalancesUnavailable):
             body = await self._balances.get(*customer)
@@ -101,8 +110,10 @@ class HotCustomers:
         ]
 
     async def load(self, customers: Sequence[CustomerKey]) -> dict[CustomerKey, CustomerState]:
-        """Customers from the ledger, all in one snapshot. With an engine outside Postgres the ledger's clock
-        is the version, otherwise the customer's own counter.
+        """Customers from the ledger, all in one snapshot.
+
+        With an engine outside Postgres the ledger's clock is the version, otherwise the customer's
+        own counter.
         """
         async with (
             self._pool.acquire() as connection,
@@ -115,10 +126,14 @@ class HotCustomers:
                     connection, loaded.values(), set(), self._ledger
                 )
         if not is_inside:
-            ids = customer_state.accounts_of(loaded.values(), set())
-            balances = await self._ledger.balances(ids)
+            if not self._has_clock:
+                await self._ledger.create_accounts([_CLOCK])
+                self._has_clock = True
+            accounts = customer_state.accounts_of(loaded.values(), set())
+            balances = await self._ledger.balances([*accounts, _CLOCK.id])
             customer_state.apply_balances(loaded.values(), set(), balances)
-            read_at = max((balance.timestamp for balance in balances.values()), default=0)
+            # A long look-up has several replies; claiming the first one's time is never too new.
+            read_at = min(balance.timestamp for balance in balances.values())
             for customer in loaded.values():
                 customer.version = read_at
         return loaded
