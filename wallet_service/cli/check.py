@@ -1,6 +1,7 @@
 """`wallet check`: whether everything holds that must always hold."""
 
 import asyncio
+import logging
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -77,7 +78,9 @@ async def _run(settings: "Settings") -> "list[Result]":
     from wallet_service.database import Database
     from wallet_service.hot_balances import HotBalances
     from wallet_service.hot_customers import HotCustomers
+    from wallet_service.observability import configure_logging
 
+    configure_logging(logging.ERROR)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings))
         ledger = open_ledger(
