@@ -76,6 +76,10 @@ class Database:
                 settings.committer_pool_size_max,
                 statement_timeout=request_ms,
                 lock_timeout=settings.lock_timeout_ms,
+                # Its statements find rows by key, whatever the tables' size: planned once, and never as a
+                # scan, also while a table is still empty.
+                plan_cache_mode="force_generic_plan",
+                enable_seqscan="off",
             ),
             worker=_pool(
                 settings,
@@ -124,7 +128,7 @@ class Database:
 
 
 def _pool(
-    settings: Settings, role: str, size_max: int, **session: int
+    settings: Settings, role: str, size_max: int, **session: int | str
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """Describe a pool whose connections start as `role`; it connects when awaited."""
     return asyncpg.create_pool(

@@ -458,7 +458,7 @@ async def _balances(connection: Connection, ids: Sequence[AccountId]) -> dict[Ac
     """Customers' accounts alone need one look at their rows; the house's are summed as well."""
     wanted = uuids_of(ids)
     rows = await _SQL.read_limited_balances.fetch(connection, ids=wanted)
-    if len(rows) < len(set(ids)):
+    if any(row[1] is None for row in rows):
         rows = await _SQL.read_balances.fetch(connection, ids=wanted, house_ids=wanted)
     return {
         row[0].int: Balance(int(row[1]), int(row[2]), int(row[3]), int(row[4]), row[5])

@@ -140,9 +140,13 @@ left join newer n on n.account_id = h.account_id
 where h.account_id = any(:house_ids::uuid[]);
 
 -- name: read_limited_balances(ids)
+-- Customers' accounts from their rows. Which of the ids are accounts of the house is said by rows without sums.
 select account_id, debits_pending, debits_posted, credits_pending, credits_posted,
        (extract(epoch from statement_timestamp()) * 1000000)::bigint * 1000
-from ledger.balances where account_id = any(:ids::uuid[]);
+from ledger.balances where account_id = any(:ids::uuid[])
+union all
+select account_id, null, null, null, null, null
+from ledger.house_balances where account_id = any(:ids::uuid[]);
 
 -- name: find_transfers(ids)
 select id, debit_account_id, credit_account_id, amount, ledger, code, phase, flags, pending_id,
