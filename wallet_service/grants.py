@@ -30,17 +30,9 @@ from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.replies import iso
 from wallet_service.texts import read_time
+from wallet_service.wallet_terms import DecimalText, Name, Word, check_priority
 from wallet_service.wallet_transactions import cost_basis_of
-from wallet_service.wallets import (
-    COUNT_MAX,
-    DecimalText,
-    Name,
-    WalletRow,
-    Word,
-    check_priority,
-    find_row,
-    find_row_by_code,
-)
+from wallet_service.wallets import COUNT_MAX, WalletRow, find_row, find_row_by_code
 
 __all__ = ["GrantBody", "GrantRequest", "Grants"]
 

@@ -31,18 +31,16 @@ from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.replies import WalletTransactionBody, decimal_text, iso, wallet_transaction_body
 from wallet_service.texts import read_decimal, read_time
-from wallet_service.wallets import (
-    COUNT_MAX,
+from wallet_service.wallet_terms import (
     DecimalText,
     Name,
     Pairs,
-    WalletRow,
     Word,
     check_limits,
     check_pairs,
     check_priority,
-    find_row,
 )
+from wallet_service.wallets import COUNT_MAX, WalletRow, find_row
 
 __all__ = [
     "SettleRequest",

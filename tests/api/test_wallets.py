@@ -335,6 +335,29 @@ def test_an_ended_wallet_pays_for_what_it_holds_and_nothing_else(api, customer):
     assert left["consumed_credits"] == "4.0"
 
 
+async def test_what_redis_forgot_is_read_from_the_ledger_never_taken_for_zero(
+    api, customer, redis_server
+):
+    wallet = open_wallet(api, customer, rate_amount="1", granted_credits="10")
+    hold(api, customer, "4")
+    before = api.get(f"/wallets/{wallet['lago_id']}").json()
+    assert before["wallet"]["ongoing_balance_cents"] == 600
+    await redis_server.flush()
+    assert api.get(f"/wallets/{wallet['lago_id']}").json() == before
+
+
+def test_a_page_of_many_customers_wallets_is_one_list(api, customer):
+    opened = [open_wallet(api, customer, rate_amount="1", granted_credits="1") for _ in range(3)]
+    other = f"{customer}-other"
+    api.post("/customers", json={"customer": {"external_id": other, "currency": "EUR"}})
+    opened.append(open_wallet(api, other, rate_amount="1", granted_credits="2"))
+    page = api.get("/wallets?per_page=4").json()
+    assert page["wallets"] == opened[::-1]
+    assert page["meta"]["current_page"] == 1
+    second = api.get("/wallets?per_page=2&page=2").json()
+    assert second["wallets"] == opened[1::-1]
+
+
 def test_the_next_top_up_first_repays_what_is_owed(api, customer):
     wallet = open_wallet(api, customer, rate_amount="1", granted_credits="4")
     captured = api.post(f"{hold(api, customer, '4')}/capture", json={"capture": {"amount": "5.5"}})

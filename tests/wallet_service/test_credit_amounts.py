@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallet_service import credit_amounts, texts, wallets
+from wallet_service import credit_amounts, texts, wallet_terms
 from wallet_service.credit_amounts import cents_of, credits_of, read_funding, read_void
 from wallet_service.decision import Asset
 from wallet_service.errors import Invalid
@@ -25,7 +25,7 @@ rates = st.decimals(min_value=Decimal("0.0001"), max_value=1000, places=4)
 
 
 def test_the_examples_in_the_documentation_are_true():
-    for module in (credit_amounts, texts, wallets):
+    for module in (credit_amounts, texts, wallet_terms):
         assert doctest.testmod(module).failed == 0
 
 

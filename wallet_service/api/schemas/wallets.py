@@ -8,7 +8,8 @@ from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import iso_seconds, optional_iso
 from wallet_service.credit_amounts import cents_of, credits_of
 from wallet_service.replies import decimal_text
-from wallet_service.wallets import Metadata, WalletRequest, WalletView
+from wallet_service.wallet_terms import Metadata, WalletRequest
+from wallet_service.wallets import WalletView
 
 
 class WalletEnvelope(Struct):
