@@ -134,7 +134,7 @@ async def balance(
     return Decimal(0), Decimal(0)
 
 
-# -- races -----------------------------------------------------------------------------------------------------
+# -- races -----------------------------------------------------------------------------------------
 
 
 async def races(run: Stack, arguments: argparse.Namespace) -> bool:
@@ -168,7 +168,7 @@ async def races(run: Stack, arguments: argparse.Namespace) -> bool:
     return wrong == 0
 
 
-# -- repeats ---------------------------------------------------------------------------------------------------
+# -- repeats ---------------------------------------------------------------------------------------
 
 
 async def repeats(run: Stack, arguments: argparse.Namespace) -> bool:
@@ -194,7 +194,7 @@ async def repeats(run: Stack, arguments: argparse.Namespace) -> bool:
     return wrong == 0
 
 
-# -- load with a memory ----------------------------------------------------------------------------------------
+# -- load with a memory ----------------------------------------------------------------------------
 
 
 class Told(Struct):

@@ -1,10 +1,10 @@
 """Authorizations: may this customer spend this? Quoted here, decided in the committer (see decision/holds.py).
 
-    held ──capture (final)──► captured ◄──late capture──┐
-     │ ▲                                                │
-     │ └─ capture (partial), extend                     │
-     ├────────void──────────► voided                    │
-     └────────time────────────────────────► expired ────┘
+held ──capture (final)──► captured ◄──late capture──┐
+ │ ▲                                                │
+ │ └─ capture (partial), extend                     │
+ ├────────void──────────► voided                    │
+ └────────time────────────────────────► expired ────┘
 """
 
 from collections import OrderedDict
@@ -180,7 +180,7 @@ class Authorizations:
         self._facts: OrderedDict[tuple[UUID, UUID], _Facts] = OrderedDict()
         self._facts_reader = BatchedRead(self._read_facts)
 
-    # -- commands ----------------------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------
 
     async def authorize(
         self, organization_id: UUID, request: AuthorizationRequest, *, now: datetime
@@ -210,7 +210,12 @@ class Authorizations:
         )
 
     async def capture(
-        self, organization_id: UUID, authorization_id: UUID, request: CaptureRequest, *, now: datetime
+        self,
+        organization_id: UUID,
+        authorization_id: UUID,
+        request: CaptureRequest,
+        *,
+        now: datetime,
     ) -> bytes:
         """Settle a hold with what was used. Raises NotFound, NotAllowed, Invalid, Unavailable."""
         facts = await self._find_facts(organization_id, authorization_id, now=now)
@@ -228,12 +233,15 @@ class Authorizations:
         elif facts.pricing is not None:
             raise Invalid("items", "value_is_mandatory", "say what was used: items or an amount")
         command = Capture(authorization_id, key, facts.asset, items, request.final, facts.pricing)
-        return await self._submit(
-            organization_id, facts, "capture", key, command, request, now=now
-        )
+        return await self._submit(organization_id, facts, "capture", key, command, request, now=now)
 
     async def extend(
-        self, organization_id: UUID, authorization_id: UUID, request: ExtendRequest, *, now: datetime
+        self,
+        organization_id: UUID,
+        authorization_id: UUID,
+        request: ExtendRequest,
+        *,
+        now: datetime,
     ) -> bytes:
         """Hold more, or longer. Raises Denied, NotFound, NotAllowed, Invalid, Unavailable."""
         facts = await self._find_facts(organization_id, authorization_id, now=now)
@@ -247,12 +255,14 @@ class Authorizations:
         elif request.amount is not None:
             items = (_amount_item(request.amount, facts.asset, is_positive=True),)
         elif request.expires_in is None:
-            raise Invalid("expires_in", "value_is_mandatory", "extend the amount, the time, or both")
-        expires_in_s = None if request.expires_in is None else self._expires_in_s(request.expires_in)
-        command = Extend(authorization_id, facts.asset, items, expires_in_s, facts.pricing)
-        return await self._submit(
-            organization_id, facts, "extend", key, command, request, now=now
+            raise Invalid(
+                "expires_in", "value_is_mandatory", "extend the amount, the time, or both"
+            )
+        expires_in_s = (
+            None if request.expires_in is None else self._expires_in_s(request.expires_in)
         )
+        command = Extend(authorization_id, facts.asset, items, expires_in_s, facts.pricing)
+        return await self._submit(organization_id, facts, "extend", key, command, request, now=now)
 
     async def void(self, organization_id: UUID, authorization_id: UUID, *, now: datetime) -> bytes:
         """End a hold and give all back. Raises NotFound, NotAllowed, Unavailable."""
@@ -268,7 +278,12 @@ class Authorizations:
         )
 
     async def refund(
-        self, organization_id: UUID, authorization_id: UUID, request: RefundRequest, *, now: datetime
+        self,
+        organization_id: UUID,
+        authorization_id: UUID,
+        request: RefundRequest,
+        *,
+        now: datetime,
     ) -> bytes:
         """Give captured money back. Raises NotFound, NotAllowed, Invalid, Unavailable."""
         facts = await self._find_facts(organization_id, authorization_id, now=now)
@@ -279,7 +294,7 @@ class Authorizations:
         command = Refund(authorization_id, facts.asset, key, amount)
         return await self._submit(organization_id, facts, "refund", key, command, request, now=now)
 
-    # -- questions ---------------------------------------------------------------------------------------------
+    # -- questions ---------------------------------------------------------------------------------
 
     async def estimate(
         self, organization_id: UUID, request: QuoteRequest, *, now: datetime
@@ -340,7 +355,7 @@ class Authorizations:
             bodies.append(authorization_body(hold, asset, available_minor=None))
         return Page(bodies, count)
 
-    # -- parts -------------------------------------------------------------------------------------------------
+    # -- parts -------------------------------------------------------------------------------------
 
     async def _body(self, organization_id: UUID, row: Any, *, now: datetime) -> AuthorizationBody:
         hold = customer_state.hold_of(row)
@@ -395,7 +410,9 @@ class Authorizations:
         )
         items, asset_code = rate_items(requests, agreement.card)
         if request.asset_code is not None and request.asset_code != asset_code:
-            raise Invalid("asset_code", "value_is_invalid", f"these items are priced in {asset_code}")
+            raise Invalid(
+                "asset_code", "value_is_invalid", f"these items are priced in {asset_code}"
+            )
         asset = await self._asset(organization_id, asset_code, now=now)
         return _Quote(card, asset, items, agreement.pricing)
 
@@ -472,9 +489,7 @@ class Authorizations:
             self._facts.popitem(last=False)
         return facts
 
-    async def _read_facts(
-        self, keys: Sequence[tuple[UUID, UUID]]
-    ) -> dict[tuple[UUID, UUID], Any]:
+    async def _read_facts(self, keys: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Any]:
         """Of many organizations at once, so under the worker's role; every key names its own."""
         rows = await self._database.worker.fetch(
             _queries.find_facts.sql, [key[0] for key in keys], [key[1] for key in keys]
@@ -522,9 +537,7 @@ class Authorizations:
             )
         )
 
-    async def _learn_totals(
-        self, quote: _Quote, customer: CustomerState, *, now: datetime
-    ) -> None:
+    async def _learn_totals(self, quote: _Quote, customer: CustomerState, *, now: datetime) -> None:
         """Prices that are not linear need the running totals."""
         keys = [
             total_key(priced, quote.pricing, at=now)

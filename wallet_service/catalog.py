@@ -175,9 +175,7 @@ async def _declare(
 def _with_values(metric: BillableMetric, names: list[str]) -> list[MetricFilter]:
     """The metric's filters, with these models declared as well."""
     others = [each for each in metric.filters if each.key != FILTER_KEY]
-    declared = [
-        value for each in metric.filters if each.key == FILTER_KEY for value in each.values
-    ]
+    declared = [value for each in metric.filters if each.key == FILTER_KEY for value in each.values]
     known = set(declared)
     new = [name for name in names if name not in known]
     if not new:

@@ -170,7 +170,7 @@ class Committer:
         self._is_stopping = False
         self._batches_open = 0
 
-    # -- the door ----------------------------------------------------------------------------------------------
+    # -- the door ----------------------------------------------------------------------------------
 
     async def submit(self, operation: Operation) -> bytes:
         """Commit one operation and give its reply.
@@ -191,9 +191,7 @@ class Committer:
             raise Busy("too many operations are waiting")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._deadline_s
-        pendings = [
-            _Pending(operation, loop.create_future(), deadline) for operation in operations
-        ]
+        pendings = [_Pending(operation, loop.create_future(), deadline) for operation in operations]
         self._queue.extend(pendings)
         self._wake.set()
         futures = [pending.reply for pending in pendings]
@@ -230,11 +228,9 @@ class Committer:
         """Operations that wait for a batch."""
         return len(self._queue) + len(self._waiting)
 
-    # -- batches -----------------------------------------------------------------------------------------------
+    # -- batches -----------------------------------------------------------------------------------
 
-    async def _run(
-        self, queue: deque[_Pending], wake: asyncio.Event, *, skip_locked: bool
-    ) -> None:
+    async def _run(self, queue: deque[_Pending], wake: asyncio.Event, *, skip_locked: bool) -> None:
         while True:
             await wake.wait()
             wake.clear()
@@ -475,7 +471,7 @@ class Committer:
                 )
                 self._houses.add((asset.ledger, provider))
 
-    # -- an engine of its own: intent, fact, conclusion ----------------------------------------------------------
+    # -- an engine of its own: intent, fact, conclusion --------------------------------------------
 
     async def _look_up(self, batch: list[_Pending]) -> dict[int, Any]:
         """Balances before the locks: they choose the split; what the ledger then refuses is looked up anew."""
@@ -496,7 +492,9 @@ class Committer:
                 if intent.pending is not None:
                     intent.pending.refuse(OutcomePending())
             return
-        await self._refresh({intent.effect.customer_id: intent.organization_id for intent in intents})
+        await self._refresh(
+            {intent.effect.customer_id: intent.organization_id for intent in intents}
+        )
         for intent in intents:
             pending, result = intent.pending, intent.result
             if pending is None:
@@ -586,15 +584,15 @@ class Committer:
             return
         totals = await customer_state.read_totals(connection, keys)
         for intent in refused:
-            mine = {key: total for (org, key), total in totals.items() if org == intent.organization_id}
+            mine = {
+                key: total for (org, key), total in totals.items() if org == intent.organization_id
+            }
             undo(intent.effect.totals, mine)
             for key, total in mine.items():
                 totals[intent.organization_id, key] = total
         await customer_state.write_totals(connection, totals)
 
-    async def sweep(
-        self, *, age_s: float = 2.0, customers: Sequence[UUID] | None = None
-    ) -> int:
+    async def sweep(self, *, age_s: float = 2.0, customers: Sequence[UUID] | None = None) -> int:
         """Submit open intents again, with the same ids, and conclude them; says how many there were."""
         if self._is_atomic:
             return 0
@@ -644,11 +642,9 @@ class Committer:
         self._queue.append(pending)
         self._wake.set()
 
-    # -- what is shown -----------------------------------------------------------------------------------------
+    # -- what is shown -----------------------------------------------------------------------------
 
-    async def _show(
-        self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]
-    ) -> None:
+    async def _show(self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
         """Put the new balances where reads look, before the answers leave; a slow Redis delays them by 5 ms."""
         changed = {pending.customer for pending, outcome in judged if isinstance(outcome, Done)}
         ready: list[CustomerState] = []
@@ -663,7 +659,9 @@ class Committer:
                 ready.append(customer)
         try:
             await self._hot.put(ready)
-        except Exception:  # the money has moved: the answer must leave, and the reconciler repairs what is shown
+        except (
+            Exception
+        ):  # the money has moved: the answer must leave, and the reconciler repairs what is shown
             log.exception("balances_not_shown", customers=len(ready))
         await self._refresh(stale)
 
@@ -686,7 +684,7 @@ class Committer:
         task.add_done_callback(self._side_tasks.discard)
 
 
-# -- parts -----------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------
 
 
 def _outcome_of(future: asyncio.Future[bytes]) -> bytes | BaseException:
@@ -757,6 +755,7 @@ def _refusal(
         if result.status in ENDED and outcome.effect.authorization_id is not None:
             holds.add(outcome.effect.authorization_id)
         else:
-            return AssertionError(f"the ledger refused what was decided under lock: {result.status}")
+            return AssertionError(
+                f"the ledger refused what was decided under lock: {result.status}"
+            )
     return _HoldsEnded(holds)
-

@@ -24,12 +24,12 @@ from wallet_service.decision.commands import (
     Debit,
     Expire,
     Extend,
+    Fail,
     MoveCredits,
     Refund,
     Reverse,
     Settle,
     Void,
-    Fail,
 )
 from wallet_service.decision.outcomes import Effect, EventRow
 from wallet_service.decision.pricing import total_key
@@ -172,7 +172,7 @@ def apply_balances(
                 customer.overage[code] = balance.debits_posted - balance.credits_posted
 
 
-# -- reading ---------------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 async def _read_keys(connection: Connection, operations: Sequence[Operation]) -> LockedState:
@@ -440,7 +440,7 @@ async def read_totals(
     }
 
 
-# -- writing ---------------------------------------------------------------------------------------------------
+# -- writing ---------------------------------------------------------------------------------------
 
 
 async def write(

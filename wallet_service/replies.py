@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
-from ledger import money
 from msgspec import UNSET, Struct, UnsetType
+
+from ledger import money
 
 if TYPE_CHECKING:
     from wallet_service.decision.commands import Asset

@@ -71,16 +71,12 @@ class _Source(Struct, frozen=True):
 class Usage:
     """Takes usage events, single and in batches, takes them back, and drives unrated ones again."""
 
-    def __init__(
-        self, *, database: Database, committer: Committer, rates: RateCardCache
-    ) -> None:
+    def __init__(self, *, database: Database, committer: Committer, rates: RateCardCache) -> None:
         self._database = database
         self._committer = committer
         self._rates = rates
 
-    async def record(
-        self, organization_id: UUID, request: EventRequest, *, now: datetime
-    ) -> bytes:
+    async def record(self, organization_id: UUID, request: EventRequest, *, now: datetime) -> bytes:
         """Store and charge one event. Raises Invalid, Denied (where the wallet rejects), Unavailable."""
         return await self._committer.submit(await self._debit(organization_id, request, now=now))
 
@@ -163,7 +159,7 @@ class Usage:
         )
         return True
 
-    # -- parts -------------------------------------------------------------------------------------------------
+    # -- parts -------------------------------------------------------------------------------------
 
     async def _debit(
         self, organization_id: UUID, request: EventRequest, *, now: datetime

@@ -96,7 +96,9 @@ def _sum(claims: Sequence[Claim]) -> int:
 
 def _may_use(customer: CustomerState, leg: Leg, code: str) -> bool:
     wallet = customer.wallets.get(leg.wallet_id)
-    return wallet is None or not wallet.billable_metric_codes or code in wallet.billable_metric_codes
+    return (
+        wallet is None or not wallet.billable_metric_codes or code in wallet.billable_metric_codes
+    )
 
 
 def _use_legs(

@@ -8,7 +8,6 @@ from ledger import chart, ids, money, postings
 from ledger.chart import AccountCode
 from ledger.postings import Leg, Reference
 from ledger.transfers import Transfer
-
 from wallet_service import replies
 from wallet_service.errors import NotFound
 from wallet_service.replies import AuthorizationBody, DebitBody, GrantShare, ItemAmount
@@ -44,7 +43,7 @@ class Case:
             user_data_128=ids.hash128(operation.organization_id, operation.kind, operation.key)
         )
 
-    # -- ids ---------------------------------------------------------------------------------------------------
+    # -- ids ---------------------------------------------------------------------------------------
 
     def transfer_id(self, leg: str) -> int:
         """The id of one leg of this operation in this attempt."""
@@ -67,7 +66,7 @@ class Case:
         """The ids of one movement of this operation."""
         return lambda leg: self.transfer_id(f"{name}/{leg}")
 
-    # -- money -------------------------------------------------------------------------------------------------
+    # -- money -------------------------------------------------------------------------------------
 
     def book(self, transfers: Iterable[Transfer]) -> None:
         """Add transfers to the operation's one chain."""
@@ -208,7 +207,7 @@ class Case:
         else:
             grant.available += amount_minor
 
-    # -- words -------------------------------------------------------------------------------------------------
+    # -- words -------------------------------------------------------------------------------------
 
     def debits(self, asset: Asset, paid: Sequence[Paid]) -> list[DebitBody]:
         """What was charged, as replies show it."""

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from ledger import money, postings
 from ledger.transfers import Phase, Transfer
-
 from wallet_service.errors import (
     Denied,
     InsufficientFunds,
@@ -235,7 +234,7 @@ def refund(case: Case, command: Refund) -> bytes:
     return case.authorization_reply(hold, command.asset, returned)
 
 
-# -- parts -----------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------
 
 
 def _living(case: Case, authorization_id: UUID, *, allow_expired: bool = False) -> HoldState:

@@ -28,9 +28,9 @@ __all__ = [
     "TransactionChange",
     "TransactionRow",
     "UnratedRow",
+    "Waits",
     "WalletChange",
     "WalletRow",
-    "Waits",
 ]
 
 

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from invoicing import periods
 from ledger import money
 from ledger.errors import InvalidAmount
 from ledger.money import Rounding
 from rating import quotes
 from rating.usage import ZERO_TOTAL, Total, take_out
-
-from invoicing import periods
-
 from wallet_service.errors import Invalid
 
 from .commands import Asset, Item, PricedLine, Pricing
