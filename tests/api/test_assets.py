@@ -1,5 +1,6 @@
 """Assets over HTTP: currencies from the start, native units that are made."""
 
+import asyncpg
 import pytest
 
 
@@ -58,3 +59,13 @@ def test_each_organization_has_units_of_its_own(api, other_api):
     assert make(other_api, code="OURS", name="Theirs", scale=3).status_code == 200
     assert api.get("/assets/OURS").json()["asset"]["scale"] == 2
     assert api.get("/assets/NOTHING").status_code == 404
+
+
+async def test_looking_at_assets_uses_up_no_ledgers(api, service):
+    api.get("/assets")
+    connection = await asyncpg.connect(service.dsn)
+    sequence = await connection.fetchval("select pg_get_serial_sequence('wallet.assets', 'ledger')")
+    before = await connection.fetchval(f"select last_value from {sequence}")
+    api.get("/assets")
+    assert await connection.fetchval(f"select last_value from {sequence}") == before
+    await connection.close()
