@@ -5,11 +5,12 @@ from typing import Any, Final
 import structlog
 
 from invoicing.records import load_queries
+from ledger.reconciliation import trial_balance
 from wallet_service.jobs import measures
 from wallet_service.jobs.leader import Term
 from wallet_service.services import Services
 
-__all__ = ["measure_delays"]
+__all__ = ["measure_balance", "measure_delays"]
 
 log: Final = structlog.get_logger("wallet_service.worker")
 
@@ -24,3 +25,23 @@ async def measure_delays(services: Services, term: Term) -> int:
     for kind in ("hold", "intent", "unrated_event"):
         measures.OLDEST.labels(kind).set(float(row[kind] or 0))
     return 0
+
+
+async def measure_balance(services: Services, term: Term) -> int:
+    """Whether debits are credits in every ledger; says in how many they are not."""
+    term.check()
+    async with services.database.worker.acquire() as connection:
+        if services.ledger.name == "postgres":
+            rows: list[Any] = await connection.fetch(_queries.unbalanced_ledgers.sql)
+            unbalanced = [row["ledger"] for row in rows]
+            ledgers: list[int] = []
+        else:
+            rows = await connection.fetch(_queries.ledgers.sql)
+            ledgers, unbalanced = [row["ledger"] for row in rows], []
+    for number in ledgers:
+        if not (await trial_balance(services.ledger, number)).is_balanced:
+            unbalanced.append(number)
+    measures.IMBALANCE.set(len(unbalanced))
+    for number in unbalanced:
+        log.error("ledger_out_of_balance", ledger=number)
+    return len(unbalanced)

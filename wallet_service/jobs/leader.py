@@ -48,7 +48,8 @@ class Term:
 
         Raises Deposed if somebody was.
         """
-        if self.is_over.is_set() or not await _queries.guard_term(connection, term=self.number):
+        known = await _queries.guard_term(connection, term=self.number)
+        if self.is_over.is_set() or known is None:
             self.is_over.set()
             raise Deposed(f"term {self.number} is over")
 
@@ -119,7 +120,7 @@ async def _beat(connection: Any, term: Term) -> None:
     """Keep the session alive, and end the term as soon as it cannot be said that it goes on."""
     try:
         while not term.is_over.is_set():
-            if not await _queries.continue_term(connection, term=term.number):
+            if await _queries.continue_term(connection, term=term.number) is None:
                 break
             await asyncio.sleep(_HEARTBEAT_S)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

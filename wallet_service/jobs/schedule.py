@@ -74,6 +74,7 @@ def jobs() -> list[Job]:
         Job("terminate_wallets", 5, grants.terminate_wallets),
         Job("close_grants", 5, grants.GrantCloser().run),
         Job("release_expired_transfers", 10, book.release_expired),
+        Job("measure_balance", 60, health.measure_balance),
         Job("forget_operations", 600, operations.forget_operations),
         Job("make_room_for_events", 3600, partitions.make_room),
     ]

@@ -1,0 +1,162 @@
+"""Unrated usage, old keys, the house's sums, open intents and the months ahead."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from msgspec import structs
+
+from invoicing import catalogue_versions
+from tests.wallet_service.story import Story, as_owner, open_story, paid
+from wallet_service.errors import Busy
+from wallet_service.jobs import ledger
+from wallet_service.jobs.events import Redriver
+from wallet_service.jobs.health import measure_balance, measure_delays
+from wallet_service.jobs.leader import Term
+from wallet_service.jobs.measures import IMBALANCE, OLDEST
+from wallet_service.jobs.operations import forget_operations
+from wallet_service.jobs.partitions import make_room
+from wallet_service.jobs.schedule import jobs, run_once
+from wallet_service.usage import EventRequest
+
+
+@pytest.fixture
+async def story(database_dsn, redis_url, settings_for) -> AsyncIterator[Story]:
+    settings = structs.replace(settings_for(database_dsn), redis_url=redis_url)
+    async with open_story(settings) as story:
+        yield story
+
+
+@pytest.fixture
+def term() -> Term:
+    return Term(0)
+
+
+async def report_unknown_usage(story: Story, count: int) -> None:
+    now = datetime.now(UTC)
+    for number in range(count):
+        request = EventRequest(
+            transaction_id=f"unknown-{number}", code="tokens", external_subscription_id="nobody's"
+        )
+        await story.services.usage.record(story.organization_id, request, now=now)
+
+
+class Tries:
+    """Stands in for the rating of unrated events."""
+
+    def __init__(self, story: Story, monkeypatch) -> None:
+        self.transaction_ids: list[str] = []
+        self.succeeds = False
+        self.fails_with: Exception | None = None
+        monkeypatch.setattr(story.services.usage, "redrive", self.redrive)
+
+    async def redrive(self, event, *, now) -> bool:
+        self.transaction_ids.append(event.transaction_id)
+        if self.fails_with is not None:
+            raise self.fails_with
+        return self.succeeds
+
+
+async def test_unrated_events_are_tried_oldest_first_once_for_each_catalogue(
+    story, term, monkeypatch
+):
+    await report_unknown_usage(story, 5)
+    tries = Tries(story, monkeypatch)
+    redriver = Redriver(batch=2)
+    for _ in range(5):
+        assert await redriver.run(story.services, term) == 0
+    assert sorted(tries.transaction_ids) == [f"unknown-{number}" for number in range(5)]
+    async with story.services.database.tenant(story.organization_id) as connection:
+        await catalogue_versions.bump(connection, story.organization_id)
+    tries.succeeds = True
+    assert [await redriver.run(story.services, term) for _ in range(4)] == [2, 2, 1, 0]
+
+
+async def test_unrated_events_are_tried_again_after_a_while_without_any_news(
+    story, term, monkeypatch
+):
+    await report_unknown_usage(story, 1)
+    tries = Tries(story, monkeypatch)
+    redriver = Redriver(again_s=0)
+    await redriver.run(story.services, term)
+    await redriver.run(story.services, term)
+    assert len(tries.transaction_ids) == 2
+
+
+@pytest.mark.parametrize("error", [Busy(), RuntimeError("a bug")])
+async def test_an_event_that_fails_keeps_no_other_waiting(story, term, monkeypatch, error):
+    await report_unknown_usage(story, 3)
+    tries = Tries(story, monkeypatch)
+    tries.fails_with = error
+    assert await Redriver().run(story.services, term) == 0
+    assert len(tries.transaction_ids) == 3
+
+
+async def test_usage_whose_cause_is_still_there_stays_unrated(story, term):
+    await report_unknown_usage(story, 1)
+    assert await Redriver().run(story.services, term) == 0
+    assert await story.read("select count(*) from wallet.unrated_events") == 1
+
+
+async def test_old_keys_are_forgotten_but_never_open_ones(story, term):
+    acme = await story.customer("acme", paid(100))
+    for _ in range(5):
+        await story.debit(acme, 1)
+    await as_owner(
+        story.services.settings,
+        "update wallet.operations set created_at = now() - interval '31 days'",
+    )
+    await as_owner(
+        story.services.settings,
+        "update wallet.operations set state = 'open' where kind = 'wallet'",
+    )
+    await story.debit(acme, 1)
+    assert await forget_operations(story.services, term, step=2) == 5
+    assert await story.read("select count(*) from wallet.operations") == 2
+
+
+async def test_the_house_is_folded_and_stays_in_balance(story, term):
+    acme = await story.customer("acme", paid(100))
+    await story.debit(acme, 7)
+    keeper = ledger.BookKeeper()
+    assert await keeper.fold(story.services, term) >= 2
+    assert await keeper.release_expired(story.services, term) == 0
+    assert await ledger.sweep(story.services, term) == 0
+    assert await measure_balance(story.services, term) == 0
+    assert IMBALANCE._value.get() == 0
+    await as_owner(
+        story.services.settings,
+        "update ledger.balances set credits_posted = credits_posted + 1",
+    )
+    await measure_balance(story.services, term)
+    assert IMBALANCE._value.get() == 1
+
+
+async def test_what_waits_is_measured(story, term):
+    acme = await story.customer("acme", paid(100))
+    await story.hold(acme, 1)
+    await report_unknown_usage(story, 1)
+    await as_owner(
+        story.services.settings,
+        "update wallet.authorizations set expires_at = now() - interval '1 minute'",
+    )
+    await measure_delays(story.services, term)
+    assert 60 <= OLDEST.labels("hold")._value.get() < 90
+    assert 0 < OLDEST.labels("unrated_event")._value.get() < 30
+    assert OLDEST.labels("intent")._value.get() == 0
+
+
+async def test_the_coming_months_have_room_for_events(story, term):
+    assert await make_room(story.services, term) == 4
+
+
+async def test_every_job_of_the_table_runs_on_a_quiet_service(story, term, monkeypatch):
+    failures: list[str] = []
+    monkeypatch.setattr(
+        "wallet_service.jobs.schedule.log.exception",
+        lambda _, job: failures.append(job),
+        raising=False,
+    )
+    for job in jobs():
+        await run_once(job, story.services, term)
+    assert failures == []
