@@ -83,6 +83,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=256, description="API processes. One per core is a good start.")
     ] = 2
 
+    worker_metrics_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port for the worker's own `GET /metrics`; 0 where it runs beside the API.",
+        ),
+    ] = 0
+
     # --- pools, per process
     database_wait_s: Annotated[
         float,

@@ -25,6 +25,7 @@ def command() -> None:
 
 async def _run(settings: Settings) -> None:
     """Work until told to stop; what was begun is finished first."""
+    from wallet_service.jobs.metrics_door import serve_metrics
     from wallet_service.observability import configure_logging
     from wallet_service.services import open_services
     from wallet_service.worker import run_worker
@@ -33,5 +34,8 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_services(settings) as services:
+    async with (
+        serve_metrics(settings.host, settings.worker_metrics_port),
+        open_services(settings) as services,
+    ):
         await run_worker(services, stop=stop)
