@@ -1,7 +1,8 @@
 """Usage events at the door: whose they are, what prices them, and which operation they become.
 
-A malformed event is refused. A well-formed one that nothing can rate yet (unknown code, subscription or customer, a
-missing property, a value without a price) is stored as unrated and driven again when the cause may be gone.
+A malformed event is refused. A well-formed one that nothing can rate yet (unknown code,
+subscription or customer, a missing property, a value without a price) is stored as unrated and
+driven again when the cause may be gone.
 """
 
 import re
@@ -29,7 +30,7 @@ from wallet_service.items import agreement_for, rate_item
 from wallet_service.operations import RESERVED_PREFIX, check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement, RateCardCache
 
-__all__ = ["EventRequest", "ReverseRequest", "Usage", "read_timestamp"]
+__all__ = ["BadBatch", "EventRequest", "ReverseRequest", "Usage", "read_timestamp"]
 
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,7 +41,10 @@ _DECIMAL: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,18})?", re.ASCII)
 
 
 class EventRequest(Struct, frozen=True, kw_only=True):
-    """An event as Lago's clients send it: unknown fields are ignored, and nulls mean nothing was said."""
+    """An event as Lago's clients send it.
+
+    Unknown fields are ignored, and nulls mean nothing was said.
+    """
 
     transaction_id: str | None = None
     code: str | None = None
@@ -77,7 +81,10 @@ class Usage:
         self._rates = rates
 
     async def record(self, organization_id: UUID, request: EventRequest, *, now: datetime) -> bytes:
-        """Store and charge one event. Raises Invalid, Denied (where the wallet rejects), Unavailable."""
+        """Store and charge one event.
+
+        Raises Invalid, Denied (where the wallet rejects), Unavailable.
+        """
         return await self._committer.submit(await self._debit(organization_id, request, now=now))
 
     async def record_all(
@@ -85,7 +92,8 @@ class Usage:
     ) -> list[bytes | BaseException]:
         """Store and charge a batch; a malformed event refuses all of it, by its index.
 
-        The outcomes are those of each event: known ones give their first reply, refused ones their error.
+        The outcomes are those of each event: known ones give their first reply, refused ones their
+        error.
         """
         problems: dict[str, dict[str, list[str]]] = {}
         operations: list[Operation] = []
@@ -265,7 +273,10 @@ _REASONS: Final[Mapping[type[RatingError], str]] = {
 
 
 class BadBatch(Invalid):
-    """Events of a batch are malformed: ``problems`` names field and code by index. Nothing was stored."""
+    """Events of a batch are malformed, and nothing was stored.
+
+    ``problems`` names field and code by index.
+    """
 
     def __init__(self, problems: dict[str, dict[str, list[str]]]) -> None:
         super().__init__("events", "validation_errors")
@@ -282,7 +293,10 @@ class _Redriven(Struct, frozen=True):
 
 
 def read_timestamp(given: object) -> datetime | None:
-    """When something was used, in Unix seconds: a number or its text, with decimals or without. Raises Invalid."""
+    """When something was used, given in Unix seconds.
+
+    A number or its text, with decimals or without. Raises Invalid.
+    """
     if given is None:
         return None
     text = _number_text(given)
@@ -295,7 +309,10 @@ def read_timestamp(given: object) -> datetime | None:
 
 
 def _number_text(given: object) -> str:
-    """A number, or the text of one, as text; anything else (and giants) as something that is no number."""
+    """A number, or the text of one, as text.
+
+    Anything else (and giants) as something that is no number.
+    """
     if isinstance(given, str):
         return given
     if isinstance(given, bool) or not isinstance(given, int | Decimal):

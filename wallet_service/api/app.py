@@ -22,6 +22,7 @@ from wallet_service.api.hot_routes import HotRoutes
 from wallet_service.api.json_bodies import JsonBodies
 from wallet_service.api.pagination import provide_window
 from wallet_service.api.routes import API_ROUTES
+from wallet_service.api.struct_schemas import StructSchemas
 from wallet_service.observability import configure_logging
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings, load_settings
@@ -74,6 +75,7 @@ def create_app(
         request_max_body_size=settings.batch_body_bytes_max,
         openapi_config=_documentation(),
         logging_config=None,
+        plugins=[StructSchemas()],
     )
     refuse_unnamed_routes(app, prefix=API_PREFIX)
     _document_errors(app)

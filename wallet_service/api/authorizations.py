@@ -1,17 +1,17 @@
 """`/authorizations`: may this customer spend this? The hot routes, and their documentation."""
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
-from msgspec.structs import replace
 
 from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.errors import field_error
 from wallet_service.api.hot_routes import HOT, HotRequest
+from wallet_service.api.idempotency import IdempotencyKey, keyed
 from wallet_service.api.pagination import Meta, meta
 from wallet_service.api.schemas.formats import ExternalId, Word
 from wallet_service.authorizations import (
@@ -25,6 +25,8 @@ from wallet_service.authorizations import (
 )
 from wallet_service.errors import NotFound
 from wallet_service.replies import AuthorizationBody, AuthorizationReply, encode
+
+_Request = TypeVar("_Request", bound=Struct)
 
 _STATUSES = frozenset({"held", "captured", "voided", "expired"})
 
@@ -53,6 +55,16 @@ class ExtendEnvelope(Struct, forbid_unknown_fields=True):
     extend: ExtendRequest
 
 
+class NoFields(Struct, frozen=True, forbid_unknown_fields=True):
+    """There is nothing to say."""
+
+
+class VoidEnvelope(Struct, forbid_unknown_fields=True):
+    """`{"void": {}}`, which may as well be left out."""
+
+    void: NoFields = NoFields()
+
+
 class RefundEnvelope(Struct, forbid_unknown_fields=True):
     """`{"refund": …}`."""
 
@@ -71,19 +83,15 @@ _quote = BodyDecoder(QuoteEnvelope, lax=False)
 _capture = BodyDecoder(CaptureEnvelope, lax=False)
 _extend = BodyDecoder(ExtendEnvelope, lax=False)
 _refund = BodyDecoder(RefundEnvelope, lax=False)
+_void = BodyDecoder(VoidEnvelope, lax=False)
 
 
 async def _body(request: HotRequest) -> bytes:
     return await request.body(bytes_max=request.services.settings.body_bytes_max)
 
 
-def _keyed(request: HotRequest, given: Any) -> Any:
-    """The header `Idempotency-Key` stands in for a missing `transaction_id`."""
-    if given.transaction_id is None:
-        key = request.header(b"idempotency-key")
-        if key is not None:
-            return replace(given, transaction_id=key)
-    return given
+def _keyed(request: HotRequest, given: _Request) -> _Request:
+    return keyed(given, request.header(b"idempotency-key"))
 
 
 def authorization_id(request: HotRequest) -> UUID:
@@ -143,7 +151,9 @@ async def extend(request: HotRequest) -> bytes:
 async def void(request: HotRequest) -> bytes:
     """Give a hold back."""
     hold = authorization_id(request)
-    await _body(request)
+    body = await _body(request)
+    if body:
+        _void.decode(body)
     return await request.services.authorizations.void(
         request.tenant.organization_id, hold, now=request.now
     )
@@ -166,10 +176,13 @@ class Authorizations(Controller):
     opt = {"resource": "authorizations"}  # noqa: RUF012
 
     @post("/", status_code=200, summary="Authorize", opt={HOT: authorize})
-    async def authorize(self, data: JSONBody[AuthorizationEnvelope]) -> AuthorizationReply:
-        """May this customer spend this? 200 holds the funds; 402 says what was needed and what there is.
+    async def authorize(
+        self, data: JSONBody[AuthorizationEnvelope], idempotency_key: IdempotencyKey = None
+    ) -> AuthorizationReply:
+        """May this customer spend this?
 
-        `transaction_id` (or the header `Idempotency-Key`) makes a repeat safe: the first answer is given again.
+        200 holds the funds; 402 says what was needed and what there is. `transaction_id` (or the
+        header `Idempotency-Key`) makes a repeat safe: the first answer is given again.
         """
         raise AssertionError("answered by the hot route")
 
@@ -180,19 +193,31 @@ class Authorizations(Controller):
 
     @post("/check", status_code=200, summary="Check", opt={HOT: check})
     async def check(self, data: JSONBody[QuoteEnvelope]) -> EstimateReply:
-        """Would this be approved now? From the hot balances alone: one read, no hold, not binding."""
+        """Would this be approved now?
+
+        From the hot balances alone: one read, no hold, not binding.
+        """
         raise AssertionError("answered by the hot route")
 
     @post("/{authorization_id:str}/capture", status_code=200, summary="Capture", opt={HOT: capture})
     async def capture(
-        self, authorization_id: FromPath[str], data: JSONBody[CaptureEnvelope]
+        self,
+        authorization_id: FromPath[str],
+        data: JSONBody[CaptureEnvelope],
+        idempotency_key: IdempotencyKey = None,
     ) -> AuthorizationReply:
-        """Settle with actual usage: items or an amount, less or more than was held. `final: false` keeps the rest."""
+        """Settle with actual usage: items or an amount, less or more than was held.
+
+        `final: false` keeps the rest.
+        """
         raise AssertionError("answered by the hot route")
 
     @post("/{authorization_id:str}/extend", status_code=200, summary="Extend", opt={HOT: extend})
     async def extend(
-        self, authorization_id: FromPath[str], data: JSONBody[ExtendEnvelope]
+        self,
+        authorization_id: FromPath[str],
+        data: JSONBody[ExtendEnvelope],
+        idempotency_key: IdempotencyKey = None,
     ) -> AuthorizationReply:
         """Hold more (items or an amount), hold longer (`expires_in`), or both."""
         raise AssertionError("answered by the hot route")
@@ -204,7 +229,10 @@ class Authorizations(Controller):
 
     @post("/{authorization_id:str}/refund", status_code=200, summary="Refund", opt={HOT: refund})
     async def refund(
-        self, authorization_id: FromPath[str], data: JSONBody[RefundEnvelope]
+        self,
+        authorization_id: FromPath[str],
+        data: JSONBody[RefundEnvelope],
+        idempotency_key: IdempotencyKey = None,
     ) -> AuthorizationReply:
         """Give captured money back to the grants that paid; all of it without an amount."""
         raise AssertionError("answered by the hot route")

@@ -109,7 +109,7 @@ def field_error(field: str, code: str, message: str | None = None) -> ApiError:
     return ApiError(invalid({field: [code]}, message))
 
 
-def invalid(details: Mapping[str, list[str]], message: str | None = None) -> Refusal:
+def invalid(details: Mapping[str, Any], message: str | None = None) -> Refusal:
     """Fields are wrong."""
     return Refusal(status=422, code="validation_errors", details=details, message=message)
 

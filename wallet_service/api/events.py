@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypedDict
 from uuid import UUID
 
 from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Struct
-from msgspec.structs import replace
 
 from invoicing import events
 from invoicing.events import Event, EventFilter
@@ -18,12 +17,13 @@ from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.errors import ApiError, field_error, invalid
 from wallet_service.api.hot_routes import HOT, HotRequest
+from wallet_service.api.idempotency import IdempotencyKey, keyed
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.events import EventsReply, event_body
 from wallet_service.api.schemas.formats import Code, ExternalId, Word, read_time
 from wallet_service.errors import Denied, Invalid
-from wallet_service.replies import EventReply, encode
-from wallet_service.usage import EventRequest, ReverseRequest
+from wallet_service.replies import EventBody, EventReply, encode
+from wallet_service.usage import BadBatch, EventRequest, ReverseRequest
 
 _RATING_STATUSES = frozenset({"rated", "unrated", "postpaid"})
 _Time: TypeAlias = Annotated[Word | None, QueryParameter(description="ISO 8601.")]
@@ -57,10 +57,10 @@ class RejectedEvent(Struct):
     error_details: dict[str, Any]
 
 
-class EventBatchReply(Struct):
-    """What became of each event of a batch, in order: an EventBody, or a RejectedEvent."""
+class EventBatchReply(TypedDict):
+    """What became of each event of a batch, in order."""
 
-    events: list[Any]  # msgspec cannot tell two plain structs of a union apart
+    events: list[EventBody | RejectedEvent]
 
 
 _event = BodyDecoder(EventEnvelope)
@@ -89,16 +89,22 @@ async def record_batch(request: HotRequest) -> bytes:
         raise field_error(
             "events", "too_many_events", f"at most {settings.events_per_batch_max} events"
         )
-    outcomes = await request.services.usage.record_all(
-        request.tenant.organization_id, given, now=request.now
-    )
+    try:
+        outcomes = await request.services.usage.record_all(
+            request.tenant.organization_id, given, now=request.now
+        )
+    except BadBatch as error:
+        raise ApiError(invalid(error.problems)) from None
     return b'{"events":[%b]}' % b",".join(_shown(given, outcomes))
 
 
 def _shown(
     given: Sequence[EventRequest], outcomes: Sequence[bytes | BaseException]
 ) -> Iterator[bytes]:
-    """Each event's own reply without its envelope. Raises what is wrong with the batch as a whole."""
+    """Each event's own reply without its envelope.
+
+    Raises what is wrong with the batch as a whole.
+    """
     reused: dict[str, Any] = {}
     for position, outcome in enumerate(outcomes):
         if isinstance(outcome, Invalid):
@@ -123,9 +129,7 @@ async def reverse(request: HotRequest) -> bytes:
     """Take back what an event was charged."""
     body = await request.body(bytes_max=request.services.settings.body_bytes_max)
     given = _reverse.decode(body).reverse
-    key = request.header(b"idempotency-key")
-    if given.transaction_id is None and key is not None:
-        given = replace(given, transaction_id=key)
+    given = keyed(given, request.header(b"idempotency-key"))
     return await request.services.usage.reverse(
         request.tenant.organization_id,
         request.parameters["transaction_id"],
@@ -161,7 +165,10 @@ class Events(Controller):
         opt={HOT: reverse},
     )
     async def reverse(
-        self, transaction_id: FromPath[str], data: JSONBody[ReverseEnvelope]
+        self,
+        transaction_id: FromPath[str],
+        data: JSONBody[ReverseEnvelope],
+        idempotency_key: IdempotencyKey = None,
     ) -> EventReply:
         """Take back what an event was charged, all or an amount: a negative usage line."""
         raise AssertionError("answered by the hot route")

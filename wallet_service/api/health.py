@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
 from msgspec import Struct
 
 from wallet_service.api.errors import RETRY_AFTER_S
@@ -29,7 +30,16 @@ def health() -> Health:
     return Health()
 
 
-@get("/ready", summary="Can requests be served?", tags=["health"])
+@get(
+    "/ready",
+    summary="Can requests be served?",
+    tags=["health"],
+    responses={
+        503: ResponseSpec(
+            Readiness, description="Not now; `down` names why.", generate_examples=False
+        )
+    },
+)
 async def ready(state: State) -> Response[Readiness]:
     """Ask postgres, redis and the ledger; 503 with the names of those that do not answer."""
     down: list[str] = await state.services.down()
