@@ -146,6 +146,7 @@ def _servers(folder: DataFolder, settings: Settings) -> tuple[list[Process], Set
             log_path=folder.logs / "tigerbeetle.log",
             cluster_id=settings.tigerbeetle_cluster_id,
         )
+        tigerbeetle.claim_port()
         found["tigerbeetle_addresses"] = tigerbeetle.addresses
         servers.append(tigerbeetle)
     return servers, msgspec.structs.replace(settings, **found)

@@ -26,12 +26,15 @@ class TigerBeetle(Process):
 
     @property
     def addresses(self) -> str:
-        """Say how to connect; the same for as long as this object lives."""
+        """Say how to connect: the port that the running replica wrote down, or a free one."""
         if not self._port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self._port = probe.getsockname()[1]
+            self._port = self._written_port() or _free_port()
         return f"127.0.0.1:{self._port}"
+
+    def claim_port(self) -> None:
+        """Take the port of the last start if it is free, else another; call before starting a replica."""
+        written = self._written_port()
+        self._port = written if _is_free(written) else _free_port()
 
     def command(self) -> Sequence[str]:
         return (
@@ -46,6 +49,7 @@ class TigerBeetle(Process):
         """Format the data file, once: a half-written one never gets its name."""
         program = find_tigerbeetle()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._port_file.write_text(f"{self._port}\n")
         if self._data_file.exists():
             return
         unfinished = self._data_file.with_suffix(".new")
@@ -66,6 +70,17 @@ class TigerBeetle(Process):
         await poll_until(self._accepts)
 
     @property
+    def _port_file(self) -> Path:
+        """Where other commands on this folder, such as `wallet check`, learn the port."""
+        return self.folder / "port"
+
+    def _written_port(self) -> int:
+        try:
+            return int(self._port_file.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    @property
     def _data_file(self) -> Path:
         return self.folder / f"{self.cluster_id}_0.tigerbeetle"
 
@@ -76,3 +91,20 @@ class TigerBeetle(Process):
             return False
         writer.close()
         return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return port != 0
