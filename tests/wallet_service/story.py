@@ -175,6 +175,8 @@ async def as_owner(settings: Settings, query: str, *values) -> None:
         async with connection.transaction():
             await connection.execute("set local session_replication_role = replica")
             await connection.execute(query, *values)
+            # A committer remembers customers whose version stands.
+            await connection.execute("update wallet.customer_versions set version = version + 1")
     finally:
         await connection.close()
 

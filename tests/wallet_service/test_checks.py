@@ -106,7 +106,7 @@ async def tell(story: Story) -> None:
         "update wallet.grants set expires_at = now() - interval '1 second' "
         "where kind = 'promotional'",
     )
-    await expire_grants(story.services, term)
+    assert await expire_grants(story.services, term) == 1
     await GrantCloser().run(story.services, term)
     await Reconciler().run(story.services, term)
 

@@ -15,7 +15,7 @@ from wallet_service.worker import run_worker
 
 async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (conditions of others)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

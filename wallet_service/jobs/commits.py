@@ -48,7 +48,8 @@ async def commit(services: Services, operations: Sequence[Operation]) -> int:
             case bytes():
                 done += 1
             case NotAllowed() | NotFound():
-                pass  # it was extended, captured or emptied meanwhile: nothing to do
+                # It was extended, captured or emptied meanwhile: nothing to do.
+                log.debug("job_operation_needless", kind=asked.kind, reason=outcome.code)
             case Unavailable():
                 log.info("job_operation_waits", kind=asked.kind, reason=outcome.code)
             case WalletError():
