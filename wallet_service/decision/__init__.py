@@ -1,8 +1,9 @@
-"""The decision: which operations are approved, who pays, and what is written. Pure: the place to read and fuzz.
+"""The decision: which operations are approved, who pays, and what is written.
 
-The committer locks and reads (``state``), ``decide`` judges ``commands`` in order, and the committer writes the
-``outcomes``. ``burn`` says who pays, ``pricing`` what it costs, ``holds``, ``usage`` and ``credits`` what each
-command means; ``case`` is one operation being judged.
+Pure: the place to read and fuzz. The committer locks and reads (``state``), ``decide`` judges
+``commands`` in order, and the committer writes the ``outcomes``. ``burn`` says who pays,
+``pricing`` what it costs, ``holds``, ``usage`` and ``funding`` what each command means; ``case`` is
+one operation being judged.
 """
 
 from .commands import Asset, Command, Operation

@@ -33,9 +33,10 @@ def burn(
     *,
     now: datetime,
 ) -> tuple[list[Share], list[Claim]]:
-    """Take each claim from the grants that may pay for it, in burn order; frozen wallets are passed over.
+    """Take each claim from the grants that may pay for it, in burn order.
 
-    Lowers the grants' ``available``. Returns the shares, and what is left of each claim that found no payer.
+    Frozen wallets are passed over. Lowers the grants' ``available``. Returns the shares, and what
+    is left of each claim that found no payer.
     """
     shares: list[Share] = []
     unpaid: list[Claim] = []
@@ -72,15 +73,16 @@ def burn_hold(
     legs: Sequence[Leg],
     claims: Iterable[Claim],
 ) -> tuple[dict[UUID, int], list[Claim], list[tuple[str, UUID, int]]]:
-    """Take claims from a hold's legs, in the hold's own order, where the leg's wallet may pay for the claim.
+    """Take claims from a hold's legs, in its own order, where a leg's wallet may pay for them.
 
-    A hold keeps its promise even if the wallet was frozen or has ended since. Returns what is used of each
-    transfer, what the hold does not cover, and (code, transfer, amount) of each use.
+    A hold keeps its promise even if the wallet was frozen or has ended since. Returns what is used
+    of each transfer, what the hold does not cover, and (code, transfer, amount) of each use.
     """
     claims = list(claims)
     split = _use_legs(customer, legs, claims)
     if split[1] and len(claims) > 1:
-        # As when it was held: a claim that only few wallets may pay comes before others have used them up.
+        # As when it was held: a claim that only few wallets may pay comes before others have used
+        # them up.
         fewest_first = sorted(
             claims, key=lambda claim: sum(_may_use(customer, leg, claim.code) for leg in legs)
         )

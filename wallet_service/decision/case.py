@@ -21,7 +21,10 @@ __all__ = ["Case"]
 
 
 class Case:
-    """An operation being judged: derives its ids, collects its transfers into one chain, and words its reply."""
+    """An operation being judged.
+
+    Derives its ids, collects its transfers into one chain, and words its reply.
+    """
 
     def __init__(
         self,
@@ -129,10 +132,11 @@ class Case:
         return account_id
 
     def return_paid(self, asset: Asset, paid: Sequence[Paid], amount_minor: int) -> list[Paid]:
-        """Give an amount back to whom paid it, the last payer first, by transfers that name the originals.
+        """Give an amount back to who paid it, the last first, by transfers that name the originals.
 
-        Overage that is still due is lowered, and an overdraft filled up to its limit; what was repaid meanwhile
-        goes to the customer's newest grant. Returns what was given back, as negative entries.
+        Overage that is still due is lowered, and an overdraft filled up to its limit; what was
+        repaid meanwhile goes to the customer's newest grant. Returns what was given back, as
+        negative entries.
         """
         plan: list[tuple[int, Paid, int]] = []
         left = amount_minor
@@ -163,7 +167,10 @@ class Case:
         return returned
 
     def _room(self, asset: Asset, payer: UUID, amount_minor: int) -> int:
-        """How much of an amount may go back to who paid it: overage up to what is due, overdrafts to their limit."""
+        """How much of an amount may go back to who paid it.
+
+        Overage takes up to what is due, an overdraft up to its limit, any other grant all of it.
+        """
         if payer == NIL:
             return min(amount_minor, self.customer.overage.get(asset.code, 0))
         grant = self.customer.grant(payer)
@@ -247,7 +254,10 @@ class Case:
 def authorization_body(
     hold: HoldState, asset: Asset, *, available_minor: int | None
 ) -> AuthorizationBody:
-    """An authorization as the API shows it: what is held for each item, or what was captured for it."""
+    """An authorization as the API shows it.
+
+    Its items say what is held for each, or what was captured for it.
+    """
     items = [ItemAmount(item.code, asset.format(item.amount_minor)) for item in hold.items]
     if hold.paid:
         captured: dict[str, int] = dict.fromkeys((item.code for item in hold.items), 0)

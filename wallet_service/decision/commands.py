@@ -1,7 +1,7 @@
-"""What callers may ask of a customer's money: one struct a command, already decoded, validated and rated as far as
-that is possible without a lock.
+"""What callers may ask of a customer's money: one struct a command.
 
-Amounts are integers in the asset's smallest unit (``*_minor``).
+Already decoded, validated and rated as far as that is possible without a lock. Amounts are integers
+in the asset's smallest unit (``*_minor``).
 """
 
 from datetime import datetime
@@ -77,14 +77,20 @@ class Pricing(Struct, frozen=True):
 
 
 class PricedLine(Struct, frozen=True):
-    """One charge's part of an item. Linear charges know their price; others need the running total."""
+    """One charge's part of an item.
+
+    Linear charges know their price; others need the running total.
+    """
 
     line: Line
     exact: Decimal | None
 
 
 class Item(Struct, frozen=True):
-    """Usage of one billable metric, or an explicit amount (then ``code`` is the built-in metric ``amount``)."""
+    """Usage of one billable metric, or an explicit amount.
+
+    Of an amount, ``code`` is the built-in metric ``amount``.
+    """
 
     code: str
     properties: dict[str, Any]
@@ -151,7 +157,8 @@ class Refund(Struct, frozen=True, tag="refund"):
 class Debit(Struct, frozen=True, tag="debit"):
     """Store one usage event and charge it at once.
 
-    ``asset`` None means that nothing prices it: ``unrated_reason`` says why, or the customer is postpaid.
+    ``asset`` None means that nothing prices it: ``unrated_reason`` says why, or the customer is
+    postpaid.
     """
 
     event_id: UUID
@@ -170,7 +177,7 @@ class Debit(Struct, frozen=True, tag="debit"):
 
 
 class Reverse(Struct, frozen=True, tag="reverse"):
-    """Take back the charge of one event, all or an amount of it, by transfers that name the originals."""
+    """Take back the charge of one event, all or a part, by transfers that name the originals."""
 
     event_id: UUID
     transaction_id: str
@@ -195,7 +202,10 @@ class Funding(Struct, frozen=True):
 
 
 class MoveCredits(Struct, frozen=True, tag="move_credits"):
-    """Fund a wallet (paid and granted), void credits of it, or both. Purchased ones wait for their payment."""
+    """Fund a wallet (paid and granted), void credits of it, or both.
+
+    Purchased ones wait for their payment.
+    """
 
     wallet_id: UUID
     asset: Asset
@@ -233,7 +243,10 @@ class CreateWallet(Struct, frozen=True, tag="create_wallet"):
 
 
 class UpdateWallet(Struct, frozen=True, tag="update_wallet", kw_only=True):
-    """Change a wallet's terms, freeze it, or end it; ``changes`` are columns and their new values."""
+    """Change a wallet's terms, freeze it, or end it.
+
+    ``changes`` are columns and their new values.
+    """
 
     wallet_id: UUID
     asset: Asset
@@ -291,7 +304,8 @@ Command = (
 class Operation(Struct, frozen=True):
     """One command under its idempotency key.
 
-    ``kind`` and ``key`` are unique in an organization. ``customer_id`` None is usage nobody could be found for.
+    ``kind`` and ``key`` are unique in an organization. ``customer_id`` None is usage nobody could
+    be found for.
     """
 
     organization_id: UUID

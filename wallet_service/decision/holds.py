@@ -26,7 +26,7 @@ from wallet_service.errors import (
 from .burn import Claim, Share, burn, burn_hold, give_back
 from .case import Case
 from .commands import AMOUNT_CODE, Asset, Authorize, Capture, Expire, Extend, Item, Refund, Void
-from .outcomes import EventRow
+from .outcomes import EventLine, EventRow
 from .pricing import OutOfRange, item_amount_minor, price_item, undo
 from .state import CapturedItem, CustomerState, HoldState, Leg, Paid
 
@@ -73,10 +73,12 @@ def authorize(case: Case, command: Authorize) -> bytes:
 
 
 def capture(case: Case, command: Capture) -> bytes:
-    """Settle a hold with what was used: from the hold, then free grants, overdraft, and at last overage.
+    """Settle a hold with what was used.
 
-    A final capture gives the rest of the hold back; another keeps holding it. Never refused while the hold
-    lives. A late one is charged at once, and a late one that is not final leaves the hold expired. Raises NotFound, NotAllowed, and InsufficientFunds for a late capture where the wallet rejects.
+    Paid from the hold, then free grants, overdraft, and at last overage. A final capture gives the
+    rest of the hold back; another keeps holding it. Never refused while the hold lives. A late one
+    is charged at once, and a late one that is not final leaves the hold expired. Raises NotFound,
+    NotAllowed, and InsufficientFunds for a late capture where the wallet rejects.
     """
     hold = _living(case, command.authorization_id, allow_expired=True)
     is_late = hold.status == "expired"
@@ -87,7 +89,7 @@ def capture(case: Case, command: Capture) -> bytes:
         left = hold.held_minor or (hold.amount_minor - hold.captured_minor if is_late else 0)
         items = (Item(AMOUNT_CODE, {}, amount_minor=max(0, left)),)
     claims: list[Claim] = []
-    priced = []
+    priced: list[tuple[Item, list[EventLine]]] = []
     for item in items:
         try:
             amount, lines, changes = price_item(
@@ -193,7 +195,10 @@ def expire(case: Case, command: Expire) -> bytes:
 
 
 def refund(case: Case, command: Refund) -> bytes:
-    """Give captured money back to the grants that paid. Raises Invalid if it is more than was captured."""
+    """Give captured money back to the grants that paid.
+
+    Raises NotFound, NotAllowed, and Invalid if it is more than was captured.
+    """
     hold = case.customer.holds.get(command.authorization_id)
     if hold is None:
         raise NotFound("authorization")
@@ -261,7 +266,10 @@ def _claims(case: Case, items: tuple[Item, ...], command: Authorize | Extend) ->
 
 
 def _reduced(case: Case, claims: list[Claim], asset: Asset) -> list[Claim]:
-    """As much of each claim as there is, for a caller who takes what can be had: the split is tried and undone."""
+    """As much of each claim as there is, for a caller who takes what can be had.
+
+    The split is tried and undone.
+    """
     tried, left = _repayment(case, claims, asset)
     reduced: list[Claim] = []
     for claim in claims:
@@ -276,7 +284,10 @@ def _reduced(case: Case, claims: list[Claim], asset: Asset) -> list[Claim]:
 
 
 def _repayment(case: Case, claims: list[Claim], asset: Asset) -> tuple[list[Share], int]:
-    """Take what is still owed from the past where these claims would be paid; says what is left of it."""
+    """Take what is still owed from the past where these claims would be paid.
+
+    Says what is left of it.
+    """
     repaid: list[Share] = []
     left = case.customer.overage.get(asset.code, 0)
     for code in dict.fromkeys(claim.code for claim in claims):
@@ -416,7 +427,10 @@ def _held(hold: HoldState) -> list[postings.Held]:
 def _settle(
     case: Case, hold: HoldState, asset: Asset, used: list[int], *, final: bool
 ) -> dict[UUID, UUID]:
-    """Post what was used of each leg and let go of the rest, or hold it anew. Says which transfer posted which leg."""
+    """Post what was used of each leg and let go of the rest, or hold it anew.
+
+    Says which transfer posted which leg.
+    """
     legs, grants = hold.legs, case.customer.grants_by_id()
     for leg, taken in zip(legs, used, strict=True):
         grant = grants.get(leg.grant_id)
@@ -452,7 +466,10 @@ def _settle(
 
 
 def _remaining(legs: list[Leg], used: list[int], booked: list[Transfer]) -> list[Leg]:
-    """The legs after a partial capture: posting a part ended a leg, so its rest is held by a new one."""
+    """The legs after a partial capture.
+
+    Posting a part ended a leg, so its rest is held by a new one.
+    """
     anew = iter([transfer for transfer in booked if transfer.phase is Phase.PENDING])
     remaining: list[Leg] = []
     for leg, taken in zip(legs, used, strict=True):

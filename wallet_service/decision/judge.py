@@ -6,7 +6,7 @@ from uuid import UUID
 
 from wallet_service.errors import Denied, KeyReused, WalletError
 
-from . import credits, holds, usage
+from . import funding, holds, usage
 from .case import Case
 from .commands import (
     Authorize,
@@ -40,23 +40,24 @@ _JUDGES: dict[type, Any] = {
     Refund: holds.refund,
     Debit: usage.debit,
     Reverse: usage.reverse,
-    MoveCredits: credits.move_credits,
-    CreateWallet: credits.create_wallet,
-    UpdateWallet: credits.update_wallet,
-    Settle: credits.settle,
-    Fail: credits.fail,
-    ExpireGrant: credits.expire_grant,
-    CloseGrant: credits.close_grant,
+    MoveCredits: funding.move_credits,
+    CreateWallet: funding.create_wallet,
+    UpdateWallet: funding.update_wallet,
+    Settle: funding.settle,
+    Fail: funding.fail,
+    ExpireGrant: funding.expire_grant,
+    CloseGrant: funding.close_grant,
 }
 
 
 def decide(
     operations: Sequence[Operation], state: LockedState, *, is_atomic: bool
 ) -> list[Outcome]:
-    """Judge operations in order against locked balances, totals and keys; later ones see what earlier ones did.
+    """Judge operations in order against locked balances, totals and keys.
 
-    ``is_atomic``: the ledger commits with these rows (same database), so an outcome is a fact for the rest of the
-    batch. Otherwise it is an intent until the ledger has it, and what builds on it waits.
+    Later ones see what earlier ones did. ``is_atomic``: the ledger commits with these rows (same
+    database), so an outcome is a fact for the rest of the batch. Otherwise it is an intent until
+    the ledger has it, and what builds on it waits.
     """
     return [_judge(operation, state, is_atomic=is_atomic) for operation in operations]
 
@@ -64,24 +65,15 @@ def decide(
 def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outcome:
     place = (operation.organization_id, operation.kind, operation.key)
     known = state.keys.get(place)
-    if known is not None:
-        if known.state == "open":
-            return Waits("the same key is under way")
-        is_same = (
-            known.body_hash == operation.body_hash and known.customer_id == operation.customer_id
-        )
-        if known.state == "posted" and is_same and known.reply is not None:
-            return Replayed(known.reply)
-        if not is_same and not _is_named_by_hold(operation):
-            return Refused(KeyReused())
+    answer = _answer_of_key(operation, known) if known else None
+    if answer is not None:
+        return answer
     customer = _customer(operation, state)
     command = operation.command
     subject = _subject(operation)
-    if not is_atomic:
-        if subject in customer.open_holds:
-            return Waits("an operation on the same thing is under way")
-        if not all(grant.is_known for grant in customer.grants):
-            return Waits("a balance is not known yet")
+    reason = None if is_atomic else _reason_to_wait(customer, subject)
+    if reason is not None:
+        return Waits(reason)
     case = Case(
         operation,
         operation_id=known.id if known else operation.id,
@@ -104,10 +96,32 @@ def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outc
     return Done(case.effect, reply, case.attempt, case.operation_id)
 
 
-def _subject(operation: Operation) -> UUID | None:
-    """What may have one open operation at a time: a hold, an event that is reversed, or all of a customer's wallets.
+def _answer_of_key(operation: Operation, known: KnownOperation) -> Outcome | None:
+    """What a key that was used before says by itself; None where the operation is judged anew."""
+    if known.state == "open":
+        return Waits("the same key is under way")
+    is_same = known.body_hash == operation.body_hash and known.customer_id == operation.customer_id
+    if known.state == "posted" and is_same and known.reply is not None:
+        return Replayed(known.reply)
+    if not is_same and not _is_named_by_hold(operation):
+        return Refused(KeyReused())
+    return None
 
-    Authorizations and debits only take what the ledger says is there, so any number of them may be open.
+
+def _reason_to_wait(customer: CustomerState, subject: UUID | None) -> str | None:
+    """Why a ledger that commits apart cannot be asked yet, if so."""
+    if subject in customer.open_holds:
+        return "an operation on the same thing is under way"
+    if not all(grant.is_known for grant in customer.grants):
+        return "a balance is not known yet"
+    return None
+
+
+def _subject(operation: Operation) -> UUID | None:
+    """What may have one open operation at a time.
+
+    A hold, an event that is reversed, or all of a customer's wallets. Authorizations and debits
+    only take what the ledger says is there, so any number of them may be open.
     """
     command = operation.command
     match command:
@@ -122,7 +136,10 @@ def _subject(operation: Operation) -> UUID | None:
 
 
 def _is_named_by_hold(operation: Operation) -> bool:
-    """A final capture or void without a key of its own repeats by the hold's id; the hold's state answers for it."""
+    """A final capture or void without a key of its own repeats by the hold's id.
+
+    The hold's state answers for it.
+    """
     command = operation.command
     return isinstance(command, Void) or (
         isinstance(command, Capture) and command.transaction_id is None

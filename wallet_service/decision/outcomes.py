@@ -1,11 +1,14 @@
-"""What a judged operation comes to: the rows and transfers it writes, the reply it gives, or why it is refused."""
+"""What a judged operation comes to.
+
+The rows and transfers it writes and the reply it gives, or why it is refused.
+"""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ledger.accounts import Account
 from ledger.transfers import Transfer
@@ -35,7 +38,10 @@ __all__ = [
 
 
 class EventLine(Struct, omit_defaults=True):
-    """How one charge priced an event: the exact price, what was charged, and the total it was priced from."""
+    """How one charge priced an event.
+
+    The exact price, what was charged, and the total it was priced from.
+    """
 
     charge_id: UUID | None
     filter_id: UUID | None
@@ -117,7 +123,10 @@ class GrantRow(Struct):
 
 
 class GrantChange(Struct):
-    """What is added to a grant's amount, expired and voided sums, whether it stays open, and an earlier end."""
+    """What is added to a grant's sums (amount, expired, voided).
+
+    Also whether it stays open, and an earlier end.
+    """
 
     id: UUID
     is_open: bool
@@ -166,25 +175,31 @@ class TotalChange(Struct):
 
 
 class Effect(Struct):
-    """All that one operation writes: in the same commit as its transfers, or once the ledger has posted them."""
+    """All that one operation writes.
+
+    In the same commit as its transfers, or once the ledger has posted them.
+    """
 
     operation_id: UUID
     customer_id: UUID | None
     authorization_id: UUID | None = None
-    """The hold that it is about; of a reversal the event, of a change of wallets the customer. One open at a time."""
-    accounts: list[Account] = field(default_factory=list)
-    transfers: list[Transfer] = field(default_factory=list)
-    holds: list[HoldState] = field(default_factory=list)
-    events: list[EventRow] = field(default_factory=list)
-    rated_events: list[EventRow] = field(default_factory=list)
-    unrated: list[UnratedRow] = field(default_factory=list)
-    wallets: list[WalletRow] = field(default_factory=list)
-    wallet_changes: list[WalletChange] = field(default_factory=list)
-    grants: list[GrantRow] = field(default_factory=list)
-    grant_changes: list[GrantChange] = field(default_factory=list)
-    transactions: list[TransactionRow] = field(default_factory=list)
-    transaction_changes: list[TransactionChange] = field(default_factory=list)
-    totals: list[TotalChange] = field(default_factory=list)
+    """The hold that it is about; of a reversal the event, of a change of wallets the customer.
+
+    One open at a time.
+    """
+    accounts: list[Account] = []
+    transfers: list[Transfer] = []
+    holds: list[HoldState] = []
+    events: list[EventRow] = []
+    rated_events: list[EventRow] = []
+    unrated: list[UnratedRow] = []
+    wallets: list[WalletRow] = []
+    wallet_changes: list[WalletChange] = []
+    grants: list[GrantRow] = []
+    grant_changes: list[GrantChange] = []
+    transactions: list[TransactionRow] = []
+    transaction_changes: list[TransactionChange] = []
+    totals: list[TotalChange] = []
 
 
 class Done(Struct):

@@ -48,7 +48,10 @@ def item_amount_minor(
     *,
     at: datetime,
 ) -> int:
-    """What to hold for an item: an upper bound of its price, rounded up. Moves no total. Raises OutOfRange."""
+    """What to hold for an item: an upper bound of its price, rounded up.
+
+    Moves no total. Raises OutOfRange.
+    """
     if item.amount_minor is not None:
         return item.amount_minor
     amount_minor = 0
@@ -77,10 +80,11 @@ def price_item(
     *,
     at: datetime,
 ) -> tuple[int, list[EventLine], list[TotalChange]]:
-    """What an item that was really used costs: each line rounded half away from zero, the exact price kept beside it.
+    """What an item that was really used costs.
 
-    Moves the running totals of lines that are priced from one. Source: price(total + this) - price(total).
-    Raises OutOfRange, and has moved nothing then.
+    Each line is rounded half away from zero, the exact price kept beside it. Moves the running
+    totals of lines that are priced from one. Source: price(total + this) - price(total). Raises
+    OutOfRange, and has moved nothing then.
     """
     if item.amount_minor is not None:
         line = EventLine(

@@ -1,6 +1,7 @@
-"""What the committer has locked and read for one batch: the working copy on which operations are judged in order.
+"""What the committer has locked and read for one batch.
 
-Everything here belongs to one batch and is changed by it; nothing is shared. Balances are the ledger's.
+The working copy on which operations are judged in order: everything here belongs to one batch and
+is changed by it; nothing is shared. Balances are the ledger's.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ledger import ids
 from ledger.accounts import Balance
@@ -40,7 +41,7 @@ def overage_account(organization_id: UUID, customer_id: UUID, asset_code: str) -
 
 
 class WalletState(Struct):
-    """A wallet's terms: what it may pay for, in which order, and what happens when it runs short."""
+    """A wallet's terms: what it may pay for, in which order, and what a shortfall means."""
 
     id: UUID
     asset_code: str
@@ -68,7 +69,10 @@ class WalletState(Struct):
 
 
 class GrantState(Struct):
-    """An open grant and what its ledger account holds now: ``available`` can be spent, ``held`` is in holds."""
+    """An open grant and what its ledger account holds now.
+
+    ``available`` can be spent, ``held`` is in holds.
+    """
 
     id: UUID
     wallet: WalletState
@@ -98,8 +102,9 @@ class GrantState(Struct):
         return self.available > 0 and (self.expires_at is None or self.expires_at > now)
 
     def burn_key(self) -> tuple[Any, ...]:
-        """Burn order: wallet priority, grant priority, earliest expiry, promotional before paid, oldest first.
+        """Burn order, first things first.
 
+        Wallet priority, grant priority, earliest expiry, promotional before paid, oldest first.
         Overdrafts come after everything else.
         """
         expires = self.expires_at.timestamp() if self.expires_at else float("inf")
@@ -123,7 +128,10 @@ class Leg(Struct, array_like=True):
 
 
 class Paid(Struct, array_like=True):
-    """What one posted transfer took from a grant, and how much of it was given back. Nil grant: overage."""
+    """What one posted transfer took from a grant, and how much of it was given back.
+
+    Nil grant: overage.
+    """
 
     transfer_id: UUID
     grant_id: UUID
@@ -181,7 +189,7 @@ class KnownOperation(Struct):
 
 
 class EventState(Struct):
-    """A stored event that is to be reversed or driven again: who paid, and what was given back so far."""
+    """A stored event that is to be reversed: who paid, and what was given back so far."""
 
     id: UUID
     transaction_id: str
@@ -232,17 +240,20 @@ class CustomerState(Struct):
     organization_id: UUID
     customer_id: UUID
     version: int
-    wallets: dict[UUID, WalletState] = field(default_factory=dict)
-    grants: list[GrantState] = field(default_factory=list)
-    overage: dict[str, int] = field(default_factory=dict)
-    holds: dict[UUID, HoldState] = field(default_factory=dict)
-    open_holds: set[UUID] = field(default_factory=set)
-    """Holds that an open operation is about; also an event being reversed, and the customer whose wallets change."""
+    wallets: dict[UUID, WalletState] = {}
+    grants: list[GrantState] = []
+    overage: dict[str, int] = {}
+    holds: dict[UUID, HoldState] = {}
+    open_holds: set[UUID] = set()
+    """Holds that an open operation is about.
+
+    Also an event that is being reversed, and the customer whose wallets change.
+    """
     is_incomplete: bool = False
     """Something changed that is not in view here: show the balances from a fresh read."""
-    events: dict[UUID, EventState] = field(default_factory=dict)
-    transactions: dict[UUID, TransactionState] = field(default_factory=dict)
-    totals: dict[TotalKey, Total] = field(default_factory=dict)
+    events: dict[UUID, EventState] = {}
+    transactions: dict[UUID, TransactionState] = {}
+    totals: dict[TotalKey, Total] = {}
     assets: frozenset[str] = frozenset()
     """Beside those of the wallets: assets whose overage was asked for."""
 
@@ -259,7 +270,10 @@ class CustomerState(Struct):
         return {grant.id: grant for grant in self.grants}
 
     def payers(self, asset_code: str, code: str, *, now: datetime) -> list[GrantState]:
-        """Open grants that may pay for this metric in this asset, in burn order; some may be empty or frozen."""
+        """Open grants that may pay for this metric in this asset, in burn order.
+
+        Some may be empty or frozen.
+        """
         return [
             grant
             for grant in self.grants
@@ -290,5 +304,5 @@ class LockedState(Struct):
     """Everything one batch may look at."""
 
     now: datetime
-    customers: dict[tuple[UUID, UUID], CustomerState] = field(default_factory=dict)
-    keys: dict[tuple[UUID, str, str], KnownOperation] = field(default_factory=dict)
+    customers: dict[tuple[UUID, UUID], CustomerState] = {}
+    keys: dict[tuple[UUID, str, str], KnownOperation] = {}

@@ -19,8 +19,9 @@ __all__ = ["debit", "reverse"]
 def debit(case: Case, command: Debit) -> bytes:
     """Store an event and charge it: free grants, overdraft, then overage. Usage is never dropped.
 
-    What nobody can rate yet is stored as unrated. Where no wallet may pay, the customer is postpaid: the event
-    is rated and stored, and nothing is debited. Raises InsufficientFunds where the wallet rejects a shortfall.
+    What nobody can rate yet is stored as unrated. Where no wallet may pay, the customer is
+    postpaid: the event is rated and stored, and nothing is debited. Raises InsufficientFunds where
+    the wallet rejects a shortfall.
     """
     row = EventRow(
         id=command.event_id,
@@ -77,9 +78,10 @@ def _charge(case: Case, command: Debit, item: Item, asset: Asset, row: EventRow)
 
 
 def reverse(case: Case, command: Reverse) -> bytes:
-    """Take back what an event was charged, all or an amount: a negative usage line, and the money to who paid.
+    """Take back what an event was charged, all or an amount of it.
 
-    Raises NotFound, NotAllowed (nothing was charged) and Invalid (more than was charged).
+    A negative usage line, and the money to who paid. Raises NotFound, NotAllowed (nothing was
+    charged) and Invalid (more than was charged).
     """
     event = case.customer.events.get(command.event_id)
     if event is None:
