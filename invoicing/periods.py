@@ -1,7 +1,7 @@
-"""Billing periods: half-open stretches of time that tile it, cut by the calendar or from an anchor. Pure.
+"""Billing periods: half-open stretches that tile time, cut by the calendar or from an anchor. Pure.
 
-A period is always computed from the anchor, never from the period before it, so that the 31st comes back after
-February. Times are UTC.
+A period is always computed from the anchor, never from the period before it, so that the 31st comes
+back after February. Times are UTC.
 """
 
 from calendar import monthrange
@@ -15,15 +15,18 @@ _MONTHS = {"monthly": 1, "quarterly": 3, "semiannual": 6, "yearly": 12}
 def period_start(at: datetime, *, interval: str, billing_time: str, anchor: datetime) -> datetime:
     """When the period began that ``at`` falls in.
 
-    ``interval`` is weekly, monthly, quarterly, semiannual or yearly; ``billing_time`` is ``calendar`` (weeks start
-    on Monday) or ``anniversary`` (from the day of ``anchor``, clamped to the end of shorter months).
+    ``interval`` is weekly, monthly, quarterly, semiannual or yearly; ``billing_time`` is
+    ``calendar`` (weeks start on Monday) or ``anniversary`` (from the day of ``anchor``, clamped to
+    the end of shorter months).
 
     >>> from datetime import UTC, datetime
     >>> anchor = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
     >>> at = datetime(2026, 3, 15, tzinfo=UTC)
-    >>> period_start(at, interval="monthly", billing_time="calendar", anchor=anchor).date().isoformat()
+    >>> start = period_start(at, interval="monthly", billing_time="calendar", anchor=anchor)
+    >>> start.date().isoformat()
     '2026-03-01'
-    >>> period_start(at, interval="monthly", billing_time="anniversary", anchor=anchor).date().isoformat()
+    >>> start = period_start(at, interval="monthly", billing_time="anniversary", anchor=anchor)
+    >>> start.date().isoformat()
     '2026-02-28'
     """
     at = at.astimezone(UTC)

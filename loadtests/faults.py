@@ -1,4 +1,4 @@
-"""Fault runs: kill api workers, empty and stop Redis, race for the last money — and count what became of it.
+"""Fault runs: kill api workers, empty and stop Redis, race for the last money; count the losses.
 
     python loadtests/faults.py races   --rounds 100
     python loadtests/faults.py repeats --rounds 20
@@ -6,8 +6,9 @@
     python loadtests/faults.py redis   --seconds 10
     (each with --ledger postgres|tigerbeetle)
 
-Each run starts a stack of its own on a scratch directory, loopback only, and stops it. It ends with the balances
-compared with what the callers were told, and with `wallet check`; any breach is exit status 1.
+Each run starts a stack of its own on a scratch directory, loopback only, and stops it. It ends with
+the balances compared with what the callers were told, and with `wallet check`; any breach is exit
+status 1.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Self
 
 from msgspec import Struct, field
 
@@ -118,10 +120,10 @@ async def stack(*, ledger: str, workers: int) -> AsyncIterator[Stack]:
             process.wait(timeout=20)
 
 
-async def fund(caller: Caller, name: str, credits: Decimal) -> str:
+async def fund(caller: Caller, name: str, granted: Decimal) -> str:
     """A customer with so much money."""
     await caller.send(requests.create_customer(name, currency="USD"))
-    await caller.send(requests.create_wallet(customer=name, asset="USD", granted_credits=credits))
+    await caller.send(requests.create_wallet(customer=name, asset="USD", granted_credits=granted))
     return name
 
 
@@ -221,7 +223,7 @@ class Load:
         self.counts: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> "Load":
+    async def __aenter__(self) -> Self:
         caller = self._run.caller()
         for name in self._names:
             await fund(caller, name, self._funded)
@@ -274,7 +276,10 @@ class Load:
             self.counts["wrong amounts"] += 1
 
     async def _until_known(self, caller: Caller, request):  # noqa: ANN001, ANN202
-        """Repeat with the same key until there is an answer, as a careful client does. None is a denial."""
+        """Repeat with the same key until there is an answer, as a careful client does.
+
+        None is a denial.
+        """
         until = time.monotonic() + 60
         while True:
             try:
@@ -307,7 +312,7 @@ class Load:
 
 
 async def kills(run: Stack, arguments: argparse.Namespace) -> bool:
-    """Kill a random api worker again and again under load: nothing acknowledged is lost or doubled."""
+    """Kill a random api worker again and again: nothing acknowledged is lost or doubled."""
     async with Load(run, customers=20, funded=Decimal(50), callers=16) as load:
         killed = 0
         while killed < arguments.cycles:
@@ -322,7 +327,10 @@ async def kills(run: Stack, arguments: argparse.Namespace) -> bool:
 
 
 async def redis(run: Stack, arguments: argparse.Namespace) -> bool:
-    """Empty Redis, and stop it, under load: every decision right, none refused for it, shown right within 2 s."""
+    """Empty Redis, and stop it, under load.
+
+    Every decision is right, none is refused for it, and shown right within 2 s.
+    """
     async with Load(run, customers=50, funded=Decimal(10_000), callers=16) as load:
         await asyncio.sleep(1)
         socket = next((run.data / "run").glob("valkey*.sock"))

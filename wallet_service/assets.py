@@ -1,4 +1,7 @@
-"""Assets: what balances are counted in. Currencies are there from the start; native units are made."""
+"""Assets: what balances are counted in.
+
+Currencies are there from the start; native units are made.
+"""
 
 import re
 from collections.abc import Sequence
@@ -63,7 +66,10 @@ async def create(
     scale: int,
     now: datetime,
 ) -> AssetRow:
-    """Make a native unit. Raises Invalid: a bad field, or the code is taken (also by a currency)."""
+    """Make a native unit.
+
+    Raises Invalid: a bad field, or the code is taken (also by a currency).
+    """
     if not _CODE.fullmatch(code):
         raise Invalid("code", "invalid_format", "capitals, digits and underscores, 2 to 32 of them")
     if code in CURRENCIES:

@@ -1,4 +1,6 @@
-"""Authorizations: may this customer spend this? Quoted here, decided in the committer (see decision/holds.py).
+"""Authorizations: whether a customer may spend this.
+
+Quoted here, decided in the committer (see decision/holds.py).
 
 held ──capture (final)──► captured ◄──late capture──┐
  │ ▲                                                │
@@ -185,7 +187,10 @@ class Authorizations:
     async def authorize(
         self, organization_id: UUID, request: AuthorizationRequest, *, now: datetime
     ) -> bytes:
-        """Hold what the items may cost. Raises Denied (nothing changed), Invalid, NotFound, Unavailable."""
+        """Hold what the items may cost.
+
+        Raises Denied (nothing changed), Invalid, NotFound, Unavailable.
+        """
         key = check_key(request.transaction_id)
         quote = await self._quote(organization_id, request, now=now)
         command = Authorize(
@@ -499,7 +504,7 @@ class Authorizations:
     async def _would_be(
         self, quote: _Quote, customer: CustomerState, *, now: datetime
     ) -> EstimateReply:
-        """Judge the authorization on a copy of what is known; the rules are those of the real one."""
+        """Judge the authorization on a copy of what is known, by the rules of the real one."""
         command = Authorize(
             quote.card.external_id, "estimate", quote.asset, quote.items, 1, quote.pricing
         )

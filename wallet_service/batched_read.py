@@ -1,4 +1,7 @@
-"""Reads that many requests want at once, in one round trip: what comes while a read is under way goes with the next."""
+"""Reads that many requests want at once, in one round trip.
+
+What comes while a read is under way goes with the next.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Group commit: everything that moves a customer's money is locked, judged, written and committed in batches.
+"""Group commit: all that moves a customer's money is locked, judged and written in batches.
 
-One committer runs in each api worker, and one in the worker. Requests wait for the batch that is being formed; it
-leaves as soon as the one before has returned, with no timer. A batch:
+One committer runs in each api worker, and one in the worker. Requests wait for the batch that is
+being formed; it leaves as soon as the one before has returned, with no timer. A batch:
 
     lock     customers, in the order of their ids; who is busy goes into the waiting batch
     read     keys, wallets, holds, totals, balances, and the batch's time: after the locks
@@ -9,8 +9,9 @@ leaves as soon as the one before has returned, with no timer. A batch:
     write    keys, rows and (Postgres engine) the transfers, set-wise
     commit   one transaction; then the new balances go to Redis, and the answers leave
 
-With an engine outside Postgres the commit keeps an intent, the ledger makes it a fact, and a second transaction
-concludes it: `open → posted | refused`. A sweeper does the same for intents whose process died.
+With an engine outside Postgres the commit keeps an intent, the ledger makes it a fact, and a second
+transaction concludes it: `open → posted | refused`. A sweeper does the same for intents whose
+process died.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ledger import Ledger, chart
 from ledger.errors import LedgerConflict, LedgerError, LedgerUnavailable
@@ -42,6 +43,7 @@ from wallet_service.decision import (
     Outcome,
     Refused,
     Replayed,
+    Waits,
     decide,
 )
 from wallet_service.decision.pricing import undo
@@ -56,7 +58,10 @@ __all__ = ["Committer"]
 log = structlog.get_logger()
 
 _TRIES_MAX = 3
-"""How often a batch runs again after a conflict, and how often one request may be refused by the ledger and judged anew."""
+"""How often a batch runs again after a conflict.
+
+Also how often one request may be refused by the ledger and judged anew.
+"""
 _SWEEP_MAX = 500
 _PAUSE_S = 0.005
 
@@ -133,8 +138,8 @@ class _Intent(Struct):
 class _Batch(Struct):
     """What one transaction came to."""
 
-    busy: list[_Pending] = field(default_factory=list)
-    judged: list[tuple[_Pending, Outcome]] = field(default_factory=list)
+    busy: list[_Pending] = []
+    judged: list[tuple[_Pending, Outcome]] = []
     state: LockedState | None = None
 
 
@@ -175,8 +180,9 @@ class Committer:
     async def submit(self, operation: Operation) -> bytes:
         """Commit one operation and give its reply.
 
-        Raises the WalletError that refuses it; Busy if there is no room or no lock in time; OutcomePending if its
-        outcome is not known by the deadline. It goes on all the same: the same key tells.
+        Raises the WalletError that refuses it; Busy if there is no room or no lock in time;
+        OutcomePending if its outcome is not known by the deadline. It goes on all the same: the
+        same key tells.
         """
         (outcome,) = await self.submit_all([operation])
         if isinstance(outcome, BaseException):
@@ -210,7 +216,7 @@ class Committer:
         self._is_stopping = True
         loop = asyncio.get_running_loop()
         end = loop.time() + self._deadline_s
-        while self._is_busy() and loop.time() < end:
+        while self._is_busy() and loop.time() < end:  # noqa: ASYNC110 (once in a life, many causes)
             await asyncio.sleep(_PAUSE_S)
         for task in self._tasks:
             task.cancel()
@@ -239,7 +245,8 @@ class Committer:
                 self._batches_open += 1
                 try:
                     await self._process(batch, skip_locked=skip_locked)
-                except Exception as error:  # noqa: BLE001 (the loop must live on; each request hears of it)
+                except Exception as error:
+                    # The loop must live on; each request hears of it.
                     log.exception("batch_failed", operations=len(batch))
                     for pending in batch:
                         pending.refuse(error)
@@ -266,19 +273,19 @@ class Committer:
             self._wake_waiting.set()
         if done.state is None:
             return
-        intents: list[_Intent] = []
         for pending, outcome in done.judged:
-            if isinstance(outcome, Done):
-                if not self._is_atomic:
-                    intents.append(_intent(pending, outcome))
-            elif not isinstance(outcome, (Replayed, Refused)):
+            if isinstance(outcome, Waits):
                 self._wait_for_others(pending)
         if self._is_atomic:
             self._recent.keep(done.state.customers.values())
             await self._show(done.state, done.judged)
-        elif intents:
-            await self._post(intents)
-        for pending, outcome in done.judged:
+        else:
+            await self._post(_intents(done.judged))
+        self._answer(done.judged)
+
+    def _answer(self, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+        """Tell who waits how it came out; of intents and of what waits for others, others tell."""
+        for pending, outcome in judged:
             match outcome:
                 case Done(reply=reply) if self._is_atomic:
                     pending.resolve(reply)
@@ -290,7 +297,10 @@ class Committer:
                     pass
 
     async def _commit(self, batch: list[_Pending], *, skip_locked: bool) -> _Batch | None:
-        """Run a batch's transaction until it stands; None if its operations were dealt with otherwise."""
+        """Run a batch's transaction until it stands.
+
+        None if its operations were dealt with otherwise.
+        """
         ended: set[UUID] = set()
         error: BaseException = Busy()
         for attempt in range(_TRIES_MAX + 1):
@@ -457,7 +467,10 @@ class Committer:
             raise _Again
 
     async def _open_house(self, operations: Sequence[Operation]) -> None:
-        """The accounts of the house exist before a ledger's first transfer; opening them twice is harmless."""
+        """The accounts of the house exist before a ledger's first transfer.
+
+        Opening them twice is harmless.
+        """
         for operation in operations:
             asset = operation.command.asset
             if asset is None:
@@ -474,7 +487,10 @@ class Committer:
     # -- an engine of its own: intent, fact, conclusion --------------------------------------------
 
     async def _look_up(self, batch: list[_Pending]) -> dict[int, Any]:
-        """Balances before the locks: they choose the split; what the ledger then refuses is looked up anew."""
+        """Balances before the locks.
+
+        They choose the split; what the ledger then refuses is looked up anew.
+        """
         customers = sorted({pending.customer for pending in batch if pending.customer})
         async with self._pool.acquire() as connection:
             states = await customer_state.read_wallets(connection, customers)
@@ -483,6 +499,8 @@ class Committer:
 
     async def _post(self, intents: list[_Intent]) -> None:
         """Make intents facts: submit their chains, conclude them, answer whoever waits."""
+        if not intents:
+            return
         try:
             await self._submit(intents)
             await self._conclude_all(intents)
@@ -540,9 +558,9 @@ class Committer:
                         intent.pending.refuse(error)
 
     async def _conclude(self, intents: list[_Intent]) -> None:
-        """Write what was posted and undo what was refused, in one transaction under the customers' locks.
+        """Write what was posted and undo what was refused, in one transaction.
 
-        What another process concluded first is left as it is.
+        Under the customers' locks; what another process concluded first is left as it is.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await self._lock(
@@ -593,7 +611,10 @@ class Committer:
         await customer_state.write_totals(connection, totals)
 
     async def sweep(self, *, age_s: float = 2.0, customers: Sequence[UUID] | None = None) -> int:
-        """Submit open intents again, with the same ids, and conclude them; says how many there were."""
+        """Submit open intents again, with the same ids, and conclude them.
+
+        Says how many there were.
+        """
         if self._is_atomic:
             return 0
         async with self._pool.acquire() as connection, connection.transaction():
@@ -635,7 +656,7 @@ class Committer:
         if operation.customer_id is not None:
             try:
                 await self.sweep(age_s=0.05, customers=[operation.customer_id])
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001 (whatever it is, who waits hears of it)
                 log.warning("outcome_pending", reason=repr(failure), operations=1)
                 pending.refuse(OutcomePending())
                 return
@@ -645,7 +666,10 @@ class Committer:
     # -- what is shown -----------------------------------------------------------------------------
 
     async def _show(self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
-        """Put the new balances where reads look, before the answers leave; a slow Redis delays them by 5 ms."""
+        """Put the new balances where reads look, before the answers leave.
+
+        A slow Redis delays them by 5 ms.
+        """
         changed = {pending.customer for pending, outcome in judged if isinstance(outcome, Done)}
         ready: list[CustomerState] = []
         stale: dict[UUID | None, UUID] = {}
@@ -659,9 +683,8 @@ class Committer:
                 ready.append(customer)
         try:
             await self._hot.put(ready)
-        except (
-            Exception
-        ):  # the money has moved: the answer must leave, and the reconciler repairs what is shown
+        except Exception:
+            # The money has moved: the answer must leave, and the reconciler repairs what is shown.
             log.exception("balances_not_shown", customers=len(ready))
         await self._refresh(stale)
 
@@ -706,17 +729,21 @@ def _split(
     return mine, busy
 
 
-def _intent(pending: _Pending, outcome: Done) -> _Intent:
-    operation = pending.operation
-    return _Intent(
-        operation.organization_id,
-        operation.kind,
-        operation.key,
-        outcome.attempt,
-        outcome.effect,
-        pending,
-        outcome.reply,
-    )
+def _intents(judged: Sequence[tuple[_Pending, Outcome]]) -> list[_Intent]:
+    """What was accepted, as the ledger is to be asked for it."""
+    return [
+        _Intent(
+            pending.operation.organization_id,
+            pending.operation.kind,
+            pending.operation.key,
+            outcome.attempt,
+            outcome.effect,
+            pending,
+            outcome.reply,
+        )
+        for pending, outcome in judged
+        if isinstance(outcome, Done)
+    ]
 
 
 def _result(results: Sequence[TransferResult]) -> ChainResult | None:

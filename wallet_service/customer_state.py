@@ -1,6 +1,7 @@
-"""Reading and writing what is a customer's: rows of Postgres to and from the state that decisions are made on.
+"""Reading and writing what is a customer's: rows to and from the state that decisions are made on.
 
-The committer calls this under the customer's lock; loading a cold balance calls the same without one.
+The committer calls this under the customer's lock; loading a cold balance calls the same without
+one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,9 @@ from wallet_service.decision.commands import (
     Expire,
     Extend,
     Fail,
+    Item,
     MoveCredits,
+    Pricing,
     Refund,
     Reverse,
     Settle,
@@ -81,8 +84,8 @@ async def read(
 ) -> LockedState:
     """Everything that judging these operations needs, read after the customers were locked.
 
-    ``known`` are customers whom nobody has moved since they were read: their wallets and balances are taken as
-    they are.
+    ``known`` are customers whom nobody has moved since they were read: their wallets and balances
+    are taken as they are.
     """
     state = await _read_keys(connection, operations)
     unknown = {key: version for key, version in versions.items() if key not in known}
@@ -110,7 +113,7 @@ async def read(
 async def read_wallets(
     connection: Connection, customers: Sequence[CustomerKey]
 ) -> dict[CustomerKey, CustomerState]:
-    """Customers with their wallets and open grants, but no balances, as of the caller's snapshot."""
+    """Customers with their wallets and open grants, but no balances, in the caller's snapshot."""
     rows = await connection.fetch(
         queries.customer_versions.sql, [key[0] for key in customers], [key[1] for key in customers]
     )
@@ -123,7 +126,10 @@ async def read_wallets(
 
 
 def assets_of(operations: Iterable[Operation]) -> set[str]:
-    """The assets that operations move; overage is looked up for these and for those of the wallets."""
+    """The assets that operations move.
+
+    Overage is looked up for these and for those of the wallets.
+    """
     assets: set[str] = set()
     for operation in operations:
         asset: Asset | None = operation.command.asset
@@ -137,9 +143,17 @@ def accounts_of(customers: Iterable[CustomerState], assets: set[str]) -> list[in
     ids: list[int] = []
     for customer in customers:
         ids.extend(grant.account_id for grant in customer.grants)
-        for code in assets | {wallet.asset_code for wallet in customer.wallets.values()}:
-            ids.append(overage_account(customer.organization_id, customer.customer_id, code))
+        ids.extend(_overage_accounts(customer, assets).values())
     return ids
+
+
+def _overage_accounts(customer: CustomerState, assets: set[str]) -> dict[str, int]:
+    """What a customer owes is kept per asset: of these assets and of those of the wallets."""
+    codes = assets | {wallet.asset_code for wallet in customer.wallets.values()}
+    return {
+        code: overage_account(customer.organization_id, customer.customer_id, code)
+        for code in codes
+    }
 
 
 async def learn_balances(
@@ -148,7 +162,10 @@ async def learn_balances(
     assets: set[str],
     ledger: Ledger,
 ) -> int:
-    """Ask the ledger what the grants hold and what is owed; says when that was true, on the ledger's clock."""
+    """Ask the ledger what the grants hold and what is owed.
+
+    Says when that was true, on the ledger's clock.
+    """
     customers = list(customers)
     balances = await ledger.balances(accounts_of(customers, assets), connection=connection)
     apply_balances(customers, assets, balances)
@@ -158,15 +175,17 @@ async def learn_balances(
 def apply_balances(
     customers: Iterable[CustomerState], assets: set[str], balances: dict[int, Any]
 ) -> None:
-    """Put the ledger's word into the state. An overage account that does not exist yet stays unknown."""
+    """Put the ledger's word into the state.
+
+    An overage account that does not exist yet stays unknown.
+    """
     for customer in customers:
         customer.assets = frozenset(assets)
         for grant in customer.grants:
             balance = balances.get(grant.account_id)
             if balance is not None:
                 grant.learn(balance)
-        for code in assets | {wallet.asset_code for wallet in customer.wallets.values()}:
-            account = overage_account(customer.organization_id, customer.customer_id, code)
+        for code, account in _overage_accounts(customer, assets).items():
             balance = balances.get(account)
             if balance is not None:
                 customer.overage[code] = balance.debits_posted - balance.credits_posted
@@ -388,18 +407,20 @@ def _totals_wanted(
     wanted: dict[tuple[UUID, UUID, TotalKey], None] = {}
     for op in operations:
         command = op.command
-        items: Sequence[Any] = ()
+        items: Sequence[Item] = ()
+        pricing: Pricing | None = None
         at = now
         if isinstance(command, Authorize | Extend | Capture):
-            items = command.items or ()
+            items, pricing = command.items or (), command.pricing
         elif isinstance(command, Debit) and command.item is not None:
-            items = (command.item,)
+            items, pricing = (command.item,), command.pricing
             at = command.timestamp or now
         for item in items:
             for line in item.lines:
                 if line.exact is None:
                     assert op.customer_id is not None
-                    key = total_key(line, command.pricing, at=at)
+                    assert pricing is not None
+                    key = total_key(line, pricing, at=at)
                     wanted[op.organization_id, op.customer_id, key] = None
     return wanted
 
@@ -449,7 +470,10 @@ async def write(
     *,
     now: datetime,
 ) -> None:
-    """Write what these operations of (organization, effect) came to, set-wise; keys and totals are written apart."""
+    """Write what these operations of (organization, effect) came to, set-wise.
+
+    Keys and totals are written apart.
+    """
     await _write_credits(connection, effects, now=now)
     holds = {
         (organization_id, hold.id): hold

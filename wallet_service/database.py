@@ -76,8 +76,8 @@ class Database:
                 settings.committer_pool_size_max,
                 statement_timeout=request_ms,
                 lock_timeout=settings.lock_timeout_ms,
-                # Its statements find rows by key, whatever the tables' size: planned once, and never as a
-                # scan, also while a table is still empty.
+                # Its statements find rows by key, whatever the tables' size: planned once, and
+                # never as a scan, also while a table is still empty.
                 plan_cache_mode="force_generic_plan",
                 enable_seqscan="off",
             ),

@@ -14,7 +14,8 @@ WalletError
     ├── Busy                       the customer's lock or the queue is full
     └── OutcomePending             the ledger has it, or will: ask again with the same key
 
-``wallet_service/api/errors.py`` maps each to a status and a body; a test fails if one has no row there.
+``wallet_service/api/errors.py`` maps each to a status and a body; a test fails if one has no row
+there.
 """
 
 from typing import Any
@@ -47,7 +48,10 @@ class WalletError(Exception):
 
 
 class Denied(WalletError):
-    """A payment that is refused; ``details`` say what was needed, what is available and which limit said no."""
+    """A payment that is refused.
+
+    ``details`` say what was needed, what is available and which limit said no.
+    """
 
 
 class InsufficientFunds(Denied):

@@ -1,7 +1,8 @@
-"""One customer's balances as they stand in Redis: all that a balance, a wallet or a check needs, in one read.
+"""One customer's balances as they stand in Redis: all that a reader needs, in one read.
 
-Opaque bytes to Redis, so that amounts stay exact up to 2^63. Read back, it is a customer's state again, and the
-same rules answer from it that decide under lock.
+All that a balance, a wallet or a check needs. Opaque bytes to Redis, so that amounts stay exact up
+to 2^63. Read back, it is a customer's state again, and the same rules answer from it that decide
+under lock.
 """
 
 from datetime import datetime

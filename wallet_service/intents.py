@@ -1,7 +1,7 @@
-"""Intents: what an operation will write, kept with its key until the ledger has posted its transfers.
+"""Intents: what an operation will write, kept with its key until its transfers are posted.
 
-Only engines outside Postgres need them. Encoded as JSON, where numbers of 128 bits are hexadecimal text: the same
-bytes give the same transfers, with the same ids, to whoever submits them again.
+Only engines outside Postgres need them. Encoded as JSON, where numbers of 128 bits are hexadecimal
+text: the same bytes give the same transfers, with the same ids, to whoever submits them again.
 """
 
 from decimal import Decimal
@@ -59,12 +59,10 @@ def decode_intent(stored: bytes) -> Effect:
     """The effect again, with the very same transfers."""
     intent = _decoder.decode(stored)
     effect = intent.effect
-    for row in intent.transfers:
-        row = _narrow(row)
+    for row in map(_narrow, intent.transfers):
         row["phase"] = Phase(row.get("phase", 0))
         effect.transfers.append(Transfer(**row))
-    for row in intent.accounts:
-        row = _narrow(row)
+    for row in map(_narrow, intent.accounts):
         row["flags"] = AccountFlags(row.get("flags", 0))
         effect.accounts.append(Account(**row))
     return effect

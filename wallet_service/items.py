@@ -31,7 +31,8 @@ def agreement_for(
 ) -> PricedAgreement:
     """The one agreement that prices all these codes.
 
-    Raises Invalid: the subscription is unknown, several price the same code, or nothing prices one of them.
+    Raises Invalid: the subscription is unknown, several price the same code, or nothing prices one
+    of them.
     """
     agreements = card.agreements
     if external_subscription_id is not None:
@@ -58,8 +59,8 @@ def agreement_for(
 def rate_items(requests: Sequence[ItemRequest], card: RateCard) -> tuple[tuple[Item, ...], str]:
     """Items with their prices, and the one asset that they are priced in.
 
-    Raises Invalid, which names the item and the field: a code or value without a price, a property that is missing
-    or no quantity, a negative quantity, or items that resolve to different assets.
+    Raises Invalid, which names the item and the field: a code or value without a price, a property
+    that is missing or no quantity, a negative quantity, or items that resolve to different assets.
     """
     items: list[Item] = []
     asset_codes: dict[str, int] = {}
@@ -82,7 +83,10 @@ def rate_items(requests: Sequence[ItemRequest], card: RateCard) -> tuple[tuple[I
 
 
 def rate_item(code: str, properties: dict[str, Any], card: RateCard) -> Item:
-    """One item with its lines; linear ones are priced here, where no lock is held. Raises RatingError."""
+    """One item with its lines; linear ones are priced here, where no lock is held.
+
+    Raises RatingError.
+    """
     return Item(
         code,
         properties,

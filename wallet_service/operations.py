@@ -23,9 +23,10 @@ _encode: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 def body_hash(request: Struct) -> bytes:
-    """What tells whether a key is used again with the same body: its decoded content, in any order and spelling.
+    """What tells whether a key is used again with the same body.
 
-    Raises Invalid where the body holds a number that no store of ours can keep.
+    Its decoded content counts, in any order and spelling. Raises Invalid where the body holds a
+    number that no store of ours can keep.
     """
     try:
         return blake2b(_encode(request), digest_size=16).digest()
@@ -54,7 +55,10 @@ def operation(
     body: Struct,
     now: datetime,
 ) -> Operation:
-    """An operation under its key. Without a key it gets one of its own, and a repeat is a second operation."""
+    """An operation under its key.
+
+    Without a key it gets one of its own, and a repeat is a second operation.
+    """
     operation_id = new_uuid(now)
     return Operation(
         organization_id,

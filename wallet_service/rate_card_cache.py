@@ -1,8 +1,8 @@
-"""What a worker remembers of customers, their agreements and prices, so that a request need not read them.
+"""What a worker remembers of customers, agreements and prices, so that requests need not read them.
 
-Plan versions and assets never change, so they are kept. A customer and its agreements are kept as long as the
-organization's catalogue has the version that they were read at; a change is heard of over pub/sub, and noticed after
-``recheck_s`` at the latest, since messages may be lost.
+Plan versions and assets never change, so they are kept. A customer and its agreements are kept as
+long as the organization's catalogue has the version that they were read at; a change is heard of
+over pub/sub, and noticed after ``recheck_s`` at the latest, since messages may be lost.
 """
 
 import time
@@ -127,7 +127,10 @@ class RateCardCache:
     async def subscriber(
         self, organization_id: UUID, external_subscription_id: str, *, at: datetime
     ) -> CustomerCard | None:
-        """The customer behind a subscription at a time, with just that agreement; None where there is none."""
+        """The customer behind a subscription at a time, with just that agreement.
+
+        None where there is none.
+        """
         await self._recheck(organization_id)
         key = organization_id, external_subscription_id
         known = self._subscriptions.use(key)

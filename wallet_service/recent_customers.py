@@ -1,7 +1,8 @@
 """Customers as the last batch left them, good for the next one if nobody has moved them in between.
 
-Every movement of a customer's money counts its version up under its lock (postgres engine: in the same transaction).
-So a state that was committed with version n is the truth for a batch that has locked the customer and made it n + 1.
+Every movement of a customer's money counts its version up under its lock (postgres engine: in the
+same transaction). So a state that was committed with version n is the truth for a batch that has
+locked the customer and made it n + 1.
 """
 
 from collections import OrderedDict
@@ -24,7 +25,7 @@ class RecentCustomers:
         self._customers: OrderedDict[Key, CustomerState] = OrderedDict()
 
     def keep(self, customers: Iterable[CustomerState]) -> None:
-        """Remember customers as they were committed; what belonged to the batch alone is dropped."""
+        """Remember customers as they were committed; what was the batch's alone is dropped."""
         for customer in customers:
             if customer.is_incomplete or not customer.version:
                 continue

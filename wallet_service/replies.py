@@ -1,7 +1,7 @@
-"""The first replies of operations: their wire shapes, stored verbatim and sent again for a repeated key.
+"""The first replies of operations: their wire shapes.
 
-Amounts are decimal strings in the asset's unit; times are ISO 8601 in UTC. These structs are also what the API's
-OpenAPI document shows.
+Stored verbatim and sent again for a repeated key. Amounts are decimal strings in the asset's unit;
+times are ISO 8601 in UTC. These structs are also what the API's OpenAPI document shows.
 """
 
 from datetime import UTC, datetime
@@ -30,11 +30,14 @@ __all__ = [
     "iso",
 ]
 
+_MILLISECOND_US = 1000
+
 
 def iso(at: datetime) -> str:
-    """A time as the API writes it: UTC, to the second, or to the millisecond where there is a fraction."""
+    """A time as the API writes it: UTC, to the second, or to the millisecond if it has any."""
     at = at.astimezone(UTC)
-    text = at.isoformat(timespec="milliseconds" if at.microsecond >= 1000 else "seconds")
+    has_milliseconds = at.microsecond >= _MILLISECOND_US
+    text = at.isoformat(timespec="milliseconds" if has_milliseconds else "seconds")
     return text.replace("+00:00", "Z")
 
 
@@ -148,7 +151,7 @@ class WalletTransactionBody(Struct):
 
 
 def decimal_text(number: Decimal) -> str:
-    """A decimal as Lago writes it: plain, exact, with at least one digit after the point ("10.0")."""
+    """A decimal as Lago writes it: plain, exact, with a digit after the point at least ("10.0")."""
     text = f"{number:f}"
     if "." not in text:
         return f"{text}.0"

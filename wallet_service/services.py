@@ -1,6 +1,7 @@
-"""Everything that is open while the service runs, opened in order and closed in reverse. The only wiring.
+"""Everything that is open while the service runs, opened in order and closed in reverse.
 
-App, worker, command line and tests all use it; doors take what they need from here.
+The only wiring: app, worker, command line and tests all use it; doors take what they need from
+here.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class Services(Struct, kw_only=True):
     async def changing_catalogue(
         self, organization_id: UUID
     ) -> "AsyncGenerator[PoolConnectionProxy[asyncpg.Record]]":
-        """Open a tenant's transaction that changes prices; tell the other workers once it is done."""
+        """Open a tenant's transaction that changes prices; other workers hear once it is done."""
         async with self.database.tenant(organization_id) as connection:
             yield connection
         await self.catalogue_changed(organization_id)

@@ -199,8 +199,6 @@ class Usage:
             )
             if card is not None:
                 return _Source(card, card.agreements[0])
-            if not request.external_customer_id:
-                return _Source(None, None, "subscription_not_found")
         if not request.external_customer_id:
             return _Source(None, None, "subscription_not_found")
         try:

@@ -179,7 +179,7 @@ class Authorizations(Controller):
     async def authorize(
         self, data: JSONBody[AuthorizationEnvelope], idempotency_key: IdempotencyKey = None
     ) -> AuthorizationReply:
-        """May this customer spend this?
+        """Say whether this customer may spend this.
 
         200 holds the funds; 402 says what was needed and what there is. `transaction_id` (or the
         header `Idempotency-Key`) makes a repeat safe: the first answer is given again.
@@ -193,7 +193,7 @@ class Authorizations(Controller):
 
     @post("/check", status_code=200, summary="Check", opt={HOT: check})
     async def check(self, data: JSONBody[QuoteEnvelope]) -> EstimateReply:
-        """Would this be approved now?
+        """Say whether this would be approved now.
 
         From the hot balances alone: one read, no hold, not binding.
         """
