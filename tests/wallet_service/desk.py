@@ -1,12 +1,13 @@
-"""A desk at which operations are judged as in the committer, without a database: rows in dictionaries, a memory book.
+"""A desk at which operations are judged as in the committer, without any database.
 
-Every judgement is checked against the book: what the decision says of grants, holds and overage must be what the
-ledger says after the transfers were played into it, and a refusal must leave no trace at all.
+Rows are kept in dictionaries, and the book in memory. Every judgement is checked against the book:
+what the decision says of grants, holds and overage must be what the ledger says after the
+transfers were played into it, and a refusal must leave no trace at all.
 """
 
 from collections.abc import Coroutine, Sequence
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -18,12 +19,12 @@ from ledger import chart, ids
 from ledger.chart import AccountCode
 from ledger.engines.memory import MemoryLedger
 from ledger.transfers import Phase
-from rating.usage import ZERO_TOTAL, Total
+from rating.usage import ZERO_TOTAL
+from tests.wallet_service.rows import NOON, ORGANIZATION, Rows
 from wallet_service import customer_state
 from wallet_service.decision import (
     Asset,
     Command,
-    CustomerState,
     Done,
     Effect,
     LockedState,
@@ -54,29 +55,14 @@ from wallet_service.decision.commands import (
     UpdateWallet,
     Void,
 )
-from wallet_service.decision.outcomes import (
-    EventRow,
-    GrantRow,
-    TransactionRow,
-    WalletRow,
-)
 from wallet_service.decision.state import (
     NIL,
-    EventState,
-    GrantState,
-    HoldState,
-    KnownOperation,
-    TotalKey,
-    TransactionState,
-    WalletState,
     overage_account,
 )
 from wallet_service.errors import WalletError
 
-ORGANIZATION = UUID("00000000-0000-7000-8000-00000000000a")
 USD = Asset("USD", 0, 7)
 TOKEN = Asset("TOKEN", 0, 8, is_unit=True)
-NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 Answer = TypeVar("Answer")
 
@@ -107,114 +93,6 @@ def items_of(usage: int | dict[str, int] | Sequence[Item]) -> tuple[Item, ...]:
     return tuple(usage)
 
 
-class Rows:
-    """What the tables would hold, as far as judging needs it."""
-
-    def __init__(self) -> None:
-        self.wallets: dict[UUID, tuple[UUID, WalletRow, dict[str, Any]]] = {}
-        self.grants: dict[UUID, tuple[GrantRow, dict[str, Any]]] = {}
-        self.holds: dict[UUID, HoldState] = {}
-        self.events: dict[UUID, tuple[UUID | None, EventRow]] = {}
-        self.transactions: dict[UUID, tuple[UUID, TransactionRow]] = {}
-        self.totals: dict[TotalKey, Total] = {}
-        self.keys: dict[tuple[UUID, str, str], KnownOperation] = {}
-
-    def write(self, effect: Effect) -> None:
-        effect = deepcopy(effect)
-        for hold in effect.holds:
-            self.holds[hold.id] = hold
-        for row in effect.events + effect.rated_events:
-            self.events[row.id] = effect.customer_id, row
-        for change in effect.totals:
-            self.totals[change.key] = change.after
-        if effect.customer_id is None:
-            return
-        for row in effect.wallets:
-            self.wallets[row.id] = effect.customer_id, row, {}
-        for change in effect.wallet_changes:
-            self.wallets[change.id][2].update(change.changes)
-        for row in effect.grants:
-            sums = {"amount_minor": row.amount_minor, "expired_minor": 0, "voided_minor": 0}
-            self.grants[row.id] = row, {"is_open": True, **sums}
-        for change in effect.grant_changes:
-            stands = self.grants[change.id][1]
-            stands["is_open"] = change.is_open
-            for name in ("amount_minor", "expired_minor", "voided_minor"):
-                stands[name] += getattr(change, name)
-        for row in effect.transactions:
-            self.transactions[row.id] = effect.customer_id, row
-        for change in effect.transaction_changes:
-            row = self.transactions[change.id][1]
-            row.status, row.grant_id = change.status, change.grant_id or row.grant_id
-
-    def customer(self, customer: UUID) -> CustomerState:
-        """A customer as the committer would read it; balances are the ledger's to tell."""
-        state = CustomerState(ORGANIZATION, customer, 1)
-        for owner, row, changes in self.wallets.values():
-            if owner == customer:
-                wallet = self._wallet(row, changes)
-                has_open = any(
-                    g.wallet_id == row.id and s["is_open"] for g, s in self.grants.values()
-                )
-                if wallet.status == "active" or has_open:
-                    state.wallets[wallet.id] = wallet
-        for row, stands in self.grants.values():
-            wallet = state.wallets.get(row.wallet_id)
-            if wallet is not None and stands["is_open"]:
-                sums = {name: value for name, value in stands.items() if name != "is_open"}
-                state.grants.append(
-                    GrantState(
-                        id=row.id,
-                        wallet=wallet,
-                        kind=row.kind,
-                        priority=row.priority,
-                        expires_at=row.expires_at,
-                        **sums,
-                    )
-                )
-        state.holds = {
-            hold.id: deepcopy(hold) for hold in self.holds.values() if hold.customer_id == customer
-        }
-        state.events = {
-            row.id: self._event(row) for owner, row in self.events.values() if owner == customer
-        }
-        state.transactions = {
-            row.id: self._transaction(row)
-            for owner, row in self.transactions.values()
-            if owner == customer
-        }
-        state.totals = dict(self.totals)
-        state.sort()
-        return state
-
-    @staticmethod
-    def _wallet(row: WalletRow, changes: dict[str, Any]) -> WalletState:
-        terms = msgspec.structs.asdict(row) | {"status": "active", "frozen": False} | changes
-        terms["billable_metric_codes"] = frozenset(terms["billable_metric_codes"])
-        fields = WalletState.__struct_fields__
-        return WalletState(**{name: terms[name] for name in fields})
-
-    def _event(self, row: EventRow) -> EventState:
-        paid = deepcopy(row.paid)
-        left = -sum(
-            line.amount_minor
-            for _, other in self.events.values()
-            if other.reverses_event_id == row.id
-            for line in other.lines
-        )
-        for entry in reversed(paid):
-            entry.refunded_minor = min(left, entry.amount_minor)
-            left -= entry.refunded_minor
-        fields = {name: getattr(row, name) for name in EventState.__struct_fields__}
-        return EventState(**fields | {"paid": paid})
-
-    @staticmethod
-    def _transaction(row: TransactionRow) -> TransactionState:
-        shared = set(TransactionState.__struct_fields__) & set(TransactionRow.__struct_fields__)
-        values = {name: getattr(row, name) for name in shared}
-        return TransactionState(**values, voided_minor=0, created_at=NOON)
-
-
 class Desk:
     """Judges, plays what was judged into the book, keeps the rows, and compares."""
 
@@ -235,7 +113,7 @@ class Desk:
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    # -- judging -----------------------------------------------------------------------------------------------
+    # -- judging ---------------------------------------------------------------------------------
 
     def operation(
         self, command: Command, *, key: str | None = None, customer: str = "acme", body: str = ""
@@ -313,7 +191,7 @@ class Desk:
             for result, transfer in zip(results, effect.transfers, strict=True)
         ]
 
-    # -- the oracle --------------------------------------------------------------------------------------------
+    # -- the oracle ------------------------------------------------------------------------------
 
     def _check_balances(self, state: LockedState) -> None:
         """What the decision believes is what the book says."""
@@ -327,13 +205,13 @@ class Desk:
                 assert amount == self.overage_of(customer.customer_id, code)
 
     def check_book(self) -> None:
-        """Both sides are equal, and the pending transfers of the book are the legs of the holds, each once."""
+        """Both sides are equal; the book's live pending transfers are the legs of the holds."""
         for asset in (USD, TOKEN):
             pairs = at_once(self.book.ledger_accounts(asset.ledger, limit=8_000))
             for side in ("posted", "pending"):
-                debits = sum(getattr(balance, f"debits_{side}") for _, balance in pairs)
-                credits = sum(getattr(balance, f"credits_{side}") for _, balance in pairs)
-                assert debits == credits
+                debited = sum(getattr(balance, f"debits_{side}") for _, balance in pairs)
+                credited = sum(getattr(balance, f"credits_{side}") for _, balance in pairs)
+                assert debited == credited
         live = {
             transfer.id: (transfer.debit_account_id, transfer.amount)
             for transfer in self.book._book.transfers.values()
@@ -371,7 +249,7 @@ class Desk:
         return net if chart.NATURE[code] is chart.Side.CREDIT else -net
 
     def show(self, customer: str = "acme") -> str:
-        """The book in a line: what is available and held of each grant, in burn order, and what is owed."""
+        """The book in a line: what each grant has and holds, in burn order, and what is owed."""
         state = self.state().customers[ORGANIZATION, customer_id(customer)]
         parts = [
             f"{self.names.get(grant.id, grant.kind)} {grant.available}"
@@ -381,7 +259,7 @@ class Desk:
         owed = self.overage_of(customer_id(customer), "USD")
         return " | ".join(parts + ([f"overage {owed}"] if owed else []))
 
-    # -- short words -------------------------------------------------------------------------------------------
+    # -- short words -----------------------------------------------------------------------------
 
     def wallet(
         self,

@@ -1,4 +1,4 @@
-"""Who pays, in which order, and why not: each story is judged, played into a memory book and compared with it."""
+"""Who pays, in which order, and why not: stories that are compared with a book in memory."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -27,7 +27,7 @@ def authorize(usage: int | dict[str, int], **more: bool) -> Authorize:
     return Authorize("acme", "call", USD, items_of(usage), 600, **more)
 
 
-# -- burn order ------------------------------------------------------------------------------------------------
+# -- burn order ---------------------------------------------------------------------------------
 
 
 def test_the_wallet_of_the_lower_priority_number_pays_first(desk: Desk):
@@ -94,7 +94,7 @@ def test_an_expired_or_frozen_wallet_is_passed_over(desk: Desk):
     assert desk.show() == "of ended 10 | of frozen 10 | of open 5"
 
 
-# -- eligibility -----------------------------------------------------------------------------------------------
+# -- eligibility --------------------------------------------------------------------------------
 
 
 def test_a_wallet_for_one_metric_pays_for_no_other(desk: Desk):
@@ -129,7 +129,7 @@ def test_where_no_wallet_may_pay_an_authorization_is_refused_and_usage_is_postpa
     assert desk.show() == "for images 10"
 
 
-# -- refusals --------------------------------------------------------------------------------------------------
+# -- refusals -----------------------------------------------------------------------------------
 
 
 def test_too_little_is_refused_with_what_was_needed_and_what_there_is(desk: Desk):
@@ -181,7 +181,7 @@ def test_a_used_overdraft_is_filled_up_by_the_next_top_up(desk: Desk):
     assert desk.show() == "paid 25 | overdraft 20"
 
 
-# -- partial ---------------------------------------------------------------------------------------------------
+# -- partial ------------------------------------------------------------------------------------
 
 
 def test_a_partial_authorization_takes_what_there_is(desk: Desk):
@@ -213,7 +213,7 @@ def test_a_partial_authorization_of_items_that_share_a_wallet_does_not_count_it_
     assert held == {"calls": 10, "tokens": 0, "images": 4}
 
 
-# -- amounts at the edges ----------------------------------------------------------------------------------------
+# -- amounts at the edges -----------------------------------------------------------------------
 
 
 def test_an_amount_of_nothing_holds_and_charges_nothing(desk: Desk):

@@ -1,4 +1,4 @@
-"""Wallets, grants and events: funded, charged, reversed, expired, ended; and prices that depend on a running total."""
+"""Wallets, grants and events: funded, charged, reversed, expired; prices from totals."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -38,7 +38,7 @@ def use(model: ChargeModel, units: int, *, code: str = "calls") -> Item:
     return Item(code, {}, (PricedLine(line, None),))
 
 
-# -- events ----------------------------------------------------------------------------------------------------
+# -- events -------------------------------------------------------------------------------------
 
 
 def test_usage_that_happened_is_never_dropped(desk: Desk):
@@ -79,7 +79,7 @@ def test_reversed_overage_is_lowered_first_and_what_was_repaid_goes_to_a_grant(d
     assert desk.show() == "paid 10"
 
 
-# -- grants ----------------------------------------------------------------------------------------------------
+# -- grants -------------------------------------------------------------------------------------
 
 
 def test_a_purchase_is_spendable_once_it_is_paid(desk: Desk):
@@ -127,7 +127,7 @@ def test_a_grant_that_has_something_left_is_not_put_away(desk: Desk):
         desk.close_grant("paid")
 
 
-# -- wallets ---------------------------------------------------------------------------------------------------
+# -- wallets ------------------------------------------------------------------------------------
 
 
 def test_a_credit_line_moves_both_ways_but_not_below_what_is_in_use(desk: Desk):
@@ -159,7 +159,7 @@ def test_an_ended_wallet_gives_up_what_is_free_and_keeps_what_is_held(desk: Desk
     assert error.code == "wallet_is_terminated"
 
 
-# -- prices from running totals --------------------------------------------------------------------------------
+# -- prices from running totals -----------------------------------------------------------------
 
 DOZENS = Package(amount=Decimal(5), package_size=12, free_units=0)
 TEN_PERCENT = Percentage(rate=Decimal(10), fixed_amount=Decimal(1), free_units_per_events=1)

@@ -186,7 +186,7 @@ def test_what_a_hold_gives_back_to_an_expired_grant_goes_to_breakage(desk: Desk)
     assert desk.house(AccountCode.BREAKAGE) == 10
 
 
-# -- refunds ---------------------------------------------------------------------------------------------------
+# -- refunds ------------------------------------------------------------------------------------
 
 
 def test_a_refund_goes_back_to_the_grants_that_paid_the_last_first(desk: Desk):

@@ -88,7 +88,7 @@ def test_later_operations_of_a_batch_see_what_earlier_ones_did(desk: Desk):
     assert desk.show() == "paid 10 held 90"
 
 
-# -- an engine outside Postgres --------------------------------------------------------------------------------
+# -- an engine outside Postgres -----------------------------------------------------------------
 
 
 def test_what_is_under_way_is_waited_for(desk: Desk):

@@ -1,7 +1,7 @@
-"""Random commands for several customers, judged in batches: the book, the rows and the decisions stay one.
+"""Random commands, judged in batches: the book, the rows and the decisions stay one.
 
-What is checked after every batch stands in `tests.wallet_service.desk`: the ledger's balances are the state's, no
-refusal leaves a trace, the legs of all holds are exactly the live pending transfers.
+What is checked after every batch stands in `tests.wallet_service.desk`: the ledger's balances are
+the state's, no refusal leaves a trace, the legs of all holds are the live pending transfers.
 """
 
 import os
@@ -17,7 +17,8 @@ from ledger import ids
 from ledger.chart import AccountCode
 from rating.charge_models import Package, Percentage
 from rating.rate_cards import Line
-from tests.wallet_service.desk import NOON, ORGANIZATION, USD, Desk, customer_id
+from tests.wallet_service.desk import USD, Desk, customer_id
+from tests.wallet_service.rows import NOON, ORGANIZATION
 from wallet_service.decision import Command, Done, Operation
 from wallet_service.decision.commands import (
     Authorize,
@@ -98,7 +99,7 @@ class Shop(RuleBasedStateMachine):
                 kind = "promotional" if position else "paid"
                 self.desk.grant(f"{customer}-{position}", amount, customer=customer, kind=kind)
 
-    # -- the desk ----------------------------------------------------------------------------------------------
+    # -- the desk --------------------------------------------------------------------------------
 
     def put(self, customer: str, command: Command) -> None:
         self.waiting.append(self.desk.operation(command, customer=customer))
@@ -138,7 +139,7 @@ class Shop(RuleBasedStateMachine):
             self.judge()
         self.desk.pass_time(seconds)
 
-    # -- commands ----------------------------------------------------------------------------------------------
+    # -- commands --------------------------------------------------------------------------------
 
     def some(self, data: st.DataObject, rows: dict[UUID, object]) -> UUID:
         return data.draw(st.sampled_from(list(rows)[-6:] or [NIL]))
@@ -354,7 +355,7 @@ class Shop(RuleBasedStateMachine):
         command = CloseGrant(grant_id, USD) if closes else ExpireGrant(grant_id, USD)
         self.put(customer, command)
 
-    # -- what always holds ---------------------------------------------------------------------------------------
+    # -- what always holds -----------------------------------------------------------------------
 
     @invariant()
     def a_hold_ends_once(self) -> None:

@@ -1,0 +1,134 @@
+"""Rows as the committer would keep and read them, in dictionaries."""
+
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from rating.usage import Total
+from wallet_service.decision import CustomerState, Effect
+from wallet_service.decision.outcomes import EventRow, GrantRow, TransactionRow, WalletRow
+from wallet_service.decision.state import (
+    EventState,
+    GrantState,
+    HoldState,
+    KnownOperation,
+    TotalKey,
+    TransactionState,
+    WalletState,
+)
+
+ORGANIZATION = UUID("00000000-0000-7000-8000-00000000000a")
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+class Rows:
+    """What the tables would hold, as far as judging needs it."""
+
+    def __init__(self) -> None:
+        self.wallets: dict[UUID, tuple[UUID, WalletRow, dict[str, Any]]] = {}
+        self.grants: dict[UUID, tuple[GrantRow, dict[str, Any]]] = {}
+        self.holds: dict[UUID, HoldState] = {}
+        self.events: dict[UUID, tuple[UUID | None, EventRow]] = {}
+        self.transactions: dict[UUID, tuple[UUID, TransactionRow]] = {}
+        self.totals: dict[TotalKey, Total] = {}
+        self.keys: dict[tuple[UUID, str, str], KnownOperation] = {}
+
+    def write(self, effect: Effect) -> None:
+        effect = deepcopy(effect)
+        for hold in effect.holds:
+            self.holds[hold.id] = hold
+        for row in effect.events + effect.rated_events:
+            self.events[row.id] = effect.customer_id, row
+        for change in effect.totals:
+            self.totals[change.key] = change.after
+        if effect.customer_id is not None:
+            self._write_credits(effect, effect.customer_id)
+
+    def _write_credits(self, effect: Effect, customer: UUID) -> None:
+        for row in effect.wallets:
+            self.wallets[row.id] = customer, row, {}
+        for change in effect.wallet_changes:
+            self.wallets[change.id][2].update(change.changes)
+        for row in effect.grants:
+            sums = {"amount_minor": row.amount_minor, "expired_minor": 0, "voided_minor": 0}
+            self.grants[row.id] = row, {"is_open": True, **sums}
+        for change in effect.grant_changes:
+            stands = self.grants[change.id][1]
+            stands["is_open"] = change.is_open
+            for name in ("amount_minor", "expired_minor", "voided_minor"):
+                stands[name] += getattr(change, name)
+        for row in effect.transactions:
+            self.transactions[row.id] = customer, row
+        for change in effect.transaction_changes:
+            row = self.transactions[change.id][1]
+            row.status, row.grant_id = change.status, change.grant_id or row.grant_id
+
+    def customer(self, customer: UUID) -> CustomerState:
+        """A customer as the committer would read it; balances are the ledger's to tell."""
+        state = CustomerState(ORGANIZATION, customer, 1)
+        for owner, row, changes in self.wallets.values():
+            if owner == customer:
+                wallet = self._wallet(row, changes)
+                has_open = any(
+                    g.wallet_id == row.id and s["is_open"] for g, s in self.grants.values()
+                )
+                if wallet.status == "active" or has_open:
+                    state.wallets[wallet.id] = wallet
+        for row, stands in self.grants.values():
+            wallet = state.wallets.get(row.wallet_id)
+            if wallet is not None and stands["is_open"]:
+                sums = {name: value for name, value in stands.items() if name != "is_open"}
+                state.grants.append(
+                    GrantState(
+                        id=row.id,
+                        wallet=wallet,
+                        kind=row.kind,
+                        priority=row.priority,
+                        expires_at=row.expires_at,
+                        **sums,
+                    )
+                )
+        state.holds = {
+            hold.id: deepcopy(hold) for hold in self.holds.values() if hold.customer_id == customer
+        }
+        state.events = {
+            row.id: self._event(row) for owner, row in self.events.values() if owner == customer
+        }
+        state.transactions = {
+            row.id: self._transaction(row)
+            for owner, row in self.transactions.values()
+            if owner == customer
+        }
+        state.totals = dict(self.totals)
+        state.sort()
+        return state
+
+    @staticmethod
+    def _wallet(row: WalletRow, changes: dict[str, Any]) -> WalletState:
+        terms = msgspec.structs.asdict(row) | {"status": "active", "frozen": False} | changes
+        terms["billable_metric_codes"] = frozenset(terms["billable_metric_codes"])
+        fields = WalletState.__struct_fields__
+        return WalletState(**{name: terms[name] for name in fields})
+
+    def _event(self, row: EventRow) -> EventState:
+        paid = deepcopy(row.paid)
+        left = -sum(
+            line.amount_minor
+            for _, other in self.events.values()
+            if other.reverses_event_id == row.id
+            for line in other.lines
+        )
+        for entry in reversed(paid):
+            entry.refunded_minor = min(left, entry.amount_minor)
+            left -= entry.refunded_minor
+        fields = {name: getattr(row, name) for name in EventState.__struct_fields__}
+        return EventState(**fields | {"paid": paid})
+
+    @staticmethod
+    def _transaction(row: TransactionRow) -> TransactionState:
+        shared = set(TransactionState.__struct_fields__) & set(TransactionRow.__struct_fields__)
+        values = {name: getattr(row, name) for name in shared}
+        return TransactionState(**values, voided_minor=0, created_at=NOON)

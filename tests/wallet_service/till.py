@@ -1,0 +1,318 @@
+"""Committers over a real database, as several workers run them; and ways for one of them to die."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from ledger import ids
+from ledger.engine import Ledger
+from ledger.engines import open_ledger
+from ledger.transfers import Phase
+from tests.wallet_service.desk import items_of
+from wallet_service import customer_state
+from wallet_service.committer import Committer
+from wallet_service.database import Database
+from wallet_service.decision import Asset, Command, Operation
+from wallet_service.decision.commands import (
+    Authorize,
+    Capture,
+    CreateWallet,
+    Debit,
+    Extend,
+    Funding,
+    Item,
+    Pricing,
+)
+from wallet_service.decision.state import overage_account
+
+ORGANIZATION = UUID("00000000-0000-7000-8000-00000000000a")
+
+
+class Unseen:
+    """Hot balances that nobody looks at."""
+
+    async def put(self, customers: Sequence[Any]) -> None:
+        """Show nothing."""
+
+    async def refresh(self, customers: Sequence[Any]) -> None:
+        """Show nothing."""
+
+
+class Till:
+    """One organization's money in a database of its own, and committers that move it."""
+
+    def __init__(self, database: Database, ledger: Ledger, asset: Asset) -> None:
+        self.database = database
+        self.ledger = ledger
+        self.asset = asset
+        self._names = 0
+
+    @classmethod
+    async def open(cls, database: Database, kind: str, addresses: str = "") -> "Till":
+        ledger = open_ledger(
+            kind, pool=database.committer, addresses=addresses or None, clock=time.time_ns
+        )
+        await ledger.ready()
+        async with database.tenant(ORGANIZATION) as connection:
+            number = await connection.fetchval(
+                "insert into wallet.assets (organization_id, code, name, kind, scale, created_at) "
+                "values ($1, 'USD', 'US dollar', 'money', 0, now()) returning ledger",
+                ORGANIZATION,
+            )
+        if kind == "tigerbeetle":  # shared by all tests, so the ledger must be new
+            number = 1_000_000 + int(time.time() * 1000) % 1_000_000_000
+        return cls(database, ledger, Asset("USD", 0, number))
+
+    def committer(self, kind: type[Committer] = Committer, **more: Any) -> Committer:
+        terms = {
+            "database": self.database,
+            "ledger": self.ledger,
+            "hot": Unseen(),
+            "batch_max": 100,
+            "queue_max": 1_000,
+            "deadline_s": 5.0,
+        }
+        return kind(**terms | more)
+
+    @asynccontextmanager
+    async def worker(
+        self, kind: type[Committer] = Committer, **more: Any
+    ) -> AsyncGenerator[Committer]:
+        """A committer that runs for a while."""
+        committer = self.committer(kind, **more)
+        committer.start()
+        yield committer
+        await committer.stop()
+
+    # -- operations ------------------------------------------------------------------------------
+
+    def new_customer(self) -> UUID:
+        return ids.new_uuid(datetime.now(UTC))
+
+    def operation(
+        self, kind: str, key: str, command: Command, customer: UUID, *, body: str = ""
+    ) -> Operation:
+        """As at the door: each request has an id of its own; key and body are the caller's."""
+        made = ids.new_uuid(datetime.now(UTC))
+        text = body or f"{kind} {key}"
+        body_hash = blake2b(text.encode(), digest_size=16).digest()
+        return Operation(ORGANIZATION, kind, key, made, customer, body_hash, command)
+
+    def open_wallet(self, customer: UUID, amount: int, **terms: Any) -> Operation:
+        fields: dict[str, Any] = {
+            "wallet_id": ids.new_uuid(datetime.now(UTC)),
+            "external_customer_id": str(customer),
+            "asset": self.asset,
+            "code": "main",
+            "name": None,
+            "rate_amount": Decimal(1),
+            "priority": 25,
+            "fee_types": (),
+            "billable_metric_codes": (),
+            "on_shortfall": "overage",
+            "overdraft_limit_minor": 0,
+            "expiration_at": None,
+            "metadata": {},
+            "fundings": (Funding("paid", amount, Decimal(amount), 25),),
+        }
+        command = CreateWallet(**fields | terms)
+        return self.operation("wallet", f"wallet-{command.wallet_id}", command, customer)
+
+    def hold(self, key: str, customer: UUID, amount: int) -> Operation:
+        command = Authorize(str(customer), key, self.asset, items_of(amount), 600)
+        return self.operation("authorization", key, command, customer)
+
+    def extension(self, key: str, customer: UUID, hold: UUID, amount: int) -> Operation:
+        command = Extend(hold, self.asset, items_of(amount), None)
+        return self.operation("extend", key, command, customer)
+
+    def capture(self, key: str, customer: UUID, hold: UUID, amount: int) -> Operation:
+        command = Capture(hold, key, self.asset, items_of(amount), True)
+        return self.operation("capture", key, command, customer)
+
+    def debit(
+        self,
+        key: str,
+        customer: UUID,
+        usage: int | Item,
+        *,
+        pricing: Pricing | None = None,
+    ) -> Operation:
+        item = items_of(usage)[0] if isinstance(usage, int) else usage
+        event_id = ids.new_uuid(datetime.now(UTC))
+        command = Debit(event_id, key, item.code, {}, None, None, None, item, self.asset, pricing)
+        return self.operation("event", key, command, customer)
+
+    # -- what is there ---------------------------------------------------------------------------
+
+    async def balances(self, customer: UUID) -> tuple[int, int, int]:
+        """What is available, held and owed, says the ledger."""
+        key = ORGANIZATION, customer
+        async with self.database.worker.acquire() as connection:
+            states = await customer_state.read_wallets(connection, [key])
+        accounts = customer_state.accounts_of(states.values(), {"USD"})
+        found = await self.ledger.balances(accounts)
+        customer_state.apply_balances(states.values(), {"USD"}, found)
+        grants = states[key].grants
+        return (
+            sum(grant.available for grant in grants),
+            sum(grant.held for grant in grants),
+            states[key].overage.get("USD", 0),
+        )
+
+    async def check(self, customer: UUID) -> None:
+        """The rows say what the ledger says, nothing is half done, the book is in balance."""
+        async with self.database.worker.acquire() as connection:
+            open_count = await connection.fetchval(
+                "select count(*) from wallet.operations"
+                " where state = 'open' or (state = 'posted' and reply is null)"
+            )
+            assert open_count == 0
+            holds = [
+                customer_state.hold_of(row)
+                for row in await connection.fetch(
+                    "select * from wallet.authorizations where customer_id = $1", customer
+                )
+            ]
+            events = await connection.fetch(
+                "select transaction_id, lines from invoicing.events where customer_id = $1",
+                customer,
+            )
+            grants = await connection.fetch(
+                "select id, amount_minor from wallet.grants where customer_id = $1", customer
+            )
+        charged = sum(
+            line["amount_minor"] for row in events for line in msgspec.json.decode(row["lines"])
+        )
+        accounts = [row["id"].int for row in grants]
+        owing = overage_account(ORGANIZATION, customer, "USD")
+        found = await self.ledger.balances([*accounts, owing])
+        _, held, owed = await self.balances(customer)
+        funded = sum(row["amount_minor"] for row in grants)
+        left = sum(found[one].credits_posted - found[one].debits_posted for one in accounts)
+        assert charged == funded - left + owed
+        assert held == sum(hold.held_minor for hold in holds)
+        assert len({row["transaction_id"] for row in events}) == len(events)
+        for hold in holds:
+            transfers = await self.ledger.transfers([leg.transfer_id.int for leg in hold.legs])
+            assert all(transfer.phase is Phase.PENDING for transfer in transfers.values())
+            assert sum(one.amount for one in transfers.values()) == hold.held_minor
+        await self.check_book()
+
+    async def check_book(self) -> None:
+        pairs: list[Any] = []
+        after = 0
+        while page := await self.ledger.ledger_accounts(self.asset.ledger, after_id=after):
+            pairs += page
+            after = page[-1][0].id
+        for side in ("posted", "pending"):
+            debited = sum(getattr(balance, f"debits_{side}") for _, balance in pairs)
+            credited = sum(getattr(balance, f"credits_{side}") for _, balance in pairs)
+            assert debited == credited
+
+
+# -- dying --------------------------------------------------------------------------------------
+
+
+class Fault:
+    """Cuts the connection at the n-th statement: before the server sees it, or after it did it.
+
+    ``for_good``: the whole worker is cut off then, as if its process had died.
+    """
+
+    def __init__(self, at: int, *, after: bool, for_good: bool) -> None:
+        self.at = at
+        self.after = after
+        self.for_good = for_good
+        self.statements = 0
+        self.has_struck = False
+
+    def check_line(self) -> None:
+        if self.has_struck and self.for_good:
+            raise ConnectionRefusedError("cut off")
+
+    async def run(self, connection: Any, statement: Callable[[], Any]) -> Any:
+        self.check_line()
+        self.statements += 1
+        if self.statements != self.at:
+            return await statement()
+        self.has_struck = True
+        if not self.after:
+            connection.terminate()
+            return await statement()
+        answer = await statement()
+        connection.terminate()
+        del answer
+        raise asyncpg.ConnectionDoesNotExistError("the answer was lost")
+
+
+class FrailTransaction:
+    def __init__(self, connection: Any, fault: Fault) -> None:
+        self._connection = connection
+        self._transaction = connection.transaction()
+        self._fault = fault
+
+    async def __aenter__(self) -> None:
+        await self._fault.run(self._connection, self._transaction.__aenter__)
+
+    async def __aexit__(self, *error: object) -> Any:
+        if error[0] is not None:
+            return await self._transaction.__aexit__(*error)
+        return await self._fault.run(
+            self._connection, lambda: self._transaction.__aexit__(None, None, None)
+        )
+
+
+class FrailConnection:
+    """A connection of asyncpg that a fault may cut."""
+
+    def __init__(self, connection: Any, fault: Fault) -> None:
+        self._connection = connection
+        self._fault = fault
+
+    def transaction(self, **_: Any) -> FrailTransaction:
+        return FrailTransaction(self._connection, self._fault)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._connection, name)
+        if name not in {"execute", "executemany", "fetch", "fetchrow", "fetchval"}:
+            return found
+
+        async def statement(*arguments: Any, **more: Any) -> Any:
+            return await self._fault.run(self._connection, lambda: found(*arguments, **more))
+
+        return statement
+
+
+class FrailPool:
+    """A pool whose connections a fault may cut."""
+
+    def __init__(self, pool: Any, fault: Fault) -> None:
+        self._pool = pool
+        self._fault = fault
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncGenerator[FrailConnection]:
+        self._fault.check_line()
+        async with self._pool.acquire() as connection:
+            yield FrailConnection(connection, self._fault)
+
+
+def frail(database: Database, fault: Fault) -> Any:
+    return SimpleNamespace(committer=FrailPool(database.committer, fault))
+
+
+async def outcomes_of(
+    committer: Committer, operations: Sequence[Operation]
+) -> list[bytes | BaseException]:
+    return await asyncio.wait_for(committer.submit_all(operations), timeout=20)
