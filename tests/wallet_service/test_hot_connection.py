@@ -88,7 +88,7 @@ async def connected(address: Address, **limits) -> AsyncIterator[HotConnection]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(3):
-        while not condition():  # noqa: ASYNC110 (nobody tells us)
+        while not condition():
             await asyncio.sleep(0.005)
 
 

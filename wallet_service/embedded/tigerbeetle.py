@@ -32,7 +32,10 @@ class TigerBeetle(Process):
         return f"127.0.0.1:{self._port}"
 
     def claim_port(self) -> None:
-        """Take the port of the last start if it is free, else another; call before starting a replica."""
+        """Take the port of the last start if it is free, else another.
+
+        To be called before a replica is started.
+        """
         written = self._written_port()
         self._port = written if _is_free(written) else _free_port()
 
