@@ -361,6 +361,7 @@ async def _read_events(
             asset_code=row["asset_code"],
             paid=paid,
             rating_status=row["rating_status"],
+            external_customer_id=row["external_customer_id"],
         )
 
 
@@ -567,6 +568,7 @@ def _event(organization_id: UUID, effect: Effect, row: EventRow, now: datetime) 
         id=row.id,
         transaction_id=row.transaction_id,
         customer_id=effect.customer_id,
+        external_customer_id=row.external_customer_id,
         subscription_id=row.subscription_id,
         external_subscription_id=row.external_subscription_id,
         code=row.code,

@@ -150,6 +150,7 @@ def capture(case: Case, command: Capture) -> bytes:
                 plan_version_id=hold.plan_version_id,
                 asset_code=asset.code,
                 lines=lines,
+                external_customer_id=hold.external_customer_id,
             )
         )
     case.effect.authorization_id = hold.id
@@ -232,6 +233,7 @@ def refund(case: Case, command: Refund) -> bytes:
                 plan_version_id=hold.plan_version_id,
                 asset_code=command.asset.code,
                 lines=lines,
+                external_customer_id=hold.external_customer_id,
             )
         )
     case.effect.authorization_id = hold.id

@@ -67,6 +67,7 @@ class EventRow(Struct):
     lines: list[EventLine] = []
     paid: list[Paid] = []
     reverses_event_id: UUID | None = None
+    external_customer_id: str | None = None
 
 
 class UnratedRow(Struct):

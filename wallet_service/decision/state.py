@@ -202,6 +202,7 @@ class EventState(Struct):
     asset_code: str | None
     paid: list[Paid]
     rating_status: str
+    external_customer_id: str | None = None
 
 
 class TransactionState(Struct):

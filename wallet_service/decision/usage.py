@@ -32,6 +32,7 @@ def debit(case: Case, command: Debit) -> bytes:
         subscription_id=command.pricing.subscription_id if command.pricing else None,
         timestamp=command.timestamp or case.now,
         rating_status="unrated",
+        external_customer_id=command.external_customer_id,
     )
     paid: list[Paid] = []
     if command.item is None or command.asset is None:
@@ -112,6 +113,7 @@ def reverse(case: Case, command: Reverse) -> bytes:
         lines=lines,
         paid=returned,
         reverses_event_id=event.id,
+        external_customer_id=event.external_customer_id,
     )
     case.effect.events.append(row)
     return event_reply(case, row, command.asset, returned, None)
