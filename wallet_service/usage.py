@@ -111,6 +111,10 @@ class Usage:
     ) -> bytes:
         """Take back an event's charge. Raises NotFound, NotAllowed, Invalid, Unavailable."""
         key = _client_key(request.transaction_id)
+        if key == transaction_id:
+            raise Invalid(
+                "transaction_id", "value_already_exist", "a reversal has a key of its own"
+            )
         async with self._database.tenant(organization_id) as connection:
             event = await events.get(
                 connection,
@@ -127,6 +131,8 @@ class Usage:
                 amount = money.parse_amount(request.amount, money.Asset(asset.code, asset.scale))
             except InvalidAmount as error:
                 raise Invalid("amount", error.reason, str(error)) from None
+            if amount == 0:
+                raise Invalid("amount", "value_is_out_of_range", "more than nothing")
         return await self._committer.submit(
             operation(
                 organization_id,

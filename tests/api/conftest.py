@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import uvicorn
 from lago_python_client.client import Client as LagoClient
 from msgspec import Struct
 
+from tests.api.market import Shop
 from tests.conftest import NewDatabase
 from wallet_service import api_keys, organizations
 from wallet_service.api.app import create_app
@@ -113,6 +115,21 @@ def other_api(service: Service) -> Iterator[httpx.Client]:
     """An HTTP client with the second organization's key."""
     with _client(service, service.other_api_key) as client:
         yield client
+
+
+NewShop = Callable[[str], Awaitable[Shop]]
+
+
+@pytest.fixture(scope="session")
+async def new_shop(service: Service) -> AsyncIterator[NewShop]:
+    """Open further organizations with nothing in them, where all codes are free."""
+    with ExitStack() as clients:
+
+        async def open_shop(name: str) -> Shop:
+            _, key = await _open_account(service.dsn, name)
+            return Shop(clients.enter_context(_client(service, key)), name)
+
+        yield open_shop
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias, TypedDict
 from uuid import UUID
 
+import msgspec
 from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Struct
@@ -15,7 +16,7 @@ from invoicing.records import Connection
 from wallet_service import assets
 from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
-from wallet_service.api.errors import ApiError, field_error, invalid
+from wallet_service.api.errors import ApiError, field_error, invalid, of_wire
 from wallet_service.api.hot_routes import HOT, HotRequest
 from wallet_service.api.idempotency import IdempotencyKey, keyed
 from wallet_service.api.pagination import meta
@@ -82,7 +83,7 @@ async def record_batch(request: HotRequest) -> bytes:
     """Store and charge events; malformed ones refuse all of them."""
     settings = request.services.settings
     body = await request.body(bytes_max=settings.batch_body_bytes_max)
-    given = _events.decode(body).events
+    given = _decoded(body)
     if not given:
         raise field_error("events", "no_events")
     if len(given) > settings.events_per_batch_max:
@@ -96,6 +97,19 @@ async def record_batch(request: HotRequest) -> bytes:
     except BadBatch as error:
         raise ApiError(invalid(error.problems)) from None
     return b'{"events":[%b]}' % b",".join(_shown(given, outcomes))
+
+
+def _decoded(body: bytes) -> Sequence[EventRequest]:
+    """The events of a batch. What is wrong with one is named under its index."""
+    try:
+        return _events.decode(body).events
+    except msgspec.ValidationError as error:
+        refusal = of_wire(error)
+        by_index: dict[str, Any] = {}
+        for path, codes in (refusal.details or {}).items():
+            index, _, field = path.partition(".")
+            by_index[index] = {field: codes} if field else codes
+        raise ApiError(msgspec.structs.replace(refusal, details=by_index)) from None
 
 
 def _shown(
