@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from ledger import Account, Ledger, ids
@@ -82,7 +83,9 @@ class HotCustomers:
         with contextlib.suppress(HotBalancesUnavailable):
             body = await self._balances.get(*customer)
         if body is not None:
-            return decode_document(body, *customer)
+            # A document of another version of ours is as good as none.
+            with contextlib.suppress(msgspec.DecodeError):
+                return decode_document(body, *customer)
         loaded = (await self.load([customer]))[customer]
         await self.put([loaded])
         return loaded

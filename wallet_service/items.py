@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from rating import quotes
 from rating.errors import RatingError, UnknownCode
-from rating.rate_cards import RateCard
+from rating.rate_cards import Line, RateCard
 from wallet_service.decision.commands import Item, PricedLine
 from wallet_service.errors import Invalid
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement
@@ -39,8 +39,12 @@ def agreement_for(
         agreements = tuple(
             one for one in agreements if one.agreement.external_id == external_subscription_id
         )
-        if not agreements:
-            raise Invalid("external_subscription_id", "subscription_not_found")
+    if not agreements:
+        raise Invalid(
+            "external_subscription_id",
+            "subscription_not_found",
+            "the customer has no such subscription, or none at all and there is no default plan",
+        )
     fitting = [one for one in agreements if all(code in one.card.codes for code in codes)]
     if len(fitting) == 1:
         return fitting[0]
@@ -74,7 +78,7 @@ def rate_items(requests: Sequence[ItemRequest], card: RateCard) -> tuple[tuple[I
             raise _invalid(error, place) from None
         for priced in item.lines:
             if priced.line.units < 0:
-                raise Invalid(f"{place}.{_FIELDS_OF_PROPERTIES}", "value_is_out_of_range")
+                raise _negative(priced.line, card, place)
             asset_codes.setdefault(priced.line.asset_code, position)
         items.append(item)
     if len(asset_codes) > 1:
@@ -96,6 +100,16 @@ def rate_item(code: str, properties: dict[str, Any], card: RateCard) -> Item:
                 for line in card.lines(code, properties)
             ]
         ),
+    )
+
+
+def _negative(line: Line, card: RateCard, place: str) -> Invalid:
+    """Only a sum can be negative, so there is a property to name."""
+    name = next(charge.field_name for charge in card.charges if charge.id == line.charge_id)
+    return Invalid(
+        f"{place}.{_FIELDS_OF_PROPERTIES}.{name}",
+        "value_is_out_of_range",
+        f"{name!r} is negative; give money back with a refund or a reversal",
     )
 
 

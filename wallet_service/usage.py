@@ -213,7 +213,7 @@ class Usage:
             )
         except NotFound:
             return _Source(None, None, "customer_not_found")
-        if request.external_subscription_id:
+        if request.external_subscription_id or not card.agreements:
             return _Source(card, None, "subscription_not_found")
         try:
             return _Source(card, agreement_for(card, [request.code or ""], None))

@@ -9,7 +9,7 @@ from ledger.chart import AccountCode
 from ledger.postings import Leg, Reference
 from ledger.transfers import Transfer
 from wallet_service import replies
-from wallet_service.errors import NotFound
+from wallet_service.errors import NotAllowed
 from wallet_service.replies import AuthorizationBody, DebitBody, GrantShare, ItemAmount
 
 from .burn import Claim, Share
@@ -146,13 +146,13 @@ class Case:
                 plan.append((position, paid[position], back))
                 left -= back
         assert left == 0, "refunds were checked against what was paid"
-        heir = self._newest_grant(asset)
+        heir = self._newest_grant(asset, paid)
         if heir is None and any(
             sum(back for _, entry, back in plan if entry.grant_id == payer)
             > self._room(asset, payer, amount_minor)
             for payer in {entry.grant_id for _, entry, _ in plan}
         ):
-            raise NotFound("grant")
+            raise NotAllowed("no_grant_to_refund")
         returned: list[Paid] = []
         for position, entry, back in plan:
             entry.refunded_minor += back
@@ -179,13 +179,19 @@ class Case:
         used = grant.wallet.overdraft_limit_minor - grant.available - grant.held
         return max(0, min(amount_minor, used))
 
-    def _newest_grant(self, asset: Asset) -> UUID | None:
+    def _newest_grant(self, asset: Asset, paid: Sequence[Paid]) -> UUID | None:
+        """The newest open grant, or one of those that paid and was put away since."""
         grants = [
             grant.id
             for grant in self.customer.grants
             if grant.wallet.asset_code == asset.code and grant.kind != "overdraft"
         ]
-        return max(grants, default=None)
+        put_away = [
+            entry.grant_id
+            for entry in paid
+            if entry.grant_id != NIL and self.customer.grant(entry.grant_id) is None
+        ]
+        return max(grants, default=max(put_away, default=None))
 
     def _return(
         self, asset: Asset, entry: Paid, grant_id: UUID, amount_minor: int, name: str
