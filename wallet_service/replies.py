@@ -28,6 +28,7 @@ __all__ = [
     "ItemAmount",
     "encode",
     "iso",
+    "iso_milliseconds",
 ]
 
 _MILLISECOND_US = 1000
@@ -39,6 +40,11 @@ def iso(at: datetime) -> str:
     has_milliseconds = at.microsecond >= _MILLISECOND_US
     text = at.isoformat(timespec="milliseconds" if has_milliseconds else "seconds")
     return text.replace("+00:00", "Z")
+
+
+def iso_milliseconds(at: datetime) -> str:
+    """A time to the millisecond, always: `2026-03-10T12:00:00.000Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class GrantShare(Struct):

@@ -1,7 +1,5 @@
 """Usage events: stored and charged at once, and taken back."""
 
-from datetime import datetime
-
 from wallet_service import replies
 from wallet_service.errors import Invalid, NotAllowed, NotFound
 
@@ -133,17 +131,13 @@ def event_reply(
                 external_subscription_id=row.external_subscription_id
                 or "",  # a text in Lago's clients
                 code=row.code,
-                timestamp=_milliseconds(row.timestamp),
+                timestamp=replies.iso_milliseconds(row.timestamp),
                 precise_total_amount_cents=None,
                 properties=row.properties,
-                created_at=_milliseconds(case.now),
+                created_at=replies.iso_milliseconds(case.now),
                 rating_status=row.rating_status,
                 unrated_reason=reason if row.rating_status == "unrated" else None,
                 debits=case.debits(asset, paid) if asset else [],
             )
         )
     )
-
-
-def _milliseconds(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

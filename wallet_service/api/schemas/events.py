@@ -11,9 +11,8 @@ from invoicing.events import Event
 from invoicing.records import from_json
 from ledger.money import format_minor
 from wallet_service.api.pagination import Meta
-from wallet_service.api.schemas.formats import iso_milliseconds
 from wallet_service.decision.state import Paid
-from wallet_service.replies import DebitBody, EventBody, GrantShare
+from wallet_service.replies import DebitBody, EventBody, GrantShare, iso_milliseconds
 
 _read_paid: Final = msgspec.json.Decoder(list[Paid]).decode
 _OVERAGE: Final = UUID(int=0)

@@ -53,12 +53,6 @@ def iso_seconds(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def iso_milliseconds(at: datetime) -> str:
-    """A time to the millisecond: `2026-03-10T12:00:00.000Z`."""
-    text = at.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
 def optional_iso(at: datetime | None) -> str | None:
     """A time to the second, if there is one."""
     return None if at is None else iso_seconds(at)

@@ -14,12 +14,12 @@ from wallet_service.api.schemas.formats import (
     Name,
     Word,
     changes,
-    iso_milliseconds,
     iso_seconds,
     optional_iso,
     read_time,
     text_of,
 )
+from wallet_service.replies import iso_milliseconds
 
 
 class SubscriptionInput(Struct):
