@@ -17,7 +17,7 @@ from .commands import Asset, Operation, Reverse
 from .outcomes import Effect, GrantChange
 from .state import NIL, CustomerState, HoldState, Paid, overage_account
 
-__all__ = ["Case"]
+__all__ = ["Case", "authorization_body", "debit_bodies"]
 
 
 class Case:
@@ -222,26 +222,6 @@ class Case:
 
     # -- words -------------------------------------------------------------------------------------
 
-    def debits(self, asset: Asset, paid: Sequence[Paid]) -> list[DebitBody]:
-        """What was charged, as replies show it."""
-        if not paid:
-            return []
-        grants: dict[UUID, int] = {}
-        overage = 0
-        for entry in paid:
-            if entry.grant_id == NIL:
-                overage += entry.amount_minor
-            else:
-                grants[entry.grant_id] = grants.get(entry.grant_id, 0) + entry.amount_minor
-        return [
-            DebitBody(
-                asset.code,
-                asset.format(sum(grants.values())),
-                asset.format(overage),
-                [GrantShare(grant, asset.format(amount)) for grant, amount in grants.items()],
-            )
-        ]
-
     def authorization_reply(
         self, hold: HoldState, asset: Asset, paid: Sequence[Paid] | None = None
     ) -> bytes:
@@ -253,8 +233,29 @@ class Case:
             available_minor=self.customer.available(asset.code, codes, now=self.now),
         )
         if paid is not None:
-            body.debits = self.debits(asset, paid)
+            body.debits = debit_bodies(paid, asset.code, scale=asset.scale)
         return replies.encode(replies.AuthorizationReply(body))
+
+
+def debit_bodies(paid: Sequence[Paid], asset_code: str, *, scale: int) -> list[DebitBody]:
+    """What was charged, as the API shows it: who paid how much, and what nobody could pay."""
+    if not paid:
+        return []
+    shares: dict[UUID, int] = {}
+    for entry in paid:
+        shares[entry.grant_id] = shares.get(entry.grant_id, 0) + entry.amount_minor
+    overage = shares.pop(NIL, 0)
+    return [
+        DebitBody(
+            asset_code,
+            money.format_minor(sum(shares.values()), scale),
+            money.format_minor(overage, scale),
+            [
+                GrantShare(grant, money.format_minor(minor, scale))
+                for grant, minor in shares.items()
+            ],
+        )
+    ]
 
 
 def authorization_body(

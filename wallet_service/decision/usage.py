@@ -4,7 +4,7 @@ from wallet_service import replies
 from wallet_service.errors import Invalid, NotAllowed, NotFound
 
 from .burn import Claim, burn, give_back
-from .case import Case
+from .case import Case, debit_bodies
 from .commands import Asset, Debit, Item, Reverse
 from .holds import rejects_shortfall, shortfall
 from .outcomes import EventRow, UnratedRow
@@ -137,7 +137,7 @@ def event_reply(
                 created_at=replies.iso_milliseconds(case.now),
                 rating_status=row.rating_status,
                 unrated_reason=reason if row.rating_status == "unrated" else None,
-                debits=case.debits(asset, paid) if asset else [],
+                debits=debit_bodies(paid, asset.code, scale=asset.scale) if asset else [],
             )
         )
     )

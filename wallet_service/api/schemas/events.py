@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from invoicing.events import Event
 from invoicing.records import from_json
-from ledger.money import format_minor
 from wallet_service.api.pagination import Meta
+from wallet_service.decision.case import debit_bodies
 from wallet_service.decision.state import Paid
-from wallet_service.replies import DebitBody, EventBody, GrantShare, iso_milliseconds
+from wallet_service.replies import DebitBody, EventBody, iso_milliseconds
 
 _read_paid: Final = msgspec.json.Decoder(list[Paid]).decode
-_OVERAGE: Final = UUID(int=0)
 
 
 class EventsReply(Struct):
@@ -49,18 +47,4 @@ def _debits(event: Event, scales: Mapping[str, int]) -> list[DebitBody]:
     paid = _read_paid(event.paid)
     if not paid or event.asset_code is None:
         return []
-    scale = scales[event.asset_code]
-    shares: dict[UUID, int] = {}
-    for entry in paid:
-        shares[entry.grant_id] = shares.get(entry.grant_id, 0) + entry.amount_minor
-    overage = shares.pop(_OVERAGE, 0)
-    return [
-        DebitBody(
-            asset_code=event.asset_code,
-            amount=format_minor(sum(shares.values()), scale),
-            overage=format_minor(overage, scale),
-            grants=[
-                GrantShare(grant, format_minor(minor, scale)) for grant, minor in shares.items()
-            ],
-        )
-    ]
+    return debit_bodies(paid, event.asset_code, scale=scales[event.asset_code])
