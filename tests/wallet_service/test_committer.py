@@ -6,14 +6,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import pytest
 
 from rating.charge_models import Package
 from rating.rate_cards import Line
 from tests.wallet_service.desk import NOON
-from tests.wallet_service.till import ORGANIZATION, Till, outcomes_of
+from tests.wallet_service.till import Till, outcomes_of
 from wallet_service.database import Database
 from wallet_service.decision import Operation
 from wallet_service.decision.commands import Cycle, Item, PricedLine, Pricing, Reverse
@@ -30,8 +29,8 @@ def ledger_kind(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def till(ledger_kind: tuple[str, str], database: Database) -> AsyncIterator[Till]:
-    till = await Till.open(database, *ledger_kind)
+async def till(ledger_kind: tuple[str, str], module_database: Database) -> AsyncIterator[Till]:
+    till = await Till.open(module_database, *ledger_kind)
     yield till
     await till.ledger.close()
 
@@ -184,14 +183,11 @@ async def test_one_bad_operation_of_a_batch_fails_alone(till: Till):
 
 
 @pytest.mark.parametrize("ledger_kind", ["postgres", "memory"], indirect=True)
-async def test_a_customer_who_is_locked_for_long_is_busy_and_others_are_not(
-    till: Till, database_dsn: str
-):
+async def test_a_customer_who_is_locked_for_long_is_busy_and_others_are_not(till: Till):
     locked = await new_customer(till, 500)
     free = await new_customer(till, 500)
-    connection = await asyncpg.connect(database_dsn)
     async with till.worker() as worker:
-        async with connection.transaction():
+        async with till.database.committer.acquire() as connection, connection.transaction():
             await connection.execute(
                 "select from wallet.customer_versions where customer_id = $1 for update", locked
             )
@@ -201,7 +197,6 @@ async def test_a_customer_who_is_locked_for_long_is_busy_and_others_are_not(
         assert isinstance(first, Busy)
         assert isinstance(second, bytes)
         assert isinstance(await worker.submit(till.hold("call-1", locked, 10)), bytes)
-    await connection.close()
     await till.check(locked)
 
 
@@ -343,7 +338,7 @@ async def test_a_refused_intent_is_taken_out_of_the_totals_again(
     assert await attempt_of(till, more) == 2
     async with till.database.worker.acquire() as connection:
         totals = await connection.fetch(
-            "select total from wallet.totals where organization_id = $1", ORGANIZATION
+            "select total from wallet.totals where organization_id = $1", till.organization_id
         )
     ((total,),) = totals
     assert Decimal(msgspec.json.decode(total)["units"]) == units

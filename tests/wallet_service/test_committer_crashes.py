@@ -26,8 +26,8 @@ def ledger_kind(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def till(ledger_kind: tuple[str, str], database: Database) -> AsyncIterator[Till]:
-    till = await Till.open(database, *ledger_kind)
+async def till(ledger_kind: tuple[str, str], module_database: Database) -> AsyncIterator[Till]:
+    till = await Till.open(module_database, *ledger_kind)
     yield till
     await till.ledger.close()
 

@@ -35,8 +35,6 @@ from wallet_service.decision.commands import (
 )
 from wallet_service.decision.state import overage_account
 
-ORGANIZATION = UUID("00000000-0000-7000-8000-00000000000a")
-
 
 class Unseen:
     """Hot balances that nobody looks at."""
@@ -49,13 +47,15 @@ class Unseen:
 
 
 class Till:
-    """One organization's money in a database of its own, and committers that move it."""
+    """The money of an organization of its own, and committers that move it."""
 
-    def __init__(self, database: Database, ledger: Ledger, asset: Asset) -> None:
+    def __init__(
+        self, database: Database, ledger: Ledger, asset: Asset, organization_id: UUID
+    ) -> None:
+        self.organization_id = organization_id
         self.database = database
         self.ledger = ledger
         self.asset = asset
-        self._names = 0
 
     @classmethod
     async def open(cls, database: Database, kind: str, addresses: str = "") -> "Till":
@@ -63,15 +63,16 @@ class Till:
             kind, pool=database.committer, addresses=addresses or None, clock=time.time_ns
         )
         await ledger.ready()
-        async with database.tenant(ORGANIZATION) as connection:
+        organization_id = ids.new_uuid(datetime.now(UTC))
+        async with database.tenant(organization_id) as connection:
             number = await connection.fetchval(
                 "insert into wallet.assets (organization_id, code, name, kind, scale, created_at) "
                 "values ($1, 'USD', 'US dollar', 'money', 0, now()) returning ledger",
-                ORGANIZATION,
+                organization_id,
             )
         if kind == "tigerbeetle":  # shared by all tests, so the ledger must be new
             number = 1_000_000 + int(time.time() * 1000) % 1_000_000_000
-        return cls(database, ledger, Asset("USD", 0, number))
+        return cls(database, ledger, Asset("USD", 0, number), organization_id)
 
     def committer(self, kind: type[Committer] = Committer, **more: Any) -> Committer:
         terms = {
@@ -106,7 +107,7 @@ class Till:
         made = ids.new_uuid(datetime.now(UTC))
         text = body or f"{kind} {key}"
         body_hash = blake2b(text.encode(), digest_size=16).digest()
-        return Operation(ORGANIZATION, kind, key, made, customer, body_hash, command)
+        return Operation(self.organization_id, kind, key, made, customer, body_hash, command)
 
     def open_wallet(self, customer: UUID, amount: int, **terms: Any) -> Operation:
         fields: dict[str, Any] = {
@@ -157,7 +158,7 @@ class Till:
 
     async def balances(self, customer: UUID) -> tuple[int, int, int]:
         """What is available, held and owed, says the ledger."""
-        key = ORGANIZATION, customer
+        key = self.organization_id, customer
         async with self.database.worker.acquire() as connection:
             states = await customer_state.read_wallets(connection, [key])
         accounts = customer_state.accounts_of(states.values(), {"USD"})
@@ -174,8 +175,9 @@ class Till:
         """The rows say what the ledger says, nothing is half done, the book is in balance."""
         async with self.database.worker.acquire() as connection:
             open_count = await connection.fetchval(
-                "select count(*) from wallet.operations"
-                " where state = 'open' or (state = 'posted' and reply is null)"
+                "select count(*) from wallet.operations where organization_id = $1"
+                " and (state = 'open' or (state = 'posted' and reply is null))",
+                self.organization_id,
             )
             assert open_count == 0
             holds = [
@@ -195,7 +197,7 @@ class Till:
             line["amount_minor"] for row in events for line in msgspec.json.decode(row["lines"])
         )
         accounts = [row["id"].int for row in grants]
-        owing = overage_account(ORGANIZATION, customer, "USD")
+        owing = overage_account(self.organization_id, customer, "USD")
         found = await self.ledger.balances([*accounts, owing])
         _, held, owed = await self.balances(customer)
         funded = sum(row["amount_minor"] for row in grants)
