@@ -1,15 +1,51 @@
 """Signs of life, measurements, documentation and the headers of every answer."""
 
+from typing import cast
+
 import httpx
 import pytest
 
 from tests.api.conftest import Service
+from wallet_service.api.app import create_app
+from wallet_service.services import Services
+from wallet_service.settings import Settings
 
 
 def test_the_process_is_up_and_its_stores_answer(service: Service) -> None:
     assert httpx.get(f"{service.url}/health", trust_env=False).json() == {"status": "ok"}
     ready = httpx.get(f"{service.url}/ready", trust_env=False)
     assert (ready.status_code, ready.json()) == (200, {"status": "ok", "down": []})
+
+
+class Stores:
+    """Services of which some stores do not answer."""
+
+    def __init__(self, *down: str) -> None:
+        self._down = list(down)
+
+    async def down(self) -> list[str]:
+        return self._down
+
+
+async def ask_whether_ready(*down: str) -> httpx.Response:
+    app = create_app(Settings(), cast("Services", Stores(*down)))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://wallet") as client:
+        return await client.get("/ready")
+
+
+async def test_without_redis_requests_are_served_all_the_same() -> None:
+    ready = await ask_whether_ready("redis")
+    assert (ready.status_code, ready.json()) == (200, {"status": "degraded", "down": ["redis"]})
+
+
+@pytest.mark.parametrize(
+    "down", [("postgres", "ledger"), ("ledger",), ("postgres", "redis"), ("redis", "ledger")]
+)
+async def test_without_the_book_or_the_database_none_are(down: tuple[str, ...]) -> None:
+    ready = await ask_whether_ready(*down)
+    assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
+    assert ready.json() == {"status": "unavailable", "down": list(down)}
 
 
 def test_requests_are_counted_by_the_template_of_their_route(

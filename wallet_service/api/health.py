@@ -1,6 +1,6 @@
 """Signs of life, for load balancers and Prometheus. No key needed; no tenant is told of."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
@@ -10,6 +10,9 @@ from msgspec import Struct
 from wallet_service.api.errors import RETRY_AFTER_S
 from wallet_service.observability import render_metrics
 
+_NEEDED: Final = frozenset({"postgres", "ledger"})
+"""Stores without which nothing can be approved."""
+
 
 class Health(Struct):
     """This process answers."""
@@ -18,7 +21,7 @@ class Health(Struct):
 
 
 class Readiness(Struct):
-    """Whether everything answers that requests need; `down` names what does not."""
+    """`ok`; `degraded`, where all but Redis answers; or `unavailable`. `down` names what is not."""
 
     status: str
     down: list[str]
@@ -41,10 +44,13 @@ def health() -> Health:
     },
 )
 async def ready(state: State) -> Response[Readiness]:
-    """Ask postgres, redis and the ledger; 503 with the names of those that do not answer."""
+    """Ask postgres, redis and the ledger; `down` names those that do not answer.
+
+    Without redis alone, approvals go on and balances are read from the ledger, so that is 200.
+    """
     down: list[str] = await state.services.down()
-    if not down:
-        return Response(Readiness("ok", []))
+    if not _NEEDED.intersection(down):
+        return Response(Readiness("degraded" if down else "ok", down))
     headers = {"Retry-After": str(RETRY_AFTER_S)}
     return Response(Readiness("unavailable", down), status_code=503, headers=headers)
 
