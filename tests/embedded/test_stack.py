@@ -114,6 +114,19 @@ async def test_a_program_that_is_never_ready_is_a_failed_start(tmp_path):
     assert sleeper.pid is None
 
 
+async def test_a_start_that_takes_long_says_what_it_waits_for(
+    tmp_path, stack, reports, monkeypatch
+):
+    monkeypatch.setattr("wallet_service.embedded.stack._SLOW_S", 0.1)
+    sleeper = Sleeper(tmp_path)
+    sleeper.ready_timeout_s = 0.4
+    sleeper.waiting_for = lambda: "a better day"
+    sleeper.command = lambda: (sys.executable, "-c", "import time; time.sleep(60)")
+    with pytest.raises(StartFailed, match=r"not ready after 0.4 s, waiting for a better day"):
+        await stack.start(sleeper)
+    assert reports == ["sleeper takes longer than 0.1 s: waiting for a better day (up to 0.4 s)"]
+
+
 def test_logs_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("wallet_service.embedded.process._LOG_BYTES_MAX", 100)
     sleeper = Sleeper(tmp_path)

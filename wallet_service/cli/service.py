@@ -3,10 +3,23 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
 
 from wallet_service.cli.data_folder import DataFolder
 from wallet_service.embedded.process import Process, poll_until
+from wallet_service.embedded.tigerbeetle import TigerBeetle
 from wallet_service.settings import Settings
+
+_DEGRADED_S: Final = 3.0
+
+
+class _Readiness(msgspec.Struct):
+    """What `GET /ready` says."""
+
+    status: str
+    down: list[str]
 
 
 class Api(Process):
@@ -24,29 +37,55 @@ class Api(Process):
             log_path=folder.logs / "api.log", folder=folder.path, environment=environment
         )
         self.settings = settings
+        self._down = ""
+        if settings.ledger == "tigerbeetle":  # it starts beside us, and is waited for
+            self.ready_timeout_s = TigerBeetle.ready_timeout_s
 
     def command(self) -> Sequence[str]:
         return (sys.executable, "-m", "wallet_service.uvicorn_workers")
 
     async def wait_ready(self) -> None:
-        """Wait until `GET /ready` says 200: it has reached its database, ledger and Redis."""
-        await poll_until(self._is_ready)
+        """Wait until `GET /ready` says that all is well, or for some time that it can do without.
 
-    async def _is_ready(self) -> bool:
+        Valkey may come up a moment later than we; one that stays away keeps nobody from starting.
+        """
+        loop = asyncio.get_running_loop()
+        degraded_since: float | None = None
+
+        async def is_ready() -> bool:
+            nonlocal degraded_since
+            status = await self._ask()
+            if status != "degraded":
+                degraded_since = None
+            elif degraded_since is None:
+                degraded_since = loop.time()
+            return status == "ok" or (
+                degraded_since is not None and loop.time() - degraded_since > _DEGRADED_S
+            )
+
+        await poll_until(is_ready)
+
+    def waiting_for(self) -> str:
+        return self._down or f"an answer on port {self.settings.port}"
+
+    async def _ask(self) -> str:
+        """Ask `GET /ready` once; without an answer, the status is empty."""
         try:
             reader, writer = await asyncio.open_connection(
                 reachable_host(self.settings.host), self.settings.port
             )
         except OSError:
-            return False
+            return ""
         try:
             writer.write(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            status_line = await reader.readline()
-        except ConnectionError:
-            return False
+            answer = await reader.read()
+            said = msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=_Readiness)
+        except (ConnectionError, msgspec.MsgspecError):
+            return ""
         finally:
             writer.close()
-        return status_line.split(b" ")[1:2] == [b"200"]
+        self._down = ", ".join(said.down)
+        return said.status
 
 
 class Worker(Process):

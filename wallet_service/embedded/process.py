@@ -56,6 +56,10 @@ class Process:
     async def wait_ready(self) -> None:
         """Return once the program can be used."""
 
+    def waiting_for(self) -> str:
+        """Say what a start that takes long is waiting for."""
+        return "the program to be ready"
+
     @property
     def pid(self) -> int | None:
         """The child's process id while it runs."""
@@ -85,8 +89,11 @@ class Process:
             ready.cancel()
             ended.cancel()
         await self.stop()
-        why = f"was not ready after {self.ready_timeout_s:g} s" if code is None else _ended(code)
-        raise self.failure(why)
+        if code is not None:
+            raise self.failure(_ended(code))
+        raise self.failure(
+            f"was not ready after {self.ready_timeout_s:g} s, waiting for {self.waiting_for()}"
+        )
 
     async def wait(self) -> str:
         """Wait until the child ends and say how."""

@@ -11,6 +11,7 @@ from wallet_service.embedded.process import Process
 _RETRY_S_MIN: Final = 0.1
 _RETRY_S_MAX: Final = 5.0
 _LOG_CHECK_S: Final = 10.0
+_SLOW_S: Final = 10.0
 
 
 class Stack:
@@ -24,7 +25,7 @@ class Stack:
     async def start(self, *processes: Process) -> None:
         """Start these together and keep them running; raises EmbeddedError if one cannot start."""
         results = await asyncio.gather(
-            *(process.start() for process in processes), return_exceptions=True
+            *(self._start(process) for process in processes), return_exceptions=True
         )
         for process, result in zip(processes, results, strict=True):
             if result is None:
@@ -50,6 +51,21 @@ class Stack:
             )
         self._started.clear()
 
+    async def _start(self, process: Process) -> None:
+        """Start one; where that takes long, say what it is waiting for."""
+
+        def tell() -> None:
+            self._report(
+                f"{process.name} takes longer than {_SLOW_S:g} s: waiting for "
+                f"{process.waiting_for()} (up to {process.ready_timeout_s:g} s)"
+            )
+
+        reminder = asyncio.get_running_loop().call_later(_SLOW_S, tell)
+        try:
+            await process.start()
+        finally:
+            reminder.cancel()
+
     async def _watch(self, process: Process) -> None:
         """Start a process again whenever it ends, less and less eagerly if that does not help."""
         loop = asyncio.get_running_loop()
@@ -65,7 +81,7 @@ class Stack:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _RETRY_S_MAX)
                 try:
-                    await process.start()
+                    await self._start(process)
                 except EmbeddedError as error:
                     self._report(str(error))
                 else:

@@ -18,6 +18,7 @@ class TigerBeetle(Process):
     name = "tigerbeetle"
     layer = 1
     stop_timeout_s = 2.0
+    ready_timeout_s = 90.0  # it writes its whole grid of memory first, which a busy disk delays
 
     def __init__(self, folder: Path, *, log_path: Path, cluster_id: int = 0) -> None:
         super().__init__(log_path=log_path, folder=folder)
@@ -51,6 +52,8 @@ class TigerBeetle(Process):
     async def prepare(self) -> None:
         """Format the data file, once: a half-written one never gets its name."""
         program = find_tigerbeetle()
+        if not self._port:
+            self.claim_port()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._port_file.write_text(f"{self._port}\n")
         if self._data_file.exists():
@@ -71,6 +74,9 @@ class TigerBeetle(Process):
     async def wait_ready(self) -> None:
         """Wait until the port accepts a connection."""
         await poll_until(self._accepts)
+
+    def waiting_for(self) -> str:
+        return f"{self.addresses} to accept a connection"
 
     @property
     def _port_file(self) -> Path:
