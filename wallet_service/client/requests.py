@@ -268,7 +268,7 @@ def create_wallet(
     body = {
         **terms,
         "external_customer_id": customer,
-        "currency": asset,
+        "asset_code": asset,
         "rate_amount": _amount(rate_amount),
         "granted_credits": _amount(granted_credits),
         "paid_credits": _amount(paid_credits),

@@ -213,7 +213,7 @@ def test_a_wallet_is_opened_under_a_key(hear: NewWallet) -> None:
     assert service.body() == {
         "wallet": {
             "external_customer_id": "acme",
-            "currency": "USD",
+            "asset_code": "USD",
             "rate_amount": "1",
             "granted_credits": "10",
             "priority": 2,
