@@ -296,7 +296,7 @@ class Authorizations:
         amount = None
         if request.amount is not None:
             amount = _amount_item(request.amount, facts.asset, is_positive=True).amount_minor
-        command = Refund(authorization_id, facts.asset, key, amount)
+        command = Refund(authorization_id, facts.asset, key, amount, facts.pricing)
         return await self._submit(organization_id, facts, "refund", key, command, request, now=now)
 
     # -- questions ---------------------------------------------------------------------------------

@@ -1,13 +1,25 @@
 """The life of an authorization: captured, extended, voided, expired, refunded."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from ledger.chart import AccountCode
 from tests.wallet_service.desk import USD, Desk, items_of
-from wallet_service.decision.commands import Capture, Expire, Extend, Refund, Void
+from tests.wallet_service.rows import NOON
+from wallet_service.decision.commands import (
+    Capture,
+    Cycle,
+    Expire,
+    Extend,
+    Pricing,
+    Refund,
+    Void,
+)
 from wallet_service.errors import InsufficientFunds, Invalid, NotAllowed
+
+PRICING = Pricing(UUID(int=1), "main", UUID(int=2), Cycle("monthly", "calendar", NOON))
 
 
 @pytest.fixture
@@ -200,6 +212,15 @@ def test_a_refund_goes_back_to_the_grants_that_paid_the_last_first(desk: Desk):
     assert desk.show() == "gift 10 | paid 100"
     assert reply["refunded_amount"] == "15"
     assert desk.house(AccountCode.REVENUE) == 0
+
+
+def test_a_refunds_usage_event_names_the_subscription_as_the_captures_does(desk: Desk):
+    hold = desk.authorize(15, pricing=PRICING)
+    desk.capture(hold, 15, pricing=PRICING)
+    desk.do(Refund(hold, USD, "refund", None, PRICING))
+    rows = [row for _, row in desk.rows.events.values()]
+    assert [row.external_subscription_id for row in rows] == ["main", "main"]
+    assert [row.lines[0].amount_minor for row in rows] == [15, -15]
 
 
 def test_no_more_is_refunded_than_was_captured(desk: Desk):

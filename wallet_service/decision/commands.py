@@ -152,6 +152,7 @@ class Refund(Struct, frozen=True, tag="refund"):
     asset: Asset
     transaction_id: str
     amount_minor: int | None
+    pricing: Pricing | None = None
 
 
 class Debit(Struct, frozen=True, tag="debit"):

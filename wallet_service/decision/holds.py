@@ -226,7 +226,9 @@ def refund(case: Case, command: Refund) -> bytes:
                 transaction_id=f"authorization:{hold.id}:{command.transaction_id}:{position}",
                 code=code,
                 properties={},
-                external_subscription_id=None,
+                external_subscription_id=(
+                    command.pricing.external_subscription_id if command.pricing else None
+                ),
                 subscription_id=hold.subscription_id,
                 timestamp=case.now,
                 rating_status="rated",
