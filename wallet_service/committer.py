@@ -48,7 +48,7 @@ from wallet_service.decision import (
 )
 from wallet_service.decision.pricing import undo
 from wallet_service.decision.state import TotalKey
-from wallet_service.errors import Busy, OutcomePending, Unavailable
+from wallet_service.errors import Busy, Invalid, OutcomePending, Unavailable
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.intents import decode_intent, encode_intent
 from wallet_service.recent_customers import RecentCustomers
@@ -781,6 +781,9 @@ def _refusal(
             continue
         if result.status in ENDED and outcome.effect.authorization_id is not None:
             holds.add(outcome.effect.authorization_id)
+        elif result.status.startswith("overflows_"):
+            # An account that has seen more than 2^63-1 units in its life.
+            return Invalid("amount", "value_is_out_of_range", "the account cannot count further")
         else:
             return AssertionError(
                 f"the ledger refused what was decided under lock: {result.status}"

@@ -113,7 +113,7 @@ insert into wallet.operations (
     created_at)
 select * from unnest(
     :organization_ids::uuid[], :kinds::text[], :keys::text[], :ids::uuid[], :customer_ids::uuid[],
-    :authorization_ids::uuid[], :body_hashes::bytea[], :states::text[], :attempts::smallint[], :intents::bytea[],
+    :authorization_ids::uuid[], :body_hashes::bytea[], :states::text[], :attempts::integer[], :intents::bytea[],
     :replies::bytea[], :created_at::timestamptz[])
 on conflict (organization_id, kind, key) do update set
     body_hash = excluded.body_hash, authorization_id = excluded.authorization_id, state = excluded.state, attempt = excluded.attempt,
@@ -227,7 +227,7 @@ where organization_id = :organization_id and id = :id;
 -- An intent comes to its end, once: no row back means that someone else went on.
 update wallet.operations o set state = done.state, intent = null,
     reply = case when done.state = 'posted' then o.reply end
-from unnest(:organization_ids::uuid[], :kinds::text[], :keys::text[], :attempts::smallint[], :states::text[])
+from unnest(:organization_ids::uuid[], :kinds::text[], :keys::text[], :attempts::integer[], :states::text[])
     as done (organization_id, kind, key, attempt, state)
 where o.organization_id = done.organization_id and o.kind = done.kind and o.key = done.key
   and o.state = 'open' and o.attempt = done.attempt

@@ -30,7 +30,7 @@ create table wallet.operations (
     authorization_id uuid,
     body_hash        bytea       not null,
     state            text        not null check (state in ('open', 'posted', 'refused')),
-    attempt          smallint    not null,
+    attempt          integer     not null,
     intent           bytea,
     reply            bytea,
     created_at       timestamptz not null,
@@ -38,6 +38,8 @@ create table wallet.operations (
 ) partition by hash (organization_id, kind, key);
 comment on table wallet.operations is 'Idempotency has the last word here: key, body hash, state, attempt, and the first reply verbatim. Kept 30 days.';
 comment on column wallet.operations.intent is 'What an open operation will write once its transfers are posted (engines outside this database).';
+comment on column wallet.operations.authorization_id is
+    'What only one open operation may be about: an authorization, an event that is reversed, a customer''s wallets.';
 create table wallet.operations_0 partition of wallet.operations for values with (modulus 4, remainder 0);
 create table wallet.operations_1 partition of wallet.operations for values with (modulus 4, remainder 1);
 create table wallet.operations_2 partition of wallet.operations for values with (modulus 4, remainder 2);
