@@ -227,15 +227,8 @@ class Authorizations:
         key: str | None = None
         if request.transaction_id is not None or not request.final:
             key = check_key(request.transaction_id)
-        requests = self._items_of(request.items, request.code, request.properties)
-        items: tuple[Item, ...] | None = None
-        if requests is not None and request.amount is not None:
-            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
-        if requests is not None:
-            items = await self._rate_again(organization_id, facts, requests)
-        elif request.amount is not None:
-            items = (_amount_item(request.amount, facts.asset),)
-        elif facts.pricing is not None:
+        items = await self._items_again(organization_id, facts, request)
+        if items is None and facts.pricing is not None:
             raise Invalid("items", "value_is_mandatory", "say what was used: items or an amount")
         command = Capture(authorization_id, key, facts.asset, items, request.final, facts.pricing)
         return await self._submit(organization_id, facts, "capture", key, command, request, now=now)
@@ -251,22 +244,15 @@ class Authorizations:
         """Hold more, or longer. Raises Denied, NotFound, NotAllowed, Invalid, Unavailable."""
         facts = await self._find_facts(organization_id, authorization_id, now=now)
         key = check_key(request.transaction_id)
-        requests = self._items_of(request.items, request.code, request.properties)
-        items: tuple[Item, ...] = ()
-        if requests is not None and request.amount is not None:
-            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
-        if requests is not None:
-            items = await self._rate_again(organization_id, facts, requests)
-        elif request.amount is not None:
-            items = (_amount_item(request.amount, facts.asset, is_positive=True),)
-        elif request.expires_in is None:
+        items = await self._items_again(organization_id, facts, request, is_positive=True)
+        if items is None and request.expires_in is None:
             raise Invalid(
                 "expires_in", "value_is_mandatory", "extend the amount, the time, or both"
             )
         expires_in_s = (
             None if request.expires_in is None else self._expires_in_s(request.expires_in)
         )
-        command = Extend(authorization_id, facts.asset, items, expires_in_s, facts.pricing)
+        command = Extend(authorization_id, facts.asset, items or (), expires_in_s, facts.pricing)
         return await self._submit(organization_id, facts, "extend", key, command, request, now=now)
 
     async def void(self, organization_id: UUID, authorization_id: UUID, *, now: datetime) -> bytes:
@@ -453,6 +439,24 @@ class Authorizations:
                 "expires_in", "value_is_out_of_range", f"1 to {self._expires_in_s_max} seconds"
             )
         return expires_in
+
+    async def _items_again(
+        self,
+        organization_id: UUID,
+        facts: _Facts,
+        request: CaptureRequest | ExtendRequest,
+        *,
+        is_positive: bool = False,
+    ) -> tuple[Item, ...] | None:
+        """The items, or the amount, that a command on a hold names; None if it names neither."""
+        requests = self._items_of(request.items, request.code, request.properties)
+        if requests is None:
+            if request.amount is None:
+                return None
+            return (_amount_item(request.amount, facts.asset, is_positive=is_positive),)
+        if request.amount is not None:
+            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
+        return await self._rate_again(organization_id, facts, requests)
 
     async def _rate_again(
         self, organization_id: UUID, facts: _Facts, requests: Sequence[ItemRequest]

@@ -7,6 +7,7 @@ held ──capture (final)──► captured ◄──late (final)──┐
  └────────time────────────────────────► expired ────┘
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,7 +26,18 @@ from wallet_service.errors import (
 
 from .burn import Claim, Share, burn, burn_hold, give_back
 from .case import Case
-from .commands import AMOUNT_CODE, Asset, Authorize, Capture, Expire, Extend, Item, Refund, Void
+from .commands import (
+    AMOUNT_CODE,
+    Asset,
+    Authorize,
+    Capture,
+    Expire,
+    Extend,
+    Item,
+    Pricing,
+    Refund,
+    Void,
+)
 from .outcomes import EventLine, EventRow
 from .pricing import OutOfRange, item_amount_minor, price_item, undo
 from .state import CapturedItem, CustomerState, HoldState, Leg, Paid
@@ -133,26 +145,8 @@ def capture(case: Case, command: Capture) -> bytes:
     if command.final:
         hold.status = "captured"
         hold.ended_at = case.now
-    for position, (item, lines) in enumerate(priced):
-        capture_name = command.transaction_id or "final"
-        case.effect.events.append(
-            EventRow(
-                id=case.row_id(f"event-{position}"),
-                transaction_id=f"authorization:{hold.id}:{capture_name}:{position}",
-                code=item.code,
-                properties=item.properties,
-                external_subscription_id=(
-                    command.pricing.external_subscription_id if command.pricing else None
-                ),
-                subscription_id=hold.subscription_id,
-                timestamp=case.now,
-                rating_status="rated",
-                plan_version_id=hold.plan_version_id,
-                asset_code=asset.code,
-                lines=lines,
-                external_customer_id=hold.external_customer_id,
-            )
-        )
+    name = command.transaction_id or "final"
+    _record_usage(case, hold, asset, priced, name=name, pricing=command.pricing)
     case.effect.authorization_id = hold.id
     case.effect.holds.append(hold)
     return case.authorization_reply(hold, asset, paid)
@@ -217,33 +211,49 @@ def refund(case: Case, command: Refund) -> bytes:
     by_code: dict[str, int] = {}
     for entry in returned:
         by_code[entry.code] = by_code.get(entry.code, 0) + entry.amount_minor
-    for position, (code, negative) in enumerate(by_code.items()):
+    priced: list[tuple[Item, list[EventLine]]] = []
+    for code, negative in by_code.items():
         item = Item(code, {}, amount_minor=negative)
         _, lines, _ = price_item(item, command.asset, None, {}, at=case.now)
-        case.effect.events.append(
-            EventRow(
-                id=case.row_id(f"event-{position}"),
-                transaction_id=f"authorization:{hold.id}:{command.transaction_id}:{position}",
-                code=code,
-                properties={},
-                external_subscription_id=(
-                    command.pricing.external_subscription_id if command.pricing else None
-                ),
-                subscription_id=hold.subscription_id,
-                timestamp=case.now,
-                rating_status="rated",
-                plan_version_id=hold.plan_version_id,
-                asset_code=command.asset.code,
-                lines=lines,
-                external_customer_id=hold.external_customer_id,
-            )
-        )
+        priced.append((item, lines))
+    _record_usage(
+        case, hold, command.asset, priced, name=command.transaction_id, pricing=command.pricing
+    )
     case.effect.authorization_id = hold.id
     case.effect.holds.append(hold)
     return case.authorization_reply(hold, command.asset, returned)
 
 
 # -- parts -----------------------------------------------------------------------------------------
+
+
+def _record_usage(
+    case: Case,
+    hold: HoldState,
+    asset: Asset,
+    priced: Sequence[tuple[Item, list[EventLine]]],
+    *,
+    name: str,
+    pricing: Pricing | None,
+) -> None:
+    """Store what each item of an authorization was charged, or got back, as a usage event."""
+    case.effect.events.extend(
+        EventRow(
+            id=case.row_id(f"event-{position}"),
+            transaction_id=f"authorization:{hold.id}:{name}:{position}",
+            code=item.code,
+            properties=item.properties,
+            external_subscription_id=pricing.external_subscription_id if pricing else None,
+            subscription_id=hold.subscription_id,
+            timestamp=case.now,
+            rating_status="rated",
+            plan_version_id=hold.plan_version_id,
+            asset_code=asset.code,
+            lines=lines,
+            external_customer_id=hold.external_customer_id,
+        )
+        for position, (item, lines) in enumerate(priced)
+    )
 
 
 def _living(case: Case, authorization_id: UUID, *, allow_expired: bool = False) -> HoldState:
