@@ -126,6 +126,35 @@ def expiry_of(pending: Transfer, *, timestamp: int, expiry_id: TransferId = 0) -
     )
 
 
+async def transfers_of(
+    ledger: Ledger,
+    account_id: AccountId,
+    /,
+    *,
+    since_timestamp: int = 0,
+    until_timestamp: int = 0,
+    limit: int = PAGE,
+) -> list[Transfer]:
+    """So many of an account's transfers, oldest first, if there are: engines give smaller pages.
+
+    Both ends are included, 0 is no end.
+    """
+    found: list[Transfer] = []
+    since = since_timestamp
+    while len(found) < limit and (not until_timestamp or since <= until_timestamp):
+        page = await ledger.account_transfers(
+            account_id,
+            since_timestamp=since,
+            until_timestamp=until_timestamp,
+            limit=limit - len(found),
+        )
+        if not page:
+            break
+        found += page
+        since = page[-1].timestamp + 1
+    return found
+
+
 async def statement(
     ledger: Ledger,
     account_id: AccountId,
@@ -142,7 +171,8 @@ async def statement(
     """
     if account_id not in await ledger.accounts([account_id]):
         raise UnknownAccount(account_id)
-    transfers = await ledger.account_transfers(
+    transfers = await transfers_of(
+        ledger,
         account_id,
         since_timestamp=since_timestamp,
         until_timestamp=until_timestamp,
@@ -151,8 +181,10 @@ async def statement(
     following = transfers[limit:]
     transfers = transfers[:limit]
     if not transfers:
-        balance = await ledger.balance_at(
-            account_id, timestamp=until_timestamp or since_timestamp or 2**63 - 1
+        balance = (
+            await ledger.balance_at(account_id, timestamp=until_timestamp)
+            if until_timestamp
+            else (await ledger.balances([account_id]))[account_id]
         )
         return Statement(account_id, balance, (), balance, None)
     opening = await ledger.balance_at(account_id, timestamp=transfers[0].timestamp - 1)

@@ -41,7 +41,6 @@ RESOURCES: Final = (
     "authorizations",
     "balances",
     "billable_metrics",
-    "budgets",
     "customers",
     "events",
     "grants",

@@ -16,7 +16,7 @@ from ledger.money import SCALE_MAX
 from wallet_service.decision import Asset
 from wallet_service.errors import Invalid, NotFound
 
-__all__ = ["MONEY_SCALE", "AssetRow", "create", "find", "find_all"]
+__all__ = ["MONEY_SCALE", "AssetRow", "create", "find", "find_all", "find_by_ledger"]
 
 MONEY_SCALE: Final = 9
 """Decimals of an amount of money: list prices of models are as fine as 10^-9, and finer."""
@@ -54,6 +54,16 @@ async def find(
     if row is None:
         raise NotFound("asset")
     return AssetRow.of(row)
+
+
+async def find_by_ledger(
+    connection: Connection, organization_id: UUID, number: int
+) -> AssetRow | None:
+    """The asset whose ledger has this number; None where the ledger is not the organization's."""
+    row = await _queries.find_asset_by_ledger(
+        connection, organization_id=organization_id, ledger=number
+    )
+    return None if row is None else AssetRow.of(row)
 
 
 async def create(

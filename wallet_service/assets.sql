@@ -12,6 +12,10 @@ on conflict do nothing;
 select organization_id, code, name, kind, scale, ledger, created_at
 from wallet.assets where organization_id = :organization_id and code = :code;
 
+-- name: find_asset_by_ledger^
+select organization_id, code, name, kind, scale, ledger, created_at
+from wallet.assets where organization_id = :organization_id and ledger = :ledger;
+
 -- name: list_assets
 select organization_id, code, name, kind, scale, ledger, created_at
 from wallet.assets where organization_id = :organization_id

@@ -25,6 +25,7 @@ from wallet_service.database import Database
 from wallet_service.grants import Grants
 from wallet_service.hot_balances import HotBalances
 from wallet_service.hot_customers import HotCustomers
+from wallet_service.ledger_reports import LedgerReports
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
 from wallet_service.usage import Usage
@@ -51,6 +52,7 @@ class Services(Struct, kw_only=True):
     wallets: Wallets
     wallet_transactions: WalletTransactions
     grants: Grants
+    ledger_reports: LedgerReports
     keys: KeyRing
 
     @asynccontextmanager
@@ -144,6 +146,13 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 database=database, committer=committer, rates=rates, hot=hot
             ),
             grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
+            ledger_reports=LedgerReports(
+                database=database,
+                # Long reads have a pool of their own, out of the committer's way.
+                ledger=open_ledger("postgres", pool=database.worker)
+                if ledger.name == "postgres"
+                else ledger,
+            ),
             keys=KeyRing(database, cache_s=settings.key_cache_s),
         )
 

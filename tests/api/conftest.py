@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from uuid import UUID
@@ -35,19 +35,24 @@ class Service(Struct, frozen=True, kw_only=True):
     other_api_key: str
 
 
-async def _open_account(dsn: str, name: str) -> tuple[UUID, str]:
+async def open_account(
+    dsn: str, name: str, *, scopes: Sequence[str] = (api_keys.ALL,)
+) -> tuple[UUID, str]:
+    """Make an organization and a key of it."""
     connection = await asyncpg.connect(dsn, server_settings={"role": "wallet_worker"})
     now = datetime.now(UTC)
     try:
         async with connection.transaction():
             organization = await organizations.create_organization(connection, name, now=now)
-            _, key = await api_keys.create(connection, organization.id, "tests", now=now)
+            _, key = await api_keys.create(
+                connection, organization.id, "tests", scopes=scopes, now=now
+            )
     finally:
         await connection.close()
     return organization.id, key
 
 
-def _serve(settings: Settings) -> tuple[uvicorn.Server, threading.Thread]:
+def serve(settings: Settings) -> tuple[uvicorn.Server, threading.Thread]:
     """Run the application in a thread, so that clients that block do not block it."""
     config = uvicorn.Config(
         create_app(settings),
@@ -72,15 +77,15 @@ def _serve(settings: Settings) -> tuple[uvicorn.Server, threading.Thread]:
 async def service(new_database: NewDatabase, redis_server: Redis) -> AsyncIterator[Service]:
     """A running service with two organizations."""
     dsn = await new_database()
-    organization_id, api_key = await _open_account(dsn, "Acme")
-    other_organization_id, other_api_key = await _open_account(dsn, "Globex")
+    organization_id, api_key = await open_account(dsn, "Acme")
+    other_organization_id, other_api_key = await open_account(dsn, "Globex")
     settings = Settings(
         database_url=dsn,
         redis_url=redis_server.url(),
         allow_unsafe_database=True,
         key_cache_s=KEY_CACHE_S,
     )
-    server, thread = _serve(settings)
+    server, thread = serve(settings)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Service(
         url=f"http://127.0.0.1:{port}",
@@ -126,7 +131,7 @@ async def new_shop(service: Service) -> AsyncIterator[NewShop]:
     with ExitStack() as clients:
 
         async def open_shop(name: str) -> Shop:
-            _, key = await _open_account(service.dsn, name)
+            _, key = await open_account(service.dsn, name)
             return Shop(clients.enter_context(_client(service, key)), name)
 
         yield open_shop

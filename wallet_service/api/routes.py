@@ -10,6 +10,7 @@ from wallet_service.api.billable_metrics import BillableMetrics
 from wallet_service.api.customers import Customers
 from wallet_service.api.events import Events
 from wallet_service.api.grants import Grants
+from wallet_service.api.ledger import LedgerBook
 from wallet_service.api.organizations import Organizations
 from wallet_service.api.plans import Plans
 from wallet_service.api.subscriptions import Subscriptions
@@ -26,6 +27,7 @@ API_ROUTES: Final[list[Any]] = [
     Customers,
     Events,
     Grants,
+    LedgerBook,
     Organizations,
     Plans,
     Subscriptions,
