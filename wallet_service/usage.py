@@ -200,9 +200,7 @@ class Usage:
     ) -> _Source:
         """Who used: the subscription says, or the customer."""
         if request.external_subscription_id:
-            card = await self._rates.subscriber(
-                organization_id, request.external_subscription_id, at=at
-            )
+            card = await self._subscriber(organization_id, request.external_subscription_id, at)
             if card is not None:
                 return _Source(card, card.agreements[0])
         if not request.external_customer_id:
@@ -221,6 +219,19 @@ class Usage:
             if error.field == "external_subscription_id":
                 raise
             return _Source(card, None, "billable_metric_not_found", request.code)
+
+    async def _subscriber(
+        self, organization_id: UUID, external_subscription_id: str, at: datetime
+    ) -> CustomerCard | None:
+        """The subscription's customer at a time; a whole second stands for all of that second.
+
+        Clients cut the fraction off, and so would lose what is used in a subscription's first one.
+        """
+        card = await self._rates.subscriber(organization_id, external_subscription_id, at=at)
+        if card is None and at.microsecond == 0:
+            last = at + timedelta(milliseconds=999)
+            card = await self._rates.subscriber(organization_id, external_subscription_id, at=last)
+        return card
 
     async def _rated(
         self,

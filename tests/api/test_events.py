@@ -260,6 +260,19 @@ def test_any_other_time_is_refused(shop: Shop, acme: str, given: str, code: str)
     assert refused(answer) == {"timestamp": [code]}
 
 
+def test_a_whole_second_covers_a_subscription_that_started_in_it(shop: Shop) -> None:
+    acme = shop.customer("plan", granted_credits="10")
+    subscription = shop.api.get(f"/customers/{acme}/subscriptions").json()["subscriptions"][0]
+    started = int(datetime.fromisoformat(subscription["started_at"]).timestamp())
+    event = {"external_subscription_id": f"{acme}-0", "code": "calls"}
+    assert shop.charged(**event, timestamp=started)["rating_status"] == "rated"
+    early = shop.charged(**event, timestamp=started - 1)
+    assert (early["rating_status"], early["unrated_reason"]) == (
+        "unrated",
+        "subscription_not_found",
+    )
+
+
 # --- batches
 
 

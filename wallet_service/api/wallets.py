@@ -19,7 +19,7 @@ from wallet_service.api.schemas.wallets import (
     WalletsReply,
 )
 from wallet_service.api.wallet_transactions import read_filter
-from wallet_service.errors import NotFound
+from wallet_service.errors import Invalid, NotFound
 from wallet_service.wallets import WalletRow, WalletView
 
 
@@ -203,7 +203,12 @@ class CustomerWallets(Controller):
     ) -> WalletReply:
         """As `POST /wallets`, for this customer."""
         request = keyed(replace(data.wallet, external_customer_id=external_id), idempotency_key)
-        view = await services.wallets.create(tenant.organization_id, request, now=now)
+        try:
+            view = await services.wallets.create(tenant.organization_id, request, now=now)
+        except Invalid as error:
+            if error.code == "customer_not_found":  # here it is in the address
+                raise NotFound("customer") from None
+            raise
         return WalletReply(WalletBody.of(view))
 
     @get("/", summary="List a customer's wallets")

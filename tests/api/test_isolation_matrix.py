@@ -1,0 +1,454 @@
+"""Every operation that takes an id: another organization's is answered like one that nobody has.
+
+The table has a row for each operation of the OpenAPI document. A new route without one fails.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import Struct
+
+from ledger.ids import new_uuid
+from tests.api.conftest import NewShop
+from tests.api.market import Json, Shop, standard
+from wallet_service.api.app import create_app
+from wallet_service.settings import Settings
+
+ITEMS = {"amount": "1", "asset_code": "USD"}
+METRIC = {"name": "Calls", "code": "matrix", "aggregation_type": "count_agg"}
+PLAN = {"name": "P", "code": "matrix", "interval": "monthly", "amount_currency": "USD"}
+STANDARD = {"charge_model": "standard", "properties": {"amount": "1"}}
+
+
+class Row(Struct, frozen=True):
+    """One request. ``{…}`` in its address and its body stands for an id of theirs, or a new one."""
+
+    request: str
+    address: str
+    status: int
+    body: Any = None
+
+
+ROWS = [
+    Row("DELETE /api_keys/{key_id}", "/api_keys/{key}", 404),
+    Row("GET /assets/{code}", "/assets/{asset}", 404),
+    Row("POST /assets", "/assets", 200, {"asset": {"code": "{asset_2}", "name": "Free"}}),
+    Row("GET /authorizations", "/authorizations?external_customer_id={customer}", 200),
+    Row("GET /authorizations", "/authorizations?transaction_id={call}", 200),
+    Row("GET /authorizations/{authorization_id}", "/authorizations/{hold}", 404),
+    Row(
+        "POST /authorizations",
+        "/authorizations",
+        404,
+        {"authorization": {"external_customer_id": "{customer}", "transaction_id": "m", **ITEMS}},
+    ),
+    Row(
+        "POST /authorizations",
+        "/authorizations",
+        422,
+        {
+            "authorization": {
+                "external_customer_id": "own",
+                "external_subscription_id": "{subscription}",
+                "transaction_id": "m",
+                "code": "own",
+            }
+        },
+    ),
+    Row(
+        "POST /authorizations",
+        "/authorizations",
+        422,
+        {
+            "authorization": {
+                "external_customer_id": "own",
+                "transaction_id": "m",
+                "items": [{"code": "{metric}"}],
+            }
+        },
+    ),
+    Row(
+        "POST /authorizations",
+        "/authorizations",
+        422,
+        {
+            "authorization": {
+                "external_customer_id": "own",
+                "transaction_id": "m",
+                "amount": "1",
+                "asset_code": "{asset}",
+            }
+        },
+    ),
+    *(
+        Row(
+            f"POST /authorizations/{question}",
+            f"/authorizations/{question}",
+            404,
+            {"authorization": {"external_customer_id": "{customer}", **ITEMS}},
+        )
+        for question in ("estimate", "check")
+    ),
+    *(
+        Row(
+            f"POST /authorizations/{{authorization_id}}/{action}",
+            f"/authorizations/{{{hold}}}/{action}",
+            404,
+            body,
+        )
+        for action, hold, body in (
+            ("capture", "hold", {"capture": {"amount": "1"}}),
+            ("extend", "hold", {"extend": {"amount": "1", "transaction_id": "m"}}),
+            ("void", "hold", None),
+            ("refund", "captured", {"refund": {"transaction_id": "m"}}),
+        )
+    ),
+    Row("GET /customers/{external_id}/balances", "/customers/{customer}/balances", 404),
+    Row(
+        "GET /customers/{external_id}/balances", "/customers/{customer}/balances?source=ledger", 404
+    ),
+    Row(
+        "POST /billable_metrics",
+        "/billable_metrics",
+        200,
+        {"billable_metric": {**METRIC, "code": "{metric}"}},
+    ),
+    Row("GET /billable_metrics/{code}", "/billable_metrics/{metric_2}", 404),
+    Row(
+        "PUT /billable_metrics/{code}",
+        "/billable_metrics/{metric_2}",
+        404,
+        {"billable_metric": {"name": "Taken over"}},
+    ),
+    Row("DELETE /billable_metrics/{code}", "/billable_metrics/{metric_2}", 404),
+    Row("GET /customers/{external_id}", "/customers/{customer}", 404),
+    Row("DELETE /customers/{external_id}", "/customers/{customer}", 404),
+    Row("GET /customers", "/customers?search_term={customer}", 200),
+    Row("GET /customers/{external_id}/subscriptions", "/customers/{customer}/subscriptions", 404),
+    Row("GET /customers/{external_id}/wallets", "/customers/{customer}/wallets", 404),
+    Row(
+        "POST /customers/{external_id}/wallets",
+        "/customers/{customer}/wallets",
+        404,
+        {"wallet": {"rate_amount": "1"}},
+    ),
+    *(
+        Row(
+            f"{method} /customers/{{external_id}}/wallets/{{code}}{rest}",
+            f"/customers/{customer}/wallets/{{wallet_code}}{there}",
+            404,
+            body,
+        )
+        for customer in ("{customer}", "own")
+        for method, rest, there, body in (
+            ("GET", "", "", None),
+            ("PUT", "", "", {"wallet": {"name": "Taken over"}}),
+            ("DELETE", "", "", None),
+            ("POST", "/metadata", "/metadata", {"metadata": {"taken": "over"}}),
+            ("PATCH", "/metadata", "/metadata", {"metadata": {"taken": "over"}}),
+            ("DELETE", "/metadata", "/metadata", None),
+            ("DELETE", "/metadata/{name}", "/metadata/secret", None),
+        )
+    ),
+    Row("GET /events/{transaction_id}", "/events/{event}", 404),
+    Row("GET /events", "/events?external_subscription_id={subscription}", 200),
+    Row("GET /events", "/events?external_customer_id={customer}", 200),
+    Row(
+        "POST /events",
+        "/events",
+        200,
+        {
+            "event": {
+                "transaction_id": "{event}",
+                "external_subscription_id": "{subscription}",
+                "code": "{metric}",
+            }
+        },
+    ),
+    Row(
+        "POST /events",
+        "/events",
+        200,
+        {
+            "event": {
+                "transaction_id": "{call}",
+                "external_customer_id": "{customer}",
+                "code": "own",
+            }
+        },
+    ),
+    Row(
+        "POST /events/batch",
+        "/events/batch",
+        200,
+        {
+            "events": [
+                {"transaction_id": "{wallet}", "external_customer_id": "{customer}", "code": "own"}
+            ]
+        },
+    ),
+    Row(
+        "POST /events/{transaction_id}/reverse",
+        "/events/{event_2}/reverse",
+        404,
+        {"reverse": {"transaction_id": "m"}},
+    ),
+    Row("GET /grants", "/grants?wallet_id={wallet}", 404),
+    Row("GET /grants", "/grants?external_customer_id={customer}", 404),
+    Row("GET /ledger/accounts", "/ledger/accounts?asset_code={asset}", 404),
+    Row("GET /ledger/accounts/{account_id}", "/ledger/accounts/{grant}", 404),
+    Row("GET /ledger/transfers", "/ledger/transfers?account_id={grant}", 404),
+    Row("GET /ledger/statements", "/ledger/statements?account_id={grant}", 404),
+    Row("GET /ledger/trial_balance", "/ledger/trial_balance?asset_code={asset}", 404),
+    Row("GET /grants/{grant_id}", "/grants/{grant}", 404),
+    Row(
+        "POST /grants",
+        "/grants",
+        422,
+        {"grant": {"wallet_id": "{wallet}", "amount": "1", "transaction_id": "m"}},
+    ),
+    Row(
+        "POST /grants",
+        "/grants",
+        422,
+        {
+            "grant": {
+                "external_customer_id": "{customer}",
+                "wallet_code": "{wallet_code}",
+                "amount": "1",
+                "transaction_id": "m",
+            }
+        },
+    ),
+    Row(
+        "POST /plans",
+        "/plans",
+        422,
+        {"plan": PLAN | {"charges": [STANDARD | {"billable_metric_id": "{metric_id}"}]}},
+    ),
+    Row("GET /plans/{code}", "/plans/{plan}", 404),
+    Row("PUT /plans/{code}", "/plans/{plan}", 404, {"plan": {"name": "Taken over"}}),
+    Row("DELETE /plans/{code}", "/plans/{plan}", 404),
+    Row("GET /subscriptions", "/subscriptions?external_customer_id={customer}", 200),
+    Row("GET /subscriptions", "/subscriptions?plan_code={plan}", 200),
+    Row("GET /subscriptions/{external_id}", "/subscriptions/{subscription}", 404),
+    Row(
+        "PUT /subscriptions/{external_id}",
+        "/subscriptions/{subscription}",
+        404,
+        {"subscription": {"name": "Taken over"}},
+    ),
+    Row("DELETE /subscriptions/{external_id}", "/subscriptions/{subscription}", 404),
+    Row(
+        "POST /subscriptions",
+        "/subscriptions",
+        404,
+        {
+            "subscription": {
+                "external_customer_id": "own",
+                "external_id": "m",
+                "plan_code": "{plan}",
+            }
+        },
+    ),
+    Row(
+        "POST /wallet_transactions",
+        "/wallet_transactions",
+        422,
+        {"wallet_transaction": {"wallet_id": "{wallet}", "granted_credits": "1"}},
+    ),
+    Row("GET /wallet_transactions/{transaction_id}", "/wallet_transactions/{purchase}", 404),
+    Row(
+        "POST /wallet_transactions/{transaction_id}/settle",
+        "/wallet_transactions/{purchase}/settle",
+        404,
+    ),
+    Row(
+        "POST /wallet_transactions/{transaction_id}/fail",
+        "/wallet_transactions/{purchase}/fail",
+        404,
+    ),
+    Row(
+        "POST /wallets",
+        "/wallets",
+        422,
+        {"wallet": {"external_customer_id": "{customer}", "rate_amount": "1"}},
+    ),
+    Row("GET /wallets", "/wallets?external_customer_id={customer}", 404),
+    *(
+        Row(f"{method} /wallets/{{wallet_id}}{rest}", f"/wallets/{{wallet}}{there}", 404, body)
+        for method, rest, there, body in (
+            ("GET", "", "", None),
+            ("PUT", "", "", {"wallet": {"name": "Taken over"}}),
+            ("DELETE", "", "", None),
+            ("POST", "/metadata", "/metadata", {"metadata": {"taken": "over"}}),
+            ("PATCH", "/metadata", "/metadata", {"metadata": {"taken": "over"}}),
+            ("DELETE", "/metadata", "/metadata", None),
+            ("DELETE", "/metadata/{name}", "/metadata/secret", None),
+            ("GET", "/wallet_transactions", "/wallet_transactions", None),
+        )
+    ),
+]
+
+WITHOUT_IDS = {
+    "GET /api_keys",
+    "POST /api_keys",
+    "GET /assets",
+    "GET /billable_metrics",
+    "POST /customers",
+    "GET /organizations",
+    "PUT /organizations",
+    "GET /plans",
+}
+"""Nothing of anybody can be named here."""
+
+
+@pytest.fixture(scope="module")
+async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
+    """One of everything, in another organization, and what it is called."""
+    shop = await new_shop("theirs")
+    metric = shop.unique("metric")
+    metric_id = shop.metric(metric)
+    other_metric = shop.unique("metric")
+    shop.metric(other_metric)
+    plan = shop.unique("plan")
+    shop.plan(plan, standard(metric_id, "1"))
+    customer = shop.customer(plan)
+    metadata = {"secret": "yes"}
+    code = shop.unique("wallet")
+    wallet = shop.wallet(customer, granted_credits="100", code=code, metadata=metadata)
+    hold = shop.held(customer, **ITEMS)
+    captured = shop.held(customer, **ITEMS)
+    shop.done(captured, "capture", amount="1")
+    event = shop.charged(external_customer_id=customer, code=metric)
+    again = shop.charged(external_customer_id=customer, code=metric)
+    purchase = {"wallet_id": wallet["lago_id"], "paid_credits": "5"}
+    (bought,) = shop.ok("/wallet_transactions", wallet_transaction=purchase)["wallet_transactions"]
+    for unit in ("THEIR_UNIT", "THEIR_OTHER_UNIT"):
+        shop.ok("/assets", asset={"code": unit, "name": "Unit", "kind": "unit", "scale": 0})
+    key = shop.ok("/api_keys", api_key={"name": "theirs"})["api_key"]
+    return shop, {
+        "key": key["id"],
+        "asset": "THEIR_UNIT",
+        "asset_2": "THEIR_OTHER_UNIT",
+        "customer": customer,
+        "subscription": f"{customer}-0",
+        "metric": metric,
+        "metric_2": other_metric,
+        "metric_id": metric_id,
+        "plan": plan,
+        "hold": hold["id"],
+        "captured": captured["id"],
+        "call": hold["transaction_id"],
+        "event": event["transaction_id"],
+        "event_2": again["transaction_id"],
+        "grant": shop.balances(customer)[0]["grants"][0]["id"],
+        "wallet": wallet["lago_id"],
+        "wallet_code": code,
+        "purchase": bought["lago_id"],
+    }
+
+
+@pytest.fixture(scope="module")
+async def ours(new_shop: NewShop) -> Shop:
+    """An organization that has only a customer, with a wallet and something to pay for."""
+    shop = await new_shop("ours")
+    shop.plan("own", standard(shop.metric("own"), "1"))
+    shop.ok("/customers", customer={"external_id": "own", "currency": "USD"})
+    shop.subscribe("own", "own", "own")
+    shop.wallet("own", granted_credits="10", code="own")
+    return shop
+
+
+def random_names(known: Mapping[str, str]) -> dict[str, str]:
+    """Names of the same kinds that nobody has."""
+    unknown = {name: str(new_uuid(datetime.now(UTC))) for name in known}
+    code = f"NOT_{unknown['key'][-8:].upper()}"
+    return unknown | {"asset": code, "asset_2": f"{code}_2"}
+
+
+def filled(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: filled(inner, names) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner, names) for inner in value]
+    return value.format(**names) if isinstance(value, str) else value
+
+
+def shown(answer: httpx.Response, names: Mapping[str, str]) -> tuple[int, str]:
+    """Status and body, with the caller's words and all that is new in every answer left out."""
+    text = answer.text
+    for name in sorted(names, key=lambda name: -len(names[name])):
+        text = text.replace(names[name], "{name}")
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "{id}", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "{time}", text)
+    return answer.status_code, text
+
+
+def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
+    """What the other organization sees of its own."""
+    addresses = [
+        *(f"/customers/{names['customer']}{rest}" for rest in ("", "/balances", "/wallets")),
+        *(f"/authorizations/{names[hold]}" for hold in ("hold", "captured")),
+        f"/billable_metrics/{names['metric']}",
+        f"/billable_metrics/{names['metric_2']}",
+        f"/plans/{names['plan']}",
+        f"/subscriptions/{names['subscription']}",
+        f"/wallets/{names['wallet']}",
+        f"/wallets/{names['wallet']}/wallet_transactions",
+        f"/grants/{names['grant']}",
+        "/api_keys",
+        "/assets?per_page=1000",
+        "/events",
+    ]
+    answers = [shop.api.get(address) for address in addresses]
+    assert [answer.status_code for answer in answers] == [200] * len(addresses)
+    return [answer.json() for answer in answers]
+
+
+def test_every_operation_has_a_row() -> None:
+    described = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}"
+        for path, methods in create_app(Settings()).openapi_schema.to_schema()["paths"].items()
+        for method in methods
+        if path.startswith("/api/v1")
+    }
+    rows = {row.request for row in ROWS}
+    assert rows | WITHOUT_IDS == described
+    assert not rows & WITHOUT_IDS
+
+
+def test_no_operation_tells_theirs_from_nobodys(
+    ours: Shop, theirs: tuple[Shop, dict[str, str]]
+) -> None:
+    their_shop, their_names = theirs
+    before = contents(their_shop, their_names)
+    told: list[str] = []
+    for row in ROWS:
+        method = row.request.split(" ", maxsplit=1)[0]
+        answers: list[tuple[int, str]] = []
+        for names in (their_names, random_names(their_names)):
+            answer = ours.api.request(
+                method, row.address.format(**names), json=filled(row.body, names)
+            )
+            answers.append(shown(answer, names))
+        if answers[0] != answers[1] or answers[0][0] != row.status:
+            told.append(f"{row.request} {row.address}: {answers}")
+    assert not told, "\n".join(told)
+    assert contents(their_shop, their_names) == before
+
+
+def test_another_organizations_keys_repeat_nothing(
+    ours: Shop, theirs: tuple[Shop, dict[str, str]]
+) -> None:
+    their_shop, names = theirs
+    before = contents(their_shop, names)
+    hold = ours.held("own", transaction_id=names["call"], **ITEMS)
+    assert hold["id"] != names["hold"]
+    event = ours.charged(transaction_id=names["event_2"], external_customer_id="own", code="own")
+    assert event["external_subscription_id"] == "own"
+    assert contents(their_shop, names) == before

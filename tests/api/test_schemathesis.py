@@ -1,0 +1,119 @@
+"""What the OpenAPI document promises holds for any input that anybody may make up.
+
+`WALLET_SCHEMATHESIS_EXAMPLES` asks for more examples an operation than the few of every run.
+"""
+
+import functools
+import os
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings, strategies
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.api.conftest import NewShop
+from tests.api.market import Shop, standard
+from wallet_service.api.app import create_app
+from wallet_service.settings import Settings
+
+EXAMPLES = int(os.environ.get("WALLET_SCHEMATHESIS_EXAMPLES", "15"))
+MANY = 100
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """The document, as an application without services gives it."""
+    return create_app(Settings()).openapi_schema.to_schema()
+
+
+def tries() -> list[tuple[str, GenerationMode]]:
+    """Every operation, with good input, and with bad input where there is any input."""
+    found: list[tuple[str, GenerationMode]] = []
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            label = f"{method.upper()} {path}"
+            found.append((label, GenerationMode.POSITIVE))
+            if operation.get("parameters") or operation.get("requestBody"):
+                found.append((label, GenerationMode.NEGATIVE))
+    return found
+
+
+@pytest.fixture(scope="module")
+async def shop(new_shop: NewShop) -> Shop:
+    """An organization that knows some of the names that the examples use."""
+    shop = await new_shop("schemathesis")
+    shop.plan("plan", standard(shop.metric("calls"), "0.5"))
+    return shop
+
+
+@pytest.fixture(scope="module")
+def names(shop: Shop) -> dict[str, str]:
+    """Parameters of paths that lead somewhere."""
+    acme = shop.customer("plan", granted_credits="1000", code="main")
+    hold = shop.held(acme, amount="1", asset_code="USD")
+    event = shop.charged(external_customer_id=acme, code="calls")
+    grant = shop.balances(acme)[0]["grants"][0]
+    return {
+        "authorization_id": hold["id"],
+        "external_id": acme,
+        "grant_id": grant["id"],
+        "wallet_id": grant["wallet_id"],
+        "transaction_id": event["transaction_id"],
+        "code": "main",
+    }
+
+
+@pytest.fixture(scope="module")
+def operations() -> dict[str, Any]:
+    """The document's operations, ready to be tried."""
+    schema = schemathesis.openapi.from_dict(document())
+    found = [one.ok() for one in schema.get_all_operations()]
+    return {operation.label: operation for operation in found if operation is not None}
+
+
+@pytest.mark.parametrize(("label", "mode"), tries())
+def test_every_answer_is_one_that_was_promised(
+    shop: Shop,
+    operations: dict[str, Any],
+    names: dict[str, str],
+    label: str,
+    mode: GenerationMode,
+) -> None:
+    operation = operations[label]
+    wanted = {parameter.name for parameter in operation.path_parameters}
+    leads_somewhere = bool(wanted) and wanted <= names.keys() and not label.startswith("DELETE")
+    known = {name: names[name] for name in wanted} if leads_somewhere else {}
+
+    @settings(
+        max_examples=max(1, EXAMPLES // 2),
+        deadline=None,
+        database=None,
+        derandomize=EXAMPLES < MANY,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(mode), is_known=strategies.booleans())
+    def send(case: Any, *, is_known: bool) -> None:
+        if is_known and known:
+            case.path_parameters = known
+        case.call_and_validate(
+            base_url=str(shop.api.base_url).removesuffix("/").removesuffix("/api/v1"),
+            headers={"Authorization": shop.api.headers["Authorization"]},
+            checks=CHECKS,
+            timeout=10,
+        )
+
+    send()
