@@ -18,6 +18,7 @@ PAGES = (
     "README.md",
     "docs/tutorial/first-hour.md",
     "docs/how-to/accept-usage-events.md",
+    "docs/how-to/native-assets.md",
     "docs/how-to/stream-with-partial-captures.md",
 )
 STOP_S_MAX = 15
@@ -88,5 +89,7 @@ def test_what_a_page_says_happens_when_its_blocks_are_pasted(page, checkout):
     refusals = re.findall(r'"status":(\d+),"error".*', done.stdout)
     assert refusals == (["402"] if page == HELPERS else []), done.stdout
     prose = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
-    for amount in re.findall(r"`(\d+\.\d{3,})`", prose):
+    for amount in re.findall(r"`(\d+\.\d+)`", prose):
         assert f'"{amount}"' in done.stdout, amount
+    for said in re.findall(r'`("[a-z_]+":(?:"[^"`]*"|true))`', prose):
+        assert said in done.stdout, said
