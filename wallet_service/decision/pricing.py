@@ -20,11 +20,11 @@ __all__ = ["OutOfRange", "item_amount_minor", "price_item", "total_key"]
 
 
 class OutOfRange(Invalid):
-    """More than any store of ours can count; names the limit."""
+    """More than any store of ours can count; names the limit, and what it comes from."""
 
-    def __init__(self, asset: Asset) -> None:
+    def __init__(self, asset: Asset, field: str = "amount") -> None:
         limit = asset.format(money.MAX_MINOR)
-        super().__init__("amount", "value_is_out_of_range", f"at most {limit} {asset.code}")
+        super().__init__(field, "value_is_out_of_range", f"at most {limit} {asset.code}")
 
 
 def total_key(line: PricedLine, pricing: Pricing, *, at: datetime) -> TotalKey:
@@ -69,7 +69,7 @@ def _to_minor(exact: Decimal, asset: Asset, rounding: Rounding) -> int:
     try:
         return money.to_minor(exact, asset.scale, rounding)
     except InvalidAmount as error:
-        raise OutOfRange(asset) from error
+        raise OutOfRange(asset, "properties") from error
 
 
 def price_item(

@@ -64,7 +64,7 @@ def _charge(case: Case, command: Debit, item: Item, asset: Asset, row: EventRow)
     if unpaid and not case.is_countable(asset, amount, unpaid):
         give_back(shares)
         undo(changes, case.customer.totals)
-        raise OutOfRange(asset)
+        raise OutOfRange(asset, "properties")
     if unpaid and rejects_shortfall(case.customer, asset, item.code, case=case):
         give_back(shares)
         undo(changes, case.customer.totals)
