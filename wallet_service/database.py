@@ -6,6 +6,7 @@ role, so nothing has to remember to drop to it.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -118,7 +119,9 @@ class Database:
     def terminate(self) -> None:
         """Disconnect at once; open transactions are rolled back by the server."""
         for pool in (self.api, self.committer, self.worker):
-            pool.terminate()
+            # One that never connected has nothing to end, and must not hide why.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                pool.terminate()
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ import click
 
 from wallet_service.cli.connection import find_database
 from wallet_service.cli.data_folder import DataFolder, data_option
+from wallet_service.cli.stores import explained
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,6 @@ def import_file(file: Path, organization_id: UUID | None, data: Path | None) -> 
     not name are kept; a changed price is a new version of the plan, and holds already made keep the
     version they were made with. Importing a file twice changes nothing.
     """
-    from asyncpg import PostgresError
     from rich.console import Console
 
     from invoicing.errors import InvoicingError
@@ -54,11 +54,15 @@ def import_file(file: Path, organization_id: UUID | None, data: Path | None) -> 
     console = Console()
     try:
         price_list = read_price_list(file.read_bytes())
-        report = asyncio.run(
-            _import(console, database_url, price_list, organization_id or _known(data))
-        )
-    except (InvalidPriceList, CatalogConflict, InvoicingError, PostgresError, OSError) as error:
+    except (InvalidPriceList, OSError) as error:
         raise click.ClickException(str(error)) from None
+    with explained():
+        try:
+            report = asyncio.run(
+                _import(console, database_url, price_list, organization_id or _known(data))
+            )
+        except (CatalogConflict, InvoicingError) as error:
+            raise click.ClickException(str(error)) from None
     _show(console, report)
 
 

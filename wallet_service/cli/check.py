@@ -11,6 +11,7 @@ import click
 
 from wallet_service.cli.connection import find_database
 from wallet_service.cli.data_folder import DataFolder, data_option
+from wallet_service.cli.stores import explained
 
 if TYPE_CHECKING:
     from wallet_service.checks.running import Result
@@ -28,11 +29,11 @@ def command(data: Path | None, *, as_json: bool) -> None:
     from wallet_service.settings import InvalidSetting
 
     try:
-        results = asyncio.run(_run(_settings(data)))
+        settings = _settings(data)
     except InvalidSetting as error:
         raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"a server cannot be reached: {error}") from None
+    with explained():
+        results = asyncio.run(_run(settings))
     if as_json:
         import msgspec
 

@@ -12,6 +12,7 @@ import click
 
 from wallet_service.cli.connection import find_database
 from wallet_service.cli.data_folder import data_option
+from wallet_service.cli.stores import explained
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -107,12 +108,11 @@ def _run(
             chosen = organization or await _only_organization(connection, make_first=make_first)
             return await work(connection, chosen)
 
-    try:
-        return asyncio.run(in_transaction())
-    except InvoicingError as error:
-        raise click.ClickException(f"{type(error).__name__}: {error}") from None
-    except OSError as error:
-        raise click.ClickException(f"the database cannot be reached: {error}") from None
+    with explained():
+        try:
+            return asyncio.run(in_transaction())
+        except InvoicingError as error:
+            raise click.ClickException(f"{type(error).__name__}: {error}") from None
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ import msgspec
 
 from wallet_service.cli.data_folder import Credentials, DataFolder, data_option
 from wallet_service.cli.service import Api, Worker, reachable_host
+from wallet_service.cli.stores import explained
 from wallet_service.embedded.errors import EmbeddedError
 from wallet_service.embedded.postgres import Postgres
 from wallet_service.embedded.process import Process
@@ -156,16 +157,14 @@ async def _prepare_database(
     settings: Settings, known: Credentials | None, *, url: str
 ) -> Credentials:
     """Bring the database to this version and make sure that somebody can use it."""
-    from wallet_service.migrate import MigrationError, migrate
+    from wallet_service.migrate import migrate
 
-    try:
+    with explained():
         await migrate(settings.database_url)
-    except (MigrationError, OSError) as error:
-        raise click.ClickException(str(error)) from None
 
-    from wallet_service.cli.first_key import first_key
+        from wallet_service.cli.first_key import first_key
 
-    return await first_key(settings.database_url, known, url=url)
+        return await first_key(settings.database_url, known, url=url)
 
 
 def _environment(folder: DataFolder, settings: Settings) -> Mapping[str, str]:
