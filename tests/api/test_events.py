@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.api.conftest import NewShop
+from invoicing.events import Event as StoredEvent
+from tests.api.conftest import NewShop, Service
 from tests.api.market import Json, Shop, refused, standard
+from wallet_service.embedded.redis import Redis
+from wallet_service.services import open_services
+from wallet_service.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -495,3 +499,31 @@ def test_what_was_never_charged_cannot_be_taken_back(shop: Shop, acme: str) -> N
     assert shop.api.get(f"/events/{usage['transaction_id']}").status_code == 200
     answer = reverse(shop, usage, transaction_id=shop.unique("x"))
     assert refused(answer, 405) == "nothing_to_reverse"
+
+
+# --- what becomes of unrated events
+
+
+async def test_an_event_that_names_only_a_customer_is_charged_once_there_is_a_price(
+    shop: Shop, service: Service, redis_server: Redis
+) -> None:
+    acme = shop.customer("plan", granted_credits="10")
+    code = shop.unique("new metric")
+    event = shop.charged(external_customer_id=acme, code=code)
+    assert event["unrated_reason"] == "billable_metric_not_found"
+    price = standard(shop.metric(code), "2")
+    plan = shop.plan(shop.unique("new plan"), price)
+    shop.subscribe(acme, plan["code"], shop.unique("later"))
+    settings = Settings(
+        database_url=service.dsn, redis_url=redis_server.url(), allow_unsafe_database=True
+    )
+    async with open_services(settings) as services:
+        row = await services.database.worker.fetchrow(
+            "select * from invoicing.events where id = $1", event["lago_id"]
+        )
+        stored = StoredEvent.of(row)
+        assert await services.usage.redrive(stored, now=datetime.now(UTC))
+    (found,) = listed(shop, external_customer_id=acme)
+    assert (found["rating_status"], found["lago_id"]) == ("rated", event["lago_id"])
+    assert [debit["amount"] for debit in found["debits"]] == ["2"]
+    assert shop.balance(acme) == ("8", "0", "0")
