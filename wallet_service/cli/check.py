@@ -92,7 +92,10 @@ async def _run(settings: "Settings") -> "list[Result]":
         )
         stack.push_async_callback(ledger.close)
         await ledger.ready()
-        balances = await HotBalances.open(settings.redis_url, engine=ledger.name)
+        try:
+            balances = await HotBalances.open(settings.redis_url, engine=ledger.name)
+        except ValueError as error:
+            raise click.ClickException(f"WALLET_REDIS_URL: {error}") from None
         stack.push_async_callback(balances.close)
         hot = HotCustomers(database=database, ledger=ledger, balances=balances, wait_s=1)
         return await run_checks(database, ledger, hot)

@@ -129,6 +129,12 @@ async def test_a_ledger_that_is_not_there(run: Run, database_dsn: str) -> None:
     assert line.startswith("the ledger cannot be read: ")
 
 
+async def test_a_valkey_whose_address_is_none(run: Run, database_dsn: str) -> None:
+    assert said(await run("check", database_dsn, redis_url="nonsense")).startswith(
+        "WALLET_REDIS_URL: "
+    )
+
+
 async def test_a_bug_of_ours_still_shows_where_it_is(run: Run, monkeypatch) -> None:
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
