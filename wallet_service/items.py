@@ -12,7 +12,7 @@ from wallet_service.decision.commands import Item, PricedLine
 from wallet_service.errors import Invalid
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement
 
-__all__ = ["ItemRequest", "agreement_for", "rate_item", "rate_items"]
+__all__ = ["ItemRequest", "agreement_for", "negative", "rate_item", "rate_items"]
 
 CodeText = Annotated[str, Meta(min_length=1, max_length=255)]
 
@@ -78,7 +78,7 @@ def rate_items(requests: Sequence[ItemRequest], card: RateCard) -> tuple[tuple[I
             raise _invalid(error, place) from None
         for priced in item.lines:
             if priced.line.units < 0:
-                raise _negative(priced.line, card, place)
+                raise negative(priced.line, card, f"{place}.{_FIELDS_OF_PROPERTIES}")
             asset_codes.setdefault(priced.line.asset_code, position)
         items.append(item)
     if len(asset_codes) > 1:
@@ -103,11 +103,11 @@ def rate_item(code: str, properties: dict[str, Any], card: RateCard) -> Item:
     )
 
 
-def _negative(line: Line, card: RateCard, place: str) -> Invalid:
+def negative(line: Line, card: RateCard, place: str) -> Invalid:
     """Only a sum can be negative, so there is a property to name."""
     name = next(charge.field_name for charge in card.charges if charge.id == line.charge_id)
     return Invalid(
-        f"{place}.{_FIELDS_OF_PROPERTIES}.{name}",
+        f"{place}.{name}",
         "value_is_out_of_range",
         f"{name!r} is negative; give money back with a refund or a reversal",
     )

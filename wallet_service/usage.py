@@ -21,12 +21,13 @@ from ledger import money
 from ledger.errors import InvalidAmount
 from ledger.ids import new_uuid
 from rating.errors import InvalidQuantity, MissingProperty, RatingError, UnknownCode
+from rating.rate_cards import RateCard
 from wallet_service.committer import Committer
 from wallet_service.database import Database
 from wallet_service.decision import Asset, Operation
 from wallet_service.decision.commands import Debit, Item, Pricing, Reverse
 from wallet_service.errors import Invalid, NotAllowed, NotFound
-from wallet_service.items import agreement_for, rate_item
+from wallet_service.items import agreement_for, negative, rate_item
 from wallet_service.operations import RESERVED_PREFIX, check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement, RateCardCache
 
@@ -253,7 +254,7 @@ class Usage:
             pricing = source.agreement.pricing
             try:
                 item = rate_item(request.code or "", properties, source.agreement.card)
-                _refuse_negative(item)
+                _refuse_negative(item, source.agreement.card)
                 asset = await self._rates.asset(
                     organization_id, item.lines[0].line.asset_code, now=now
                 )
@@ -354,12 +355,10 @@ def _check(request: EventRequest) -> None:
         raise Invalid("precise_total_amount_cents", "value_is_invalid")
 
 
-def _refuse_negative(item: Item) -> None:
+def _refuse_negative(item: Item, card: RateCard) -> None:
     for priced in item.lines:
         if priced.line.units < 0:
-            raise Invalid(
-                "properties", "value_is_out_of_range", "a correction is a reversal, not a negative"
-            )
+            raise negative(priced.line, card, "properties")
 
 
 def _place(external_subscription_id: str | None, transaction_id: str) -> str:

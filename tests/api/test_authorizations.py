@@ -195,7 +195,7 @@ def test_a_frozen_wallet_is_named_as_the_reason(shop: Shop) -> None:
         ),
         (
             {"items": [tokens("llm_input_tokens", -1)]},
-            {"items.0.properties": ["value_is_out_of_range"]},
+            {"items.0.properties.tokens": ["value_is_out_of_range"]},
         ),
         (
             {"items": [*CALL, {"code": "gpu_hours", "properties": {"hours": 1}}]},

@@ -168,7 +168,7 @@ def test_usage_of_nobody_is_stored_too(shop: Shop, terms: Json, reason: str) -> 
         ({"transaction_id": "line\nbreak"}, {"transaction_id": ["value_is_invalid"]}),
         ({"properties": []}, {"properties": ["value_is_invalid"]}),
         ({"properties": {"n": "many", "region": "eu"}}, {"properties.n": ["value_is_invalid"]}),
-        ({"properties": {"n": -1, "region": "eu"}}, {"properties": ["value_is_out_of_range"]}),
+        ({"properties": {"n": -1, "region": "eu"}}, {"properties.n": ["value_is_out_of_range"]}),
         (
             {"external_subscription_id": "x" * 256},
             {"external_subscription_id": ["value_is_too_long"]},
@@ -527,3 +527,8 @@ async def test_an_event_that_names_only_a_customer_is_charged_once_there_is_a_pr
     assert (found["rating_status"], found["lago_id"]) == ("rated", event["lago_id"])
     assert [debit["amount"] for debit in found["debits"]] == ["2"]
     assert shop.balance(acme) == ("8", "0", "0")
+
+
+def test_usage_of_a_customer_without_a_subscription_is_stored_and_unrated(shop: Shop) -> None:
+    event = shop.charged(external_customer_id=shop.customer(), code="calls")
+    assert event["rating_status"] == "unrated"
