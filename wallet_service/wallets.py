@@ -1,6 +1,6 @@
 """Wallets: a customer's prepaid balances, in Lago's words.
 
-Decided in the committer (see decision/funding.py).
+Decided in the committer (see decision/wallets.py).
 
 What is shown is the row and the hot balances: one read, however many grants there are.
 """

@@ -2,8 +2,8 @@
 
 Pure: the place to read and fuzz. The committer locks and reads (``state``), ``decide`` judges
 ``commands`` in order, and the committer writes the ``outcomes``. ``burn`` says who pays,
-``pricing`` what it costs, ``holds``, ``usage`` and ``funding`` what each command means; ``case`` is
-one operation being judged.
+``pricing`` what it costs, ``holds``, ``usage``, ``wallets``, ``wallet_transactions`` and ``grants``
+what each command means; ``case`` is one operation being judged.
 """
 
 from .commands import Asset, Command, Operation

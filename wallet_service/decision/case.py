@@ -9,13 +9,13 @@ from ledger.chart import AccountCode
 from ledger.postings import Leg, Reference
 from ledger.transfers import Transfer
 from wallet_service import replies
-from wallet_service.errors import NotAllowed
+from wallet_service.errors import Invalid, NotAllowed, NotFound
 from wallet_service.replies import AuthorizationBody, DebitBody, GrantShare, ItemAmount
 
 from .burn import Claim, Share
 from .commands import Asset, Operation, Reverse
 from .outcomes import Effect, GrantChange
-from .state import NIL, CustomerState, HoldState, Paid, overage_account
+from .state import NIL, CustomerState, HoldState, Paid, WalletState, overage_account
 
 __all__ = ["Case", "authorization_body", "debit_bodies"]
 
@@ -68,6 +68,25 @@ class Case:
     def ids(self, name: str) -> postings.Ids:
         """The ids of one movement of this operation."""
         return lambda leg: self.transfer_id(f"{name}/{leg}")
+
+    # -- checks ------------------------------------------------------------------------------------
+
+    def active_wallet(self, wallet_id: UUID) -> WalletState:
+        """The customer's wallet. Raises NotFound; Invalid if it has ended."""
+        wallet = self.customer.wallets.get(wallet_id)
+        if wallet is None:
+            raise NotFound("wallet")
+        if wallet.status != "active":
+            raise Invalid("wallet_id", "wallet_is_terminated")
+        return wallet
+
+    def check_time(self, field: str, at: datetime | None) -> None:
+        """What begins has not ended yet.
+
+        By the batch's clock, after the key: a repeat is never too late.
+        """
+        if at is not None and at <= self.now:
+            raise Invalid(field, "value_is_out_of_range", "this time is over")
 
     # -- money -------------------------------------------------------------------------------------
 

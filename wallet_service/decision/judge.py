@@ -6,7 +6,7 @@ from uuid import UUID
 
 from wallet_service.errors import Denied, KeyReused, WalletError
 
-from . import funding, holds, usage
+from . import grants, holds, usage, wallet_transactions, wallets
 from .case import Case
 from .commands import (
     Authorize,
@@ -40,13 +40,13 @@ _JUDGES: dict[type, Any] = {
     Refund: holds.refund,
     Debit: usage.debit,
     Reverse: usage.reverse,
-    MoveCredits: funding.move_credits,
-    CreateWallet: funding.create_wallet,
-    UpdateWallet: funding.update_wallet,
-    Settle: funding.settle,
-    Fail: funding.fail,
-    ExpireGrant: funding.expire_grant,
-    CloseGrant: funding.close_grant,
+    MoveCredits: wallet_transactions.move_credits,
+    CreateWallet: wallets.create_wallet,
+    UpdateWallet: wallets.update_wallet,
+    Settle: wallet_transactions.settle,
+    Fail: wallet_transactions.fail,
+    ExpireGrant: grants.expire_grant,
+    CloseGrant: grants.close_grant,
 }
 
 
