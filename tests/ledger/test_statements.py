@@ -75,6 +75,19 @@ async def test_pages_of_a_statement_fit_together(history):
             assert earlier.closing.held == 10, "only the expiry lies between two pages"
 
 
+async def test_a_statement_is_whole_where_the_engine_gives_less_at_once(history, monkeypatch):
+    whole = await statement(history, PAID)
+    account_transfers = history.account_transfers
+
+    async def two_at_once(account_id, /, *, limit, **bounds):
+        return await account_transfers(account_id, limit=min(limit, 2), **bounds)
+
+    monkeypatch.setattr(history, "account_transfers", two_at_once)
+    assert lines(await statement(history, PAID)) == lines(whole)
+    first = await statement(history, PAID, limit=4)
+    assert first.next_timestamp == whole.lines[4].transfer.timestamp
+
+
 async def test_a_statement_of_the_house_is_told_from_its_side(history):
     page = await statement(history, REVENUE)
     assert [(line.transfer.id, line.is_debit) for line in page.lines] == [
