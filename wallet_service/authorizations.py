@@ -21,9 +21,9 @@ from invoicing.pages import Page, Window
 from invoicing.records import load_queries
 from ledger import money
 from ledger.errors import InvalidAmount
-from wallet_service import customer_state
 from wallet_service.batched_read import BatchedRead
 from wallet_service.committer import Committer
+from wallet_service.customer_reading import hold_of
 from wallet_service.database import Database
 from wallet_service.decision import Asset, CustomerState, Done, LockedState, Refused, decide
 from wallet_service.decision.case import authorization_body
@@ -45,6 +45,7 @@ from wallet_service.items import ItemRequest, agreement_for, rate_items
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
 from wallet_service.replies import AuthorizationBody, ItemAmount
+from wallet_service.running_totals import read_totals
 from wallet_service.settings import Settings
 
 __all__ = [
@@ -341,7 +342,7 @@ class Authorizations:
             count = await _queries.count_authorizations(connection, **values, count_max=COUNT_MAX)
         bodies: list[AuthorizationBody] = []
         for row in rows:
-            hold = customer_state.hold_of(row)
+            hold = hold_of(row)
             asset = await self._rates.asset(organization_id, hold.asset_code, now=now)
             bodies.append(authorization_body(hold, asset, available_minor=None))
         return Page(bodies, count)
@@ -349,7 +350,7 @@ class Authorizations:
     # -- parts -------------------------------------------------------------------------------------
 
     async def _body(self, organization_id: UUID, row: Any, *, now: datetime) -> AuthorizationBody:
-        hold = customer_state.hold_of(row)
+        hold = hold_of(row)
         asset = await self._rates.asset(organization_id, hold.asset_code, now=now)
         customer = await self._hot.get((organization_id, hold.customer_id))
         codes = {item.code for item in hold.items}
@@ -557,9 +558,7 @@ class Authorizations:
         if not keys:
             return
         async with self._database.tenant(customer.organization_id) as connection:
-            found = await customer_state.read_totals(
-                connection, [(customer.organization_id, key) for key in keys]
-            )
+            found = await read_totals(connection, [(customer.organization_id, key) for key in keys])
         customer.totals.update({key: total for (_, key), total in found.items()})
 
 

@@ -19,7 +19,6 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,14 +26,16 @@ import asyncpg
 import structlog
 from msgspec import Struct
 
+from invoicing.records import load_queries
 from ledger import Ledger, chart
 from ledger.errors import LedgerConflict, LedgerError, LedgerUnavailable
 from ledger.transfers import ENDED, ChainResult, TransferResult, chain_result
 from rating.usage import Total
-from wallet_service import customer_state
-from wallet_service.customer_state import CustomerKey, queries
+from wallet_service import customer_balances, customer_reading, customer_writing, running_totals
+from wallet_service.customer_locking import introduce_customers, lock_customers
 from wallet_service.database import Database
 from wallet_service.decision import (
+    CustomerKey,
     CustomerState,
     Done,
     Effect,
@@ -50,12 +51,14 @@ from wallet_service.decision.pricing import undo
 from wallet_service.decision.state import TotalKey
 from wallet_service.errors import Busy, Invalid, OutcomePending, Unavailable
 from wallet_service.hot_customers import HotCustomers
-from wallet_service.intents import decode_intent, encode_intent
+from wallet_service.intents import decode_intent
 from wallet_service.recent_customers import RecentCustomers
 
 __all__ = ["Committer"]
 
 log = structlog.get_logger()
+
+_queries = load_queries(__file__)
 
 _TRIES_MAX = 3
 """How often a batch runs again after a conflict.
@@ -342,53 +345,30 @@ class Committer:
         balances = {} if self._is_atomic else await self._look_up(batch)
         ended = ended | {pending.ended_hold for pending in batch if pending.ended_hold}
         async with self._pool.acquire() as connection, connection.transaction():
-            versions = await self._lock(
+            versions = await lock_customers(
                 connection, [pending.customer for pending in batch], skip_locked=skip_locked
             )
             mine, busy = _split(batch, versions)
             if busy and not skip_locked:
-                await self._introduce(connection, busy)
+                await introduce_customers(connection, [pending.customer for pending in busy])
             if not mine:
                 return _Batch(busy)
             operations = [pending.operation for pending in mine]
-            state = await customer_state.read(
+            state = await customer_reading.read(
                 connection,
                 operations,
                 versions,
                 ledger=self._ledger,
                 reads_balances=self._is_atomic,
-                known=self._recent.take(versions, customer_state.assets_of(operations)),
+                known=self._recent.take(versions, customer_balances.assets_of(operations)),
             )
             if not self._is_atomic:
-                assets = customer_state.assets_of(operations)
-                customer_state.apply_balances(state.customers.values(), assets, balances)
+                assets = customer_balances.assets_of(operations)
+                customer_balances.apply_balances(state.customers.values(), assets, balances)
             _forget_legs(state, ended)
             outcomes = decide(operations, state, is_atomic=self._is_atomic)
             await self._write(connection, operations, outcomes, state)
             return _Batch(busy, list(zip(mine, outcomes, strict=True)), state)
-
-    async def _introduce(self, connection: Any, unknown: list[_Pending]) -> None:
-        """Customers that have no version yet get one; the next batch can lock it."""
-        keys = sorted({pending.customer for pending in unknown if pending.customer})
-        await connection.execute(
-            queries.introduce_customers.sql, [key[0] for key in keys], [key[1] for key in keys]
-        )
-
-    async def _lock(
-        self,
-        connection: Any,
-        customers: Sequence[CustomerKey | None],
-        *,
-        skip_locked: bool,
-    ) -> dict[CustomerKey, int]:
-        wanted = sorted({key for key in customers if key is not None})
-        if not wanted:
-            return {}
-        query = queries.lock_customers if skip_locked else queries.wait_for_customers
-        rows = await connection.fetch(
-            query.sql, [key[0] for key in wanted], [key[1] for key in wanted]
-        )
-        return {(row["organization_id"], row["customer_id"]): row["version"] for row in rows}
 
     async def _write(
         self,
@@ -403,16 +383,19 @@ class Committer:
             for operation, outcome in zip(operations, outcomes, strict=True)
             if isinstance(outcome, Done)
         ]
-        await self._write_operations(connection, operations, outcomes, now)
+        if not await customer_writing.write_keys(
+            connection, operations, outcomes, is_atomic=self._is_atomic, now=now
+        ):
+            raise _Again
         effects = [(operation.organization_id, outcome.effect) for operation, outcome in done]
         totals: dict[tuple[UUID, TotalKey], Total] = {}
         for organization_id, effect in effects:
             for change in effect.totals:
                 totals[organization_id, change.key] = change.after
-        await customer_state.write_totals(connection, totals)
+        await running_totals.write_totals(connection, totals)
         if not self._is_atomic:
             return
-        await customer_state.write(connection, effects, now=now)
+        await customer_writing.write(connection, effects, now=now)
         accounts = [account for _, effect in effects for account in effect.accounts]
         transfers = [transfer for _, effect in effects for transfer in effect.transfers]
         if accounts:
@@ -421,50 +404,6 @@ class Committer:
             results = await self._ledger.create_transfers(transfers, connection=connection)
             if not all(result.ok for result in results):
                 raise _refusal(done, results)
-
-    async def _write_operations(
-        self,
-        connection: Any,
-        operations: Sequence[Operation],
-        outcomes: Sequence[Outcome],
-        now: datetime,
-    ) -> None:
-        """The keys of what was done, and of what was denied. The last word on a key counts."""
-        rows: dict[tuple[UUID, str, str], tuple[Any, ...]] = {}
-        for operation, outcome in zip(operations, outcomes, strict=True):
-            if isinstance(outcome, Done):
-                state = "posted" if self._is_atomic else "open"
-                intent = None if self._is_atomic else encode_intent(outcome.effect)
-                authorization_id = outcome.effect.authorization_id
-                reply: bytes | None = outcome.reply
-            elif isinstance(outcome, Refused) and outcome.is_recorded:
-                state, intent, authorization_id, reply = "refused", None, None, None
-            else:
-                continue
-            rows[operation.organization_id, operation.kind, operation.key] = (
-                outcome.operation_id,
-                operation.customer_id,
-                authorization_id,
-                operation.body_hash,
-                state,
-                outcome.attempt,
-                intent,
-                reply,
-                now,
-            )
-        if not rows:
-            return
-        places = sorted(rows)
-        columns = [list(column) for column in zip(*(rows[place] for place in places), strict=True)]
-        written = await connection.fetch(
-            queries.write_operations.sql,
-            [place[0] for place in places],
-            [place[1] for place in places],
-            [place[2] for place in places],
-            *columns,
-        )
-        if len(written) < len(places):
-            raise _Again
 
     async def _open_house(self, operations: Sequence[Operation]) -> None:
         """The accounts of the house exist before a ledger's first transfer.
@@ -493,9 +432,9 @@ class Committer:
         """
         customers = sorted({pending.customer for pending in batch if pending.customer})
         async with self._pool.acquire() as connection:
-            states = await customer_state.read_wallets(connection, customers)
-        assets = customer_state.assets_of(pending.operation for pending in batch)
-        return await self._ledger.balances(customer_state.accounts_of(states.values(), assets))
+            states = await customer_reading.read_wallets(connection, customers)
+        assets = customer_balances.assets_of(pending.operation for pending in batch)
+        return await self._ledger.balances(customer_balances.accounts_of(states.values(), assets))
 
     async def _post(self, intents: list[_Intent]) -> None:
         """Make intents facts: submit their chains, conclude them, answer whoever waits."""
@@ -563,7 +502,7 @@ class Committer:
         Under the customers' locks; what another process concluded first is left as it is.
         """
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._lock(
+            await lock_customers(
                 connection,
                 [
                     None
@@ -575,7 +514,7 @@ class Committer:
             )
             ordered = sorted(intents, key=lambda intent: intent.place)
             rows = await connection.fetch(
-                queries.conclude.sql,
+                _queries.conclude.sql,
                 [intent.organization_id for intent in ordered],
                 [intent.kind for intent in ordered],
                 [intent.key for intent in ordered],
@@ -585,7 +524,7 @@ class Committer:
             concluded = {(row["organization_id"], row["kind"], row["key"]) for row in rows}
             mine = [intent for intent in intents if intent.place in concluded]
             now = await connection.fetchval("select clock_timestamp()")
-            await customer_state.write(
+            await customer_writing.write(
                 connection,
                 [(intent.organization_id, intent.effect) for intent in mine if _is_fact(intent)],
                 now=now,
@@ -600,7 +539,7 @@ class Committer:
         ]
         if not keys:
             return
-        totals = await customer_state.read_totals(connection, keys)
+        totals = await running_totals.read_totals(connection, keys)
         for intent in refused:
             mine = {
                 key: total for (org, key), total in totals.items() if org == intent.organization_id
@@ -608,7 +547,7 @@ class Committer:
             undo(intent.effect.totals, mine)
             for key, total in mine.items():
                 totals[intent.organization_id, key] = total
-        await customer_state.write_totals(connection, totals)
+        await running_totals.write_totals(connection, totals)
 
     async def sweep(self, *, age_s: float = 2.0, customers: Sequence[UUID] | None = None) -> int:
         """Submit open intents again, with the same ids, and conclude them.
@@ -619,7 +558,7 @@ class Committer:
             return 0
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(
-                queries.open_intents.sql,
+                _queries.open_intents.sql,
                 age_s,
                 None if customers is None else list(customers),
                 _SWEEP_MAX,

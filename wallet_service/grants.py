@@ -20,9 +20,8 @@ from ledger import money
 from ledger.errors import InvalidAmount
 from wallet_service.committer import Committer
 from wallet_service.credit_amounts import credits_of
-from wallet_service.customer_state import CustomerKey
 from wallet_service.database import Database
-from wallet_service.decision import Asset, CustomerState
+from wallet_service.decision import Asset, CustomerKey, CustomerState
 from wallet_service.decision.commands import Funding, MoveCredits
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.hot_customers import HotCustomers

@@ -13,10 +13,10 @@ import structlog
 
 from ledger import Account, Ledger, ids
 from ledger.chart import AccountCode
-from wallet_service import customer_state
-from wallet_service.customer_state import CustomerKey
+from wallet_service.customer_balances import accounts_of, apply_balances, learn_balances
+from wallet_service.customer_reading import read_wallets
 from wallet_service.database import Database
-from wallet_service.decision import CustomerState
+from wallet_service.decision import CustomerKey, CustomerState
 from wallet_service.hot_balances import Entry, HotBalances, HotBalancesUnavailable
 from wallet_service.hot_document import decode_document, encode_document
 
@@ -122,19 +122,17 @@ class HotCustomers:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            loaded = await customer_state.read_wallets(connection, customers)
+            loaded = await read_wallets(connection, customers)
             is_inside = self._ledger.name == "postgres"
             if is_inside:
-                await customer_state.learn_balances(
-                    connection, loaded.values(), set(), self._ledger
-                )
+                await learn_balances(connection, loaded.values(), set(), self._ledger)
         if not is_inside:
             if not self._has_clock:
                 await self._ledger.create_accounts([_CLOCK])
                 self._has_clock = True
-            accounts = customer_state.accounts_of(loaded.values(), set())
+            accounts = accounts_of(loaded.values(), set())
             balances = await self._ledger.balances([*accounts, _CLOCK.id])
-            customer_state.apply_balances(loaded.values(), set(), balances)
+            apply_balances(loaded.values(), set(), balances)
             # A long look-up has several replies; claiming the first one's time is never too new.
             read_at = min(balance.timestamp for balance in balances.values())
             for customer in loaded.values():

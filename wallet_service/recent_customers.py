@@ -7,22 +7,19 @@ locked the customer and made it n + 1.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from uuid import UUID
 
-from wallet_service.decision.state import CustomerState
+from wallet_service.decision.state import CustomerKey, CustomerState
 
 __all__ = ["RecentCustomers"]
 
 _CUSTOMERS_MAX = 20_000
-
-Key = tuple[UUID, UUID]
 
 
 class RecentCustomers:
     """Keeps states after a commit and hands each out once: whoever takes one may change it."""
 
     def __init__(self) -> None:
-        self._customers: OrderedDict[Key, CustomerState] = OrderedDict()
+        self._customers: OrderedDict[CustomerKey, CustomerState] = OrderedDict()
 
     def keep(self, customers: Iterable[CustomerState]) -> None:
         """Remember customers as they were committed; what was the batch's alone is dropped."""
@@ -41,9 +38,11 @@ class RecentCustomers:
         while len(self._customers) > _CUSTOMERS_MAX:
             self._customers.popitem(last=False)
 
-    def take(self, versions: Mapping[Key, int], assets: set[str]) -> dict[Key, CustomerState]:
+    def take(
+        self, versions: Mapping[CustomerKey, int], assets: set[str]
+    ) -> dict[CustomerKey, CustomerState]:
         """Those of the locked customers that are as we left them, and know of these assets."""
-        known: dict[Key, CustomerState] = {}
+        known: dict[CustomerKey, CustomerState] = {}
         for key, version in versions.items():
             customer = self._customers.pop(key, None)
             if (

@@ -20,9 +20,8 @@ from invoicing.pages import Page, Window
 from invoicing.records import Record, load_queries
 from wallet_service.committer import Committer
 from wallet_service.credit_amounts import Credits, cents_of, credits_of, read_funding, read_void
-from wallet_service.customer_state import CustomerKey
 from wallet_service.database import Database
-from wallet_service.decision import Asset, CustomerState
+from wallet_service.decision import Asset, CustomerKey, CustomerState
 from wallet_service.decision.commands import Fail, Funding, MoveCredits, Settle
 from wallet_service.decision.outcomes import TransactionRow as TransactionTerms
 from wallet_service.errors import Invalid, NotAllowed, NotFound

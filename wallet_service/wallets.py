@@ -20,9 +20,8 @@ from invoicing.pages import Page, Window
 from invoicing.records import Connection, Record, load_queries
 from ledger.ids import new_uuid
 from wallet_service.committer import Committer
-from wallet_service.customer_state import CustomerKey
 from wallet_service.database import Database
-from wallet_service.decision import Asset, CustomerState
+from wallet_service.decision import Asset, CustomerKey, CustomerState
 from wallet_service.decision.commands import AMOUNT_CODE, UpdateWallet
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.hot_customers import HotCustomers

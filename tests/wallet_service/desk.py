@@ -21,7 +21,7 @@ from ledger.engines.memory import MemoryLedger
 from ledger.transfers import Phase
 from rating.usage import ZERO_TOTAL
 from tests.wallet_service.rows import NOON, ORGANIZATION, Rows
-from wallet_service import customer_state
+from wallet_service.customer_balances import accounts_of, apply_balances
 from wallet_service.decision import (
     Asset,
     Command,
@@ -136,9 +136,9 @@ class Desk:
     def state(self) -> LockedState:
         """Read everything as under lock."""
         customers = {(ORGANIZATION, one): self.rows.customer(one) for one in self.customers}
-        accounts = customer_state.accounts_of(customers.values(), {"USD", "TOKEN"})
+        accounts = accounts_of(customers.values(), {"USD", "TOKEN"})
         balances = at_once(self.book.balances(accounts))
-        customer_state.apply_balances(customers.values(), {"USD", "TOKEN"}, balances)
+        apply_balances(customers.values(), {"USD", "TOKEN"}, balances)
         return LockedState(self.now, customers, dict(self.rows.keys))
 
     def judge(self, *operations: Operation) -> list[Outcome]:

@@ -19,8 +19,9 @@ from ledger.engine import Ledger
 from ledger.engines import open_ledger
 from ledger.transfers import Phase
 from tests.wallet_service.desk import items_of
-from wallet_service import customer_state
 from wallet_service.committer import Committer
+from wallet_service.customer_balances import accounts_of, apply_balances
+from wallet_service.customer_reading import hold_of, read_wallets
 from wallet_service.database import Database
 from wallet_service.decision import Asset, Command, Operation
 from wallet_service.decision.commands import (
@@ -160,10 +161,10 @@ class Till:
         """What is available, held and owed, says the ledger."""
         key = self.organization_id, customer
         async with self.database.worker.acquire() as connection:
-            states = await customer_state.read_wallets(connection, [key])
-        accounts = customer_state.accounts_of(states.values(), {"USD"})
+            states = await read_wallets(connection, [key])
+        accounts = accounts_of(states.values(), {"USD"})
         found = await self.ledger.balances(accounts)
-        customer_state.apply_balances(states.values(), {"USD"}, found)
+        apply_balances(states.values(), {"USD"}, found)
         grants = states[key].grants
         return (
             sum(grant.available for grant in grants),
@@ -181,7 +182,7 @@ class Till:
             )
             assert open_count == 0
             holds = [
-                customer_state.hold_of(row)
+                hold_of(row)
                 for row in await connection.fetch(
                     "select * from wallet.authorizations where customer_id = $1", customer
                 )

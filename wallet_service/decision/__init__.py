@@ -9,11 +9,12 @@ what each command means; ``case`` is one operation being judged.
 from .commands import Asset, Command, Operation
 from .judge import decide
 from .outcomes import Done, Effect, Outcome, Refused, Replayed, Waits
-from .state import CustomerState, LockedState
+from .state import CustomerKey, CustomerState, LockedState
 
 __all__ = [
     "Asset",
     "Command",
+    "CustomerKey",
     "CustomerState",
     "Done",
     "Effect",

@@ -18,6 +18,7 @@ from rating.usage import Total
 
 __all__ = [
     "NIL",
+    "CustomerKey",
     "CustomerState",
     "EventState",
     "GrantState",
@@ -31,6 +32,9 @@ __all__ = [
     "WalletState",
     "overage_account",
 ]
+
+CustomerKey = tuple[UUID, UUID]
+"""(organization, customer)."""
 
 NIL = UUID(int=0)
 
@@ -305,5 +309,5 @@ class LockedState(Struct):
     """Everything one batch may look at."""
 
     now: datetime
-    customers: dict[tuple[UUID, UUID], CustomerState] = {}
+    customers: dict[CustomerKey, CustomerState] = {}
     keys: dict[tuple[UUID, str, str], KnownOperation] = {}

@@ -14,8 +14,7 @@ import structlog
 from msgspec import DecodeError, Struct, field
 
 from invoicing.records import load_queries
-from wallet_service.customer_state import CustomerKey
-from wallet_service.decision import CustomerState
+from wallet_service.decision import CustomerKey, CustomerState
 from wallet_service.hot_balances import HotBalances, HotBalancesUnavailable
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.hot_document import encode_document
