@@ -3,15 +3,13 @@
 One committer runs in each api worker, and one in the worker. Requests wait for the batch that is
 being formed; it leaves as soon as the one before has returned, with no timer. A batch:
 
-    lock     customers, in the order of their ids; who is busy goes into the waiting batch
-    read     keys, wallets, holds, totals, balances, and the batch's time: after the locks
-    decide   in order, in a pure function
-    write    keys, rows and (Postgres engine) the transfers, set-wise
-    commit   one transaction; then the new balances go to Redis, and the answers leave
+    transaction   lock, read, decide, write, commit: `batch_transaction`
+    show          the new balances go to Redis: `customer_showing`
+    answer        to each request its reply, or its error
 
-With an engine outside Postgres the commit keeps an intent, the ledger makes it a fact, and a second
-transaction concludes it: `open → posted | refused`. A sweeper does the same for intents whose
-process died.
+Requests whose customer is busy go into a second queue, whose batches wait for the lock. With an
+engine outside Postgres the transaction commits intents, and `intent_posting` brings them to their
+end before the answers leave.
 """
 
 import asyncio
@@ -22,77 +20,30 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import structlog
 from msgspec import Struct
 
-from invoicing.records import load_queries
-from ledger import Ledger, chart
-from ledger.errors import LedgerConflict, LedgerError, LedgerUnavailable
-from ledger.transfers import ENDED, ChainResult, TransferResult, chain_result
-from rating.usage import Total
-from wallet_service import customer_balances, customer_reading, customer_writing, running_totals
-from wallet_service.customer_locking import introduce_customers, lock_customers
+from ledger import Ledger
+from ledger.transfers import ENDED
+from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded, Judged
+from wallet_service.customer_showing import show
 from wallet_service.database import Database
-from wallet_service.decision import (
-    CustomerKey,
-    CustomerState,
-    Done,
-    Effect,
-    LockedState,
-    Operation,
-    Outcome,
-    Refused,
-    Replayed,
-    Waits,
-    decide,
-)
-from wallet_service.decision.pricing import undo
-from wallet_service.decision.state import TotalKey
-from wallet_service.errors import Busy, Invalid, OutcomePending, Unavailable
+from wallet_service.decision import Done, LockedState, Operation, Outcome, Refused, Replayed, Waits
+from wallet_service.errors import Busy, OutcomePending, Unavailable
 from wallet_service.hot_customers import HotCustomers
-from wallet_service.intents import decode_intent
-from wallet_service.recent_customers import RecentCustomers
+from wallet_service.intent_posting import Intent, IntentPosting
+from wallet_service.store_failures import CONFLICTS, UNAVAILABLE
 
 __all__ = ["Committer"]
 
 log = structlog.get_logger()
-
-_queries = load_queries(__file__)
 
 _TRIES_MAX = 3
 """How often a batch runs again after a conflict.
 
 Also how often one request may be refused by the ledger and judged anew.
 """
-_SWEEP_MAX = 500
 _PAUSE_S = 0.005
-
-_CONFLICTS = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-    LedgerConflict,
-)
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
-_UNAVAILABLE = (
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    LedgerUnavailable,
-    *_LOST,
-)
-
-
-class _Again(Exception):
-    """The batch must run again: another transaction was first with a key."""
-
-
-class _HoldsEnded(Exception):
-    """The ledger says that these holds are over: judge again without their legs."""
-
-    def __init__(self, holds: set[UUID]) -> None:
-        super().__init__()
-        self.holds = holds
 
 
 class _Pending(Struct, eq=False):
@@ -105,13 +56,6 @@ class _Pending(Struct, eq=False):
     is_alone: bool = False
     ended_hold: UUID | None = None
 
-    @property
-    def customer(self) -> CustomerKey | None:
-        operation = self.operation
-        if operation.customer_id is None:
-            return None
-        return operation.organization_id, operation.customer_id
-
     def resolve(self, reply: bytes) -> None:
         if not self.reply.done():
             self.reply.set_result(reply)
@@ -119,31 +63,6 @@ class _Pending(Struct, eq=False):
     def refuse(self, error: BaseException) -> None:
         if not self.reply.done():
             self.reply.set_exception(error)
-
-
-class _Intent(Struct):
-    """An open operation whose transfers the ledger is asked to post."""
-
-    organization_id: UUID
-    kind: str
-    key: str
-    attempt: int
-    effect: Effect
-    pending: _Pending | None = None
-    reply: bytes = b""
-    result: ChainResult | None = None
-
-    @property
-    def place(self) -> tuple[UUID, str, str]:
-        return self.organization_id, self.kind, self.key
-
-
-class _Batch(Struct):
-    """What one transaction came to."""
-
-    busy: list[_Pending] = []
-    judged: list[tuple[_Pending, Outcome]] = []
-    state: LockedState | None = None
 
 
 class Committer:
@@ -159,9 +78,8 @@ class Committer:
         queue_max: int,
         deadline_s: float,
     ) -> None:
-        self._pool = database.committer
-        """Role wallet_committer: all organizations, append-only where the tables are."""
-        self._ledger = ledger
+        self._transaction = BatchTransaction(database=database, ledger=ledger)
+        self._intent_posting = IntentPosting(database=database, ledger=ledger, hot=hot)
         self._hot = hot
         self._is_atomic = ledger.name == "postgres"
         self._batch_max = batch_max
@@ -173,8 +91,6 @@ class Committer:
         self._wake_waiting = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
-        self._houses: set[tuple[int, str]] = set()
-        self._recent = RecentCustomers()
         self._is_stopping = False
         self._batches_open = 0
 
@@ -271,20 +187,22 @@ class Committer:
         done = await self._commit(batch, skip_locked=skip_locked)
         if done is None:
             return
-        if done.busy:
-            self._waiting.extend(done.busy)
+        outcomes = list(zip(batch, done.outcomes, strict=True))
+        busy = [pending for pending, outcome in outcomes if outcome is None]
+        judged = [(pending, outcome) for pending, outcome in outcomes if outcome is not None]
+        if busy:
+            self._waiting.extend(busy)
             self._wake_waiting.set()
         if done.state is None:
             return
-        for pending, outcome in done.judged:
+        for pending, outcome in judged:
             if isinstance(outcome, Waits):
                 self._wait_for_others(pending)
         if self._is_atomic:
-            self._recent.keep(done.state.customers.values())
-            await self._show(done.state, done.judged)
+            await self._show(done.state, judged)
         else:
-            await self._post(_intents(done.judged))
-        self._answer(done.judged)
+            await self._post(judged)
+        self._answer(judged)
 
     def _answer(self, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
         """Tell who waits how it came out; of intents and of what waits for others, others tell."""
@@ -299,24 +217,25 @@ class Committer:
                 case _:
                     pass
 
-    async def _commit(self, batch: list[_Pending], *, skip_locked: bool) -> _Batch | None:
+    async def _commit(self, batch: list[_Pending], *, skip_locked: bool) -> Judged | None:
         """Run a batch's transaction until it stands.
 
         None if its operations were dealt with otherwise.
         """
-        ended: set[UUID] = set()
+        operations = [pending.operation for pending in batch]
+        ended = {pending.ended_hold for pending in batch if pending.ended_hold}
         error: BaseException = Busy()
         for attempt in range(_TRIES_MAX + 1):
             if attempt:
                 await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311 (jitter)
             try:
-                return await self._transact(batch, skip_locked=skip_locked, ended=ended)
-            except _HoldsEnded as refusal:
+                return await self._transaction.run(operations, skip_locked=skip_locked, ended=ended)
+            except HoldsEnded as refusal:
                 ended |= refusal.holds
-            except (*_CONFLICTS, _Again) as conflict:
+            except (*CONFLICTS, Again) as conflict:
                 error = Busy()
                 log.info("batch_again", reason=type(conflict).__name__, operations=len(batch))
-            except _UNAVAILABLE as failure:
+            except UNAVAILABLE as failure:
                 # The commit may have landed. Run again from the locks: the keys tell.
                 error = Unavailable(type(failure).__name__)
                 log.warning("store_unavailable", reason=repr(failure), operations=len(batch))
@@ -338,248 +257,53 @@ class Committer:
             self._queue.appendleft(pending)
         self._wake.set()
 
-    async def _transact(
-        self, batch: list[_Pending], *, skip_locked: bool, ended: set[UUID]
-    ) -> _Batch:
-        await self._open_house([pending.operation for pending in batch])
-        balances = {} if self._is_atomic else await self._look_up(batch)
-        ended = ended | {pending.ended_hold for pending in batch if pending.ended_hold}
-        async with self._pool.acquire() as connection, connection.transaction():
-            versions = await lock_customers(
-                connection, [pending.customer for pending in batch], skip_locked=skip_locked
-            )
-            mine, busy = _split(batch, versions)
-            if busy and not skip_locked:
-                await introduce_customers(connection, [pending.customer for pending in busy])
-            if not mine:
-                return _Batch(busy)
-            operations = [pending.operation for pending in mine]
-            state = await customer_reading.read(
-                connection,
-                operations,
-                versions,
-                ledger=self._ledger,
-                reads_balances=self._is_atomic,
-                known=self._recent.take(versions, customer_balances.assets_of(operations)),
-            )
-            if not self._is_atomic:
-                assets = customer_balances.assets_of(operations)
-                customer_balances.apply_balances(state.customers.values(), assets, balances)
-            _forget_legs(state, ended)
-            outcomes = decide(operations, state, is_atomic=self._is_atomic)
-            await self._write(connection, operations, outcomes, state)
-            return _Batch(busy, list(zip(mine, outcomes, strict=True)), state)
+    async def _show(self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+        """Put the new balances where reads look, before the answers leave."""
+        changed = {
+            pending.operation.customer for pending, outcome in judged if isinstance(outcome, Done)
+        }
+        await show(self._hot, [state.customers[key] for key in changed if key is not None])
 
-    async def _write(
-        self,
-        connection: Any,
-        operations: Sequence[Operation],
-        outcomes: Sequence[Outcome],
-        state: LockedState,
-    ) -> None:
-        now = state.now
-        done = [
-            (operation, outcome)
-            for operation, outcome in zip(operations, outcomes, strict=True)
-            if isinstance(outcome, Done)
-        ]
-        if not await customer_writing.write_keys(
-            connection, operations, outcomes, is_atomic=self._is_atomic, now=now
-        ):
-            raise _Again
-        effects = [(operation.organization_id, outcome.effect) for operation, outcome in done]
-        totals: dict[tuple[UUID, TotalKey], Total] = {}
-        for organization_id, effect in effects:
-            for change in effect.totals:
-                totals[organization_id, change.key] = change.after
-        await running_totals.write_totals(connection, totals)
-        if not self._is_atomic:
-            return
-        await customer_writing.write(connection, effects, now=now)
-        accounts = [account for _, effect in effects for account in effect.accounts]
-        transfers = [transfer for _, effect in effects for transfer in effect.transfers]
-        if accounts:
-            await self._ledger.create_accounts(accounts, connection=connection)
-        if transfers:
-            results = await self._ledger.create_transfers(transfers, connection=connection)
-            if not all(result.ok for result in results):
-                raise _refusal(done, results)
-
-    async def _open_house(self, operations: Sequence[Operation]) -> None:
-        """The accounts of the house exist before a ledger's first transfer.
-
-        Opening them twice is harmless.
-        """
-        for operation in operations:
-            asset = operation.command.asset
-            if asset is None:
-                continue
-            provider = getattr(operation.command, "provider", "manual")
-            if (asset.ledger, provider) not in self._houses:
-                await self._ledger.create_accounts(
-                    chart.house_accounts(
-                        ledger=asset.ledger, asset_code=asset.code, providers=(provider,)
-                    )
-                )
-                self._houses.add((asset.ledger, provider))
-
-    # -- an engine of its own: intent, fact, conclusion --------------------------------------------
-
-    async def _look_up(self, batch: list[_Pending]) -> dict[int, Any]:
-        """Balances before the locks.
-
-        They choose the split; what the ledger then refuses is looked up anew.
-        """
-        customers = sorted({pending.customer for pending in batch if pending.customer})
-        async with self._pool.acquire() as connection:
-            states = await customer_reading.read_wallets(connection, customers)
-        assets = customer_balances.assets_of(pending.operation for pending in batch)
-        return await self._ledger.balances(customer_balances.accounts_of(states.values(), assets))
-
-    async def _post(self, intents: list[_Intent]) -> None:
-        """Make intents facts: submit their chains, conclude them, answer whoever waits."""
-        if not intents:
-            return
-        try:
-            await self._submit(intents)
-            await self._conclude_all(intents)
-        except (LedgerError, *_UNAVAILABLE, *_CONFLICTS) as failure:
-            log.warning("outcome_pending", reason=repr(failure), operations=len(intents))
-            for intent in intents:
-                if intent.pending is not None:
-                    intent.pending.refuse(OutcomePending())
-            return
-        await self._refresh(
-            {intent.effect.customer_id: intent.organization_id for intent in intents}
-        )
-        for intent in intents:
-            pending, result = intent.pending, intent.result
-            if pending is None:
-                continue
-            if result is None or result.ok:
-                pending.resolve(intent.reply)
-                continue
-            if result.status in ENDED:
-                pending.ended_hold = intent.effect.authorization_id
-            if pending.tries + 1 >= _TRIES_MAX:
-                pending.refuse(Busy("other operations took the balance meanwhile"))
-            else:
-                pending.tries += 1
-                self._queue.append(pending)
-                self._wake.set()
-
-    async def _submit(self, intents: list[_Intent]) -> None:
-        transfers = [transfer for intent in intents for transfer in intent.effect.transfers]
-        accounts = [account for intent in intents for account in intent.effect.accounts]
-        if accounts:
-            await self._ledger.create_accounts(accounts)
-        results = await self._ledger.create_transfers(transfers) if transfers else []
-        position = 0
-        for intent in intents:
-            length = len(intent.effect.transfers)
-            intent.result = _result(results[position : position + length])
-            position += length
-
-    async def _conclude_all(self, intents: list[_Intent]) -> None:
-        """Conclude them together, or, if one of them cannot be, each on its own account."""
-        try:
-            await self._conclude(intents)
-        except (LedgerError, *_UNAVAILABLE, *_CONFLICTS):
-            raise
-        except Exception:
-            log.exception("conclusion_failed", operations=len(intents))
-            for intent in intents:
-                try:
-                    await self._conclude([intent])
-                except Exception as error:
-                    log.exception("intent_failed", kind=intent.kind, key=intent.key)
-                    if intent.pending is not None:
-                        intent.pending.refuse(error)
-
-    async def _conclude(self, intents: list[_Intent]) -> None:
-        """Write what was posted and undo what was refused, in one transaction.
-
-        Under the customers' locks; what another process concluded first is left as it is.
-        """
-        async with self._pool.acquire() as connection, connection.transaction():
-            await lock_customers(
-                connection,
-                [
-                    None
-                    if intent.effect.customer_id is None
-                    else (intent.organization_id, intent.effect.customer_id)
-                    for intent in intents
-                ],
-                skip_locked=False,
-            )
-            ordered = sorted(intents, key=lambda intent: intent.place)
-            rows = await connection.fetch(
-                _queries.conclude.sql,
-                [intent.organization_id for intent in ordered],
-                [intent.kind for intent in ordered],
-                [intent.key for intent in ordered],
-                [intent.attempt for intent in ordered],
-                ["posted" if _is_fact(intent) else "refused" for intent in ordered],
-            )
-            concluded = {(row["organization_id"], row["kind"], row["key"]) for row in rows}
-            mine = [intent for intent in intents if intent.place in concluded]
-            now = await connection.fetchval("select clock_timestamp()")
-            await customer_writing.write(
-                connection,
-                [(intent.organization_id, intent.effect) for intent in mine if _is_fact(intent)],
-                now=now,
-            )
-            await self._undo_totals(connection, [intent for intent in mine if not _is_fact(intent)])
-
-    async def _undo_totals(self, connection: Any, refused: list[_Intent]) -> None:
-        keys = [
-            (intent.organization_id, change.key)
-            for intent in refused
-            for change in intent.effect.totals
-        ]
-        if not keys:
-            return
-        totals = await running_totals.read_totals(connection, keys)
-        for intent in refused:
-            mine = {
-                key: total for (org, key), total in totals.items() if org == intent.organization_id
-            }
-            undo(intent.effect.totals, mine)
-            for key, total in mine.items():
-                totals[intent.organization_id, key] = total
-        await running_totals.write_totals(connection, totals)
+    # -- an engine outside Postgres ----------------------------------------------------------------
 
     async def sweep(self, *, age_s: float = 2.0, customers: Sequence[UUID] | None = None) -> int:
-        """Submit open intents again, with the same ids, and conclude them.
-
-        Says how many there were.
-        """
+        """Bring intents that were left open to their end; says how many there were."""
         if self._is_atomic:
             return 0
-        async with self._pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch(
-                _queries.open_intents.sql,
-                age_s,
-                None if customers is None else list(customers),
-                _SWEEP_MAX,
-            )
-        intents = [
-            _Intent(
-                row["organization_id"],
-                row["kind"],
-                row["key"],
-                row["attempt"],
-                decode_intent(row["intent"]),
-            )
-            for row in rows
+        return await self._intent_posting.sweep(age_s=age_s, customers=customers)
+
+    async def _post(self, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+        """Post what was accepted, and answer it; what the ledger refuses is judged again."""
+        accepted = [
+            (pending, outcome.reply, Intent.of(pending.operation, outcome))
+            for pending, outcome in judged
+            if isinstance(outcome, Done)
         ]
-        if intents:
-            await self._submit(intents)
-            await self._conclude_all(intents)
-            await self._refresh(
-                {intent.effect.customer_id: intent.organization_id for intent in intents}
-            )
-        return len(intents)
+        if not accepted:
+            return
+        try:
+            await self._intent_posting.post([intent for _, _, intent in accepted])
+        except OutcomePending:
+            for pending, _, _ in accepted:
+                pending.refuse(OutcomePending())
+            return
+        for pending, reply, intent in accepted:
+            if intent.failure is not None:
+                pending.refuse(intent.failure)
+            if intent.is_fact:
+                pending.resolve(reply)
+            else:
+                self._judge_again(pending, intent)
+
+    def _judge_again(self, pending: _Pending, refused: Intent) -> None:
+        if refused.result is not None and refused.result.status in ENDED:
+            pending.ended_hold = refused.effect.authorization_id
+        if pending.tries + 1 >= _TRIES_MAX:
+            pending.refuse(Busy("other operations took the balance meanwhile"))
+        else:
+            pending.tries += 1
+            self._queue.append(pending)
+            self._wake.set()
 
     def _wait_for_others(self, pending: _Pending) -> None:
         """The same key or hold is under way elsewhere: help it to its end, then judge again."""
@@ -602,44 +326,6 @@ class Committer:
         self._queue.append(pending)
         self._wake.set()
 
-    # -- what is shown -----------------------------------------------------------------------------
-
-    async def _show(self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
-        """Put the new balances where reads look, before the answers leave.
-
-        A slow Redis delays them by 5 ms.
-        """
-        changed = {pending.customer for pending, outcome in judged if isinstance(outcome, Done)}
-        ready: list[CustomerState] = []
-        stale: dict[UUID | None, UUID] = {}
-        for key in changed:
-            if key is None:
-                continue
-            customer = state.customers[key]
-            if customer.is_incomplete:
-                stale[key[1]] = key[0]
-            else:
-                ready.append(customer)
-        try:
-            await self._hot.put(ready)
-        except Exception:
-            # The money has moved: the answer must leave, and the reconciler repairs what is shown.
-            log.exception("balances_not_shown", customers=len(ready))
-        await self._refresh(stale)
-
-    async def _refresh(self, customers: dict[UUID | None, UUID]) -> None:
-        keys = [
-            (organization_id, customer_id)
-            for customer_id, organization_id in customers.items()
-            if customer_id is not None
-        ]
-        if not keys:
-            return
-        try:
-            await self._hot.refresh(keys)
-        except Exception:  # as above
-            log.exception("balances_not_shown", customers=len(keys))
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._side_tasks.add(task)
@@ -655,76 +341,3 @@ def _outcome_of(future: asyncio.Future[bytes]) -> bytes | BaseException:
         return OutcomePending()
     error = future.exception()
     return future.result() if error is None else error
-
-
-def _split(
-    batch: list[_Pending], versions: dict[CustomerKey, int]
-) -> tuple[list[_Pending], list[_Pending]]:
-    mine: list[_Pending] = []
-    busy: list[_Pending] = []
-    for pending in batch:
-        is_mine = pending.customer is None or pending.customer in versions
-        (mine if is_mine else busy).append(pending)
-    return mine, busy
-
-
-def _intents(judged: Sequence[tuple[_Pending, Outcome]]) -> list[_Intent]:
-    """What was accepted, as the ledger is to be asked for it."""
-    return [
-        _Intent(
-            pending.operation.organization_id,
-            pending.operation.kind,
-            pending.operation.key,
-            outcome.attempt,
-            outcome.effect,
-            pending,
-            outcome.reply,
-        )
-        for pending, outcome in judged
-        if isinstance(outcome, Done)
-    ]
-
-
-def _result(results: Sequence[TransferResult]) -> ChainResult | None:
-    return chain_result(results) if results else None
-
-
-def _is_fact(intent: _Intent) -> bool:
-    """Whether the ledger has it; an operation that moves nothing is a fact by itself."""
-    return intent.result is None or intent.result.ok
-
-
-def _forget_legs(state: LockedState, ended: set[UUID]) -> None:
-    """Holds that the ledger has ended by its own timeout: their money is free again."""
-    if not ended:
-        return
-    for customer in state.customers.values():
-        for hold in customer.holds.values():
-            if hold.id in ended:
-                hold.legs = []
-                hold.status = "expired" if hold.status == "held" else hold.status
-
-
-def _refusal(
-    done: Sequence[tuple[Operation, Done]], results: Sequence[TransferResult]
-) -> Exception:
-    """What to do about transfers that were refused although they were judged under lock."""
-    holds: set[UUID] = set()
-    position = 0
-    for _, outcome in done:
-        length = len(outcome.effect.transfers)
-        chain = results[position : position + length]
-        position += length
-        result = _result(chain)
-        if result is None or result.ok:
-            continue
-        if result.status in ENDED and outcome.effect.authorization_id is not None:
-            holds.add(outcome.effect.authorization_id)
-        elif result.status.startswith("overflows_"):
-            # An account that has seen more than 2^63-1 units in its life.
-            return Invalid("amount", "value_is_out_of_range", "the account cannot count further")
-        else:
-            return AssertionError(
-                f"the ledger refused what was decided under lock: {result.status}"
-            )
-    return _HoldsEnded(holds)

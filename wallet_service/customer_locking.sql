@@ -1,4 +1,4 @@
--- How customers are locked: before anything of theirs is read.
+-- How customers are locked, before anything of theirs is read: step (1) of a batch.
 
 -- name: lock_customers
 -- (1) Take the customers that are free, in the order of their ids, and count their versions up. Who is missing from

@@ -1,4 +1,4 @@
--- What is written of customers when a batch was decided, or an intent posted.
+-- What is written of customers when a batch was decided, step (4), or when an intent was posted.
 
 -- name: write_keys
 -- (4) The keys, once. A refused one may be judged anew; fewer rows back than sent means that another transaction was

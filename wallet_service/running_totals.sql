@@ -1,4 +1,4 @@
--- Running totals, read and written under the customer's lock.
+-- Running totals, read (2) and written (4) under the lock on their customer.
 
 -- name: read_totals
 -- (2) Running totals that prices depend on.

@@ -112,11 +112,20 @@ class Killed(BaseException):
 
 
 class DiesOnce(Committer):
-    """Dies in one of its phases."""
+    """Dies in one of the phases of its intents."""
 
     def __init__(self, **terms: Any) -> None:
         super().__init__(**terms)
         self.died = asyncio.Event()
+        posting = self._intent_posting
+        self._submit_alive, self._conclude_alive = posting._submit, posting._conclude
+        posting._submit, posting._conclude = self._submit, self._conclude
+
+    async def _submit(self, intents: list[Any]) -> None:
+        await self._submit_alive(intents)
+
+    async def _conclude(self, intents: list[Any]) -> None:
+        await self._conclude_alive(intents)
 
     def die(self) -> None:
         self.died.set()

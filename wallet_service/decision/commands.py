@@ -14,6 +14,8 @@ from msgspec import Struct
 from ledger import money
 from rating.rate_cards import Line
 
+from .state import CustomerKey
+
 __all__ = [
     "AMOUNT_CODE",
     "Asset",
@@ -316,3 +318,8 @@ class Operation(Struct, frozen=True):
     customer_id: UUID | None
     body_hash: bytes
     command: Command
+
+    @property
+    def customer(self) -> CustomerKey | None:
+        """Whose money it moves."""
+        return None if self.customer_id is None else (self.organization_id, self.customer_id)

@@ -1,0 +1,208 @@
+"""Posting intents: the flow of operations with an engine outside Postgres.
+
+A batch has committed an intent for each; the ledger makes it a fact, and a second transaction
+concludes it:
+
+    open ──► submit its transfers ──► posted    its rows are written
+                                  └─► refused   its running totals are undone
+
+Submitting the same ids twice is posting once, so whoever finds an intent open may bring it to its
+end: the batch that made it, a request that waits for it, or the sweeper if their process died.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Self
+from uuid import UUID
+
+import structlog
+from msgspec import Struct
+
+from invoicing.records import Connection, load_queries
+from ledger import Ledger
+from ledger.errors import LedgerError
+from ledger.transfers import ChainResult, chain_result
+from wallet_service import customer_writing
+from wallet_service.customer_locking import lock_customers
+from wallet_service.customer_showing import load_and_show
+from wallet_service.database import Database
+from wallet_service.decision import CustomerKey, Done, Effect, Operation
+from wallet_service.decision.pricing import undo
+from wallet_service.errors import OutcomePending
+from wallet_service.hot_customers import HotCustomers
+from wallet_service.intents import decode_intent
+from wallet_service.running_totals import read_totals, write_totals
+from wallet_service.store_failures import CONFLICTS, UNAVAILABLE
+
+__all__ = ["Intent", "IntentPosting"]
+
+log = structlog.get_logger()
+
+_queries: Final[Any] = load_queries(__file__)
+
+_SWEEP_MAX = 500
+
+
+class Intent(Struct):
+    """An open operation whose transfers the ledger is asked to post."""
+
+    organization_id: UUID
+    kind: str
+    key: str
+    attempt: int
+    effect: Effect
+    result: ChainResult | None = None
+    """The ledger's word on its transfers, if it has any."""
+    failure: Exception | None = None
+    """Why it could not be concluded."""
+
+    @classmethod
+    def of(cls, operation: Operation, done: Done) -> Self:
+        """What was accepted, as the ledger is to be asked for it."""
+        return cls(
+            operation.organization_id, operation.kind, operation.key, done.attempt, done.effect
+        )
+
+    @property
+    def place(self) -> tuple[UUID, str, str]:
+        """Where it is among the operations."""
+        return self.organization_id, self.kind, self.key
+
+    @property
+    def customer(self) -> CustomerKey | None:
+        """Whose it is."""
+        if self.effect.customer_id is None:
+            return None
+        return self.organization_id, self.effect.customer_id
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether the ledger has it; an operation that moves nothing is a fact by itself."""
+        return self.result is None or self.result.ok
+
+
+class IntentPosting:
+    """Brings intents to their end. See the module's docstring."""
+
+    def __init__(self, *, database: Database, ledger: Ledger, hot: HotCustomers) -> None:
+        self._pool = database.committer
+        self._ledger = ledger
+        self._hot = hot
+
+    async def post(self, intents: list[Intent]) -> None:
+        """Submit what a batch has just committed, and conclude it; each intent says how it ended.
+
+        Raises OutcomePending where nobody can say: they stay open, for the sweeper.
+        """
+        try:
+            await self._bring_to_end(intents)
+        except (LedgerError, *UNAVAILABLE, *CONFLICTS) as failure:
+            log.warning("outcome_pending", reason=repr(failure), operations=len(intents))
+            raise OutcomePending from failure
+
+    async def sweep(self, *, age_s: float = 2.0, customers: Sequence[UUID] | None = None) -> int:
+        """Submit open intents again, with the same ids, and conclude them.
+
+        Says how many there were.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(
+                _queries.open_intents.sql,
+                age_s,
+                None if customers is None else list(customers),
+                _SWEEP_MAX,
+            )
+        intents = [
+            Intent(
+                row["organization_id"],
+                row["kind"],
+                row["key"],
+                row["attempt"],
+                decode_intent(row["intent"]),
+            )
+            for row in rows
+        ]
+        if intents:
+            await self._bring_to_end(intents)
+        return len(intents)
+
+    async def _bring_to_end(self, intents: list[Intent]) -> None:
+        await self._submit(intents)
+        await self._conclude_all(intents)
+        await load_and_show(self._hot, [intent.customer for intent in intents])
+
+    async def _submit(self, intents: list[Intent]) -> None:
+        """Ask the ledger to post them; the same ids again are posted once."""
+        transfers = [transfer for intent in intents for transfer in intent.effect.transfers]
+        accounts = [account for intent in intents for account in intent.effect.accounts]
+        if accounts:
+            await self._ledger.create_accounts(accounts)
+        results = await self._ledger.create_transfers(transfers) if transfers else []
+        position = 0
+        for intent in intents:
+            length = len(intent.effect.transfers)
+            chain = results[position : position + length]
+            intent.result = chain_result(chain) if chain else None
+            position += length
+
+    async def _conclude_all(self, intents: list[Intent]) -> None:
+        """Conclude them together, or, if one of them cannot be, each on its own account."""
+        try:
+            await self._conclude(intents)
+        except (LedgerError, *UNAVAILABLE, *CONFLICTS):
+            raise
+        except Exception:
+            log.exception("conclusion_failed", operations=len(intents))
+            for intent in intents:
+                try:
+                    await self._conclude([intent])
+                except Exception as error:
+                    log.exception("intent_failed", kind=intent.kind, key=intent.key)
+                    intent.failure = error
+
+    async def _conclude(self, intents: list[Intent]) -> None:
+        """Write what was posted and undo what was refused, in one transaction.
+
+        Under the customers' locks; what another process concluded first is left as it is.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            await lock_customers(
+                connection,
+                [intent.customer for intent in intents],
+                skip_locked=False,
+            )
+            ordered = sorted(intents, key=lambda intent: intent.place)
+            rows = await connection.fetch(
+                _queries.conclude.sql,
+                [intent.organization_id for intent in ordered],
+                [intent.kind for intent in ordered],
+                [intent.key for intent in ordered],
+                [intent.attempt for intent in ordered],
+                ["posted" if intent.is_fact else "refused" for intent in ordered],
+            )
+            concluded = {(row["organization_id"], row["kind"], row["key"]) for row in rows}
+            mine = [intent for intent in intents if intent.place in concluded]
+            now = await connection.fetchval("select clock_timestamp()")
+            await customer_writing.write(
+                connection,
+                [(intent.organization_id, intent.effect) for intent in mine if intent.is_fact],
+                now=now,
+            )
+            await self._undo_totals(connection, [intent for intent in mine if not intent.is_fact])
+
+    async def _undo_totals(self, connection: Connection, refused: list[Intent]) -> None:
+        keys = [
+            (intent.organization_id, change.key)
+            for intent in refused
+            for change in intent.effect.totals
+        ]
+        if not keys:
+            return
+        totals = await read_totals(connection, keys)
+        for intent in refused:
+            mine = {
+                key: total for (org, key), total in totals.items() if org == intent.organization_id
+            }
+            undo(intent.effect.totals, mine)
+            for key, total in mine.items():
+                totals[intent.organization_id, key] = total
+        await write_totals(connection, totals)
