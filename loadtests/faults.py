@@ -26,8 +26,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
-from typing import Self
+from typing import NamedTuple, Self
 
 from msgspec import Struct, field
 
