@@ -290,7 +290,7 @@ class Committer:
         for pending, reply, intent in accepted:
             if intent.failure is not None:
                 pending.refuse(intent.failure)
-            if intent.is_fact:
+            elif intent.is_fact:
                 pending.resolve(reply)
             else:
                 self._judge_again(pending, intent)

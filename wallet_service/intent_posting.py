@@ -10,6 +10,8 @@ Submitting the same ids twice is posting once, so whoever finds an intent open m
 end: the batch that made it, a request that waits for it, or the sweeper if their process died.
 """
 
+import asyncio
+import random
 from collections.abc import Sequence
 from typing import Any, Final, Self
 from uuid import UUID
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 _queries: Final[Any] = load_queries(__file__)
 
 _SWEEP_MAX = 500
+_TRIES_MAX = 3
 
 
 class Intent(Struct):
@@ -145,9 +148,19 @@ class IntentPosting:
             position += length
 
     async def _conclude_all(self, intents: list[Intent]) -> None:
-        """Conclude them together, or, if one of them cannot be, each on its own account."""
+        """Conclude them together, or, if one of them cannot be, each on its own account.
+
+        The ledger has answered already, so who is in the way is waited for more than once.
+        """
         try:
-            await self._conclude(intents)
+            for tries_left in range(_TRIES_MAX - 1, -1, -1):
+                try:
+                    await self._conclude(intents)
+                    break
+                except CONFLICTS:
+                    if not tries_left:
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311 (jitter)
         except (LedgerError, *UNAVAILABLE, *CONFLICTS):
             raise
         except Exception:

@@ -167,10 +167,14 @@ class Player:
                     raise Aborted(message) from error
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as tasks:
                 for sender in self._senders:
-                    group.create_task(take(sender))
-        except* Aborted as aborted:
+                    tasks.create_task(take(sender))
+        except ExceptionGroup as group:
+            # Not `except*`: what it raises is wrapped in a group again by early releases of 3.11.
+            aborted, others = group.split(Aborted)
+            if aborted is None or others is not None:
+                raise
             raise aborted.exceptions[0] from None
 
 
