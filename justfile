@@ -42,9 +42,9 @@ migrate *flags:
 docs:
     uv run --locked wallet settings > docs/reference/settings.md
 
-# Load scenarios against the running service
-load *arguments:
-    uv run --locked python -m loadtests.run {{arguments}}
+# Fault runs on a stack of their own: races, repeats, kills, redis (minutes each; --ledger tigerbeetle too)
+faults run *arguments:
+    uv run --locked python loadtests/faults.py {{run}} {{arguments}}
 
 # Everything that CI runs
 check:
