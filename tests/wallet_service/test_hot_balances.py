@@ -216,7 +216,7 @@ async def test_a_full_memory_refuses_and_the_service_is_reminded(hot, server, mo
         finally:
             await connection.call("CONFIG", "SET", "maxmemory", 0)
     assert hot.is_up
-    await asyncio.wait_for(hot.reconnected.wait(), 1)
+    await asyncio.wait_for(hot.reconnected.wait(), 10)
     assert hot.take_dirty() == ([(OURS, ACME)], False)
 
 
@@ -234,7 +234,7 @@ async def test_a_restart_is_survived_with_nothing_but_cold_customers(hot, server
         await hot.get_many([(OURS, ACME)])
     assert time.monotonic() - started < 0.1
     await server.start()
-    await asyncio.wait_for(hot.reconnected.wait(), 3)
+    await asyncio.wait_for(hot.reconnected.wait(), 10)
     assert hot.is_up
     assert await hot.get(OURS, ACME) is None
     assert hot.take_dirty() == ([(OURS, ACME)], False)
@@ -247,7 +247,7 @@ async def test_opening_succeeds_while_redis_is_down_and_connects_later(server):
     hot = await HotBalances.open(server.url(), engine="memory")
     assert not hot.is_up
     await server.start()
-    await asyncio.wait_for(hot.reconnected.wait(), 3)
+    await asyncio.wait_for(hot.reconnected.wait(), 10)
     assert await hot.put([acme(1)]) == 1
     await hot.close()
 
@@ -272,7 +272,7 @@ async def test_a_server_that_stands_still_makes_customers_dirty_and_mixes_no_rep
         await asyncio.sleep(1)
     finally:
         os.kill(pid, signal.SIGCONT)
-    await asyncio.wait_for(hot.reconnected.wait(), 3)
+    await asyncio.wait_for(hot.reconnected.wait(), 10)
     dirty, everything = hot.take_dirty()
     assert (set(dirty), everything) == ({(OURS, ACME), (OURS, BOLT)}, False)
     others = [customer for customer in customers if customer[1] not in {ACME, BOLT}]
@@ -392,8 +392,8 @@ async def cluster(server_folder: Path) -> AsyncIterator[list[ClusterNode]]:
 
 async def test_a_cluster_shows_the_same_with_one_node_lost_its_customers_only(cluster):
     hot = await HotBalances.open(
-        f"redis+cluster://127.0.0.1:{cluster[0].port}", engine="memory", timeout_s=0.25
-    )
+        f"redis+cluster://127.0.0.1:{cluster[0].port}", engine="memory", timeout_s=5
+    )  # patient: 60 connections at once take a busy machine a while
     assert hot.is_up
     customers = [(OURS, UUID(int=number)) for number in range(60)]
     top = 2**64 - 1
