@@ -1,12 +1,12 @@
 """Unrated usage, old keys, the house's sums, open intents and the months ahead."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import structs
 
-from invoicing import catalogue_versions
+from invoicing import catalogue_versions, plans, subscriptions
 from tests.wallet_service.story import Story, as_owner, open_story, paid
 from wallet_service.errors import Busy
 from wallet_service.jobs import ledger
@@ -17,6 +17,7 @@ from wallet_service.jobs.measures import IMBALANCE, OLDEST
 from wallet_service.jobs.operations import forget_operations
 from wallet_service.jobs.partitions import make_room
 from wallet_service.jobs.schedule import jobs, run_once
+from wallet_service.jobs.subscriptions import move_due
 from wallet_service.usage import EventRequest
 
 
@@ -160,3 +161,39 @@ async def test_every_job_of_the_table_runs_on_a_quiet_service(story, term, monke
     for job in jobs():
         await run_once(job, story.services, term)
     assert failures == []
+
+
+async def test_a_subscription_starts_and_ends_when_it_was_agreed(story, term):
+    long_ago = datetime.now(UTC) - timedelta(days=40)
+    async with story.services.database.tenant(story.organization_id) as connection:
+        plan = plans.PlanChanges(
+            code="agreed", name="Agreed", interval="monthly", amount_cents=0, amount_currency="USD"
+        )
+        await plans.create(connection, story.organization_id, plan, now=long_ago)
+        await subscriptions.create(
+            connection,
+            story.organization_id,
+            subscriptions.SubscriptionRequest(
+                external_customer_id="later",
+                external_id="later",
+                plan_code="agreed",
+                subscription_at=long_ago + timedelta(days=10),
+                ending_at=long_ago + timedelta(days=30),
+            ),
+            now=long_ago,
+        )
+    before = await story.services.rates.subscriber(
+        story.organization_id, "later", at=long_ago + timedelta(days=15)
+    )
+    assert before is None
+    assert await move_due(story.services, term) == 1
+    during = await story.services.rates.subscriber(
+        story.organization_id, "later", at=long_ago + timedelta(days=15)
+    )
+    assert during is not None
+    assert await move_due(story.services, term) == 1
+    after = await story.services.rates.subscriber(
+        story.organization_id, "later", at=long_ago + timedelta(days=35)
+    )
+    assert after is None
+    assert await move_due(story.services, term) == 0

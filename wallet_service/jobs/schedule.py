@@ -33,6 +33,7 @@ from wallet_service.jobs import (
     measures,
     operations,
     partitions,
+    subscriptions,
 )
 from wallet_service.jobs.book import BookComparer
 from wallet_service.jobs.leader import Deposed, Term
@@ -70,6 +71,7 @@ def jobs() -> list[Job]:
         Job("compare_book", 2, BookComparer().run),
         Job("redrive_unrated_events", 2, events.Redriver().run),
         Job("measure_delays", 5, health.measure_delays),
+        Job("move_subscriptions", 5, subscriptions.move_due),
         Job("expire_grants", 5, grants.expire_grants),
         Job("terminate_wallets", 5, grants.terminate_wallets),
         Job("close_grants", 5, grants.GrantCloser().run),
