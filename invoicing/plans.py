@@ -159,22 +159,6 @@ async def delete(
     return plan
 
 
-async def replace_charges(
-    connection: Connection,
-    organization_id: UUID,
-    code: str,
-    merged: Sequence[PlanCharge],
-    *,
-    now: datetime,
-) -> Plan:
-    """Publish a version with exactly these charges, checked before by `charges`."""
-    await catalogue_versions.bump(connection, organization_id)
-    plan = await _lock(connection, organization_id, code)
-    plan = await _publish(connection, plan, merged, now=now)
-    await _queries.update_plan(connection, **structs.replace(plan, updated_at=now).columns())
-    return await get(connection, organization_id, plan.code)
-
-
 async def find(connection: Connection, organization_id: UUID, code: str) -> Plan | None:
     """The plan with this code, unless deleted."""
     row = await _queries.find_plan(connection, organization_id=organization_id, code=code)
@@ -216,11 +200,6 @@ async def load_rate_card(
     return RateCard.compile(
         plan_version_id, (charge.for_rating() for charge in _read_charges(row["charges"]))
     )
-
-
-async def catalogue_version(connection: Connection, organization_id: UUID) -> int:
-    """How often the organization's catalogue was changed: what was cached before may be stale."""
-    return await catalogue_versions.current(connection, organization_id)
 
 
 async def find_metrics(

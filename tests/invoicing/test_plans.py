@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from invoicing import plans, subscriptions
+from invoicing import catalogue_versions, plans, subscriptions
 from invoicing.charges import ChargeChanges, FilterChanges
 from invoicing.errors import Invalid, NotFound
 from invoicing.plans import PlanChanges
@@ -189,15 +189,15 @@ async def test_two_changes_at_once_become_two_versions(
 
 
 async def test_every_change_moves_the_catalogues_version(desk: Desk) -> None:
-    versions = [await plans.catalogue_version(*desk.place)]
+    versions = [await catalogue_versions.current(*desk.place)]
     await desk.tokens()
-    versions.append(await plans.catalogue_version(*desk.place))
+    versions.append(await catalogue_versions.current(*desk.place))
     await desk.plan("plan", price("1"))
-    versions.append(await plans.catalogue_version(*desk.place))
+    versions.append(await catalogue_versions.current(*desk.place))
     await plans.update(*desk.place, "plan", PlanChanges(), [], now=desk.now)
-    versions.append(await plans.catalogue_version(*desk.place))
+    versions.append(await catalogue_versions.current(*desk.place))
     await plans.delete(*desk.place, "plan", now=desk.now)
-    versions.append(await plans.catalogue_version(*desk.place))
+    versions.append(await catalogue_versions.current(*desk.place))
     assert versions == sorted(set(versions))
     assert versions[0] == 0
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from invoicing import billable_metrics, plans
+from invoicing import billable_metrics, catalogue_versions, plans
 from invoicing.billable_metrics import MetricChanges
 from invoicing.charges import ChargeChanges
 from invoicing.plans import PlanChanges
@@ -80,12 +80,12 @@ async def test_a_model_that_is_not_listed_is_not_free(shop: Shop) -> None:
 async def test_the_same_list_again_changes_nothing(shop: Shop) -> None:
     await shop.take(CHEAP)
     async with shop.database.tenant(shop.organization_id) as connection:
-        version = await plans.catalogue_version(connection, shop.organization_id)
+        version = await catalogue_versions.current(connection, shop.organization_id)
     report = await shop.take(CHEAP)
     assert (report.prices_added, report.prices_changed, report.prices_unchanged) == (0, 0, 4)
     assert (report.plan_version, report.is_new_version) == (1, False)
     async with shop.database.tenant(shop.organization_id) as connection:
-        assert await plans.catalogue_version(connection, shop.organization_id) == version
+        assert await catalogue_versions.current(connection, shop.organization_id) == version
 
 
 async def test_changed_prices_are_one_new_version_and_keep_their_filters(shop: Shop) -> None:
