@@ -1,5 +1,6 @@
 """Rating: events and rate cards in, exact decimals out. Pure: no I/O, no clock, no rounding."""
 
+from rating.buckets import Bucket
 from rating.charge_models import (
     ChargeModel,
     Package,
@@ -7,8 +8,9 @@ from rating.charge_models import (
     Standard,
     price_events,
 )
-from rating.charges import Charge, ChargeFilter
+from rating.charges import Charge, ChargeFilter, Conversion
 from rating.errors import (
+    InvalidMember,
     InvalidModel,
     InvalidQuantity,
     MissingProperty,
@@ -22,9 +24,12 @@ from rating.usage import ZERO_TOTAL, Total
 
 __all__ = [
     "ZERO_TOTAL",
+    "Bucket",
     "Charge",
     "ChargeFilter",
     "ChargeModel",
+    "Conversion",
+    "InvalidMember",
     "InvalidModel",
     "InvalidQuantity",
     "Line",

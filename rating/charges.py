@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID
 
 from msgspec import Struct
 
 from rating.aggregations import Aggregation
 from rating.charge_models import ChargeModel
+from rating.exact import ZERO
 
 
 class ChargeFilter(Struct, frozen=True, kw_only=True):
@@ -20,6 +22,19 @@ class ChargeFilter(Struct, frozen=True, kw_only=True):
     id: UUID
     values: dict[str, tuple[str, ...]]
     model: ChargeModel
+
+
+class Conversion(Struct, frozen=True, kw_only=True):
+    """A charge whose settings are in a pricing unit, and what one such unit is worth.
+
+    Amounts are computed in the unit; `rate` turns them into the charge's asset. `scale` is the
+    number of decimals the unit is shown with: a fee is rounded to it before it is converted.
+    Source: Lago's applied pricing units.
+    """
+
+    code: str
+    scale: int
+    rate: Decimal
 
 
 class Charge(Struct, frozen=True, kw_only=True):
@@ -39,6 +54,24 @@ class Charge(Struct, frozen=True, kw_only=True):
     metric_filters: dict[str, tuple[str, ...]] = {}
     """The values the metric declares per key: what `filters.ALL_VALUES` stands for."""
     asset_code: str
+    alternatives: tuple[Charge, ...] = ()
+    """The same usage priced in other assets, for who cannot pay in this one: in order of choice."""
+    recurring: bool = False
+    """Units stay from period to period (seats, storage)."""
+    prorated: bool = False
+    """Recurring units count for the days of the period that they were there."""
+    rounding_function: str | None = None
+    """How the period's units are rounded before they are priced; single events are not."""
+    rounding_precision: int = 0
+    pricing_group_keys: tuple[str, ...] = ()
+    """Properties whose values each have a total, and so a price, of their own."""
+    presentation_group_keys: tuple[str, ...] = ()
+    """Properties by which usage is broken down where it is shown, with no effect on the price."""
+    accepts_target_wallet: bool = False
+    """The event may name the one wallet that pays (`target_wallet_code`); each is a group."""
+    conversion: Conversion | None = None
+    min_amount: Decimal = ZERO
+    """What the period costs at least, in units of the asset."""
     pay_in_advance: bool = False
     invoiceable: bool = True
 

@@ -4,6 +4,7 @@
     ├── UnknownCode        no charge of this card prices the code
     ├── MissingProperty    the usage lacks a property that decides its price
     ├── InvalidQuantity    a quantity is not a number we accept
+    ├── InvalidMember      what is to be counted once is no text, number or boolean
     ├── UnknownPrice       the code is priced, but not for this property's value
     └── InvalidModel       the settings of a charge model make no price (for the catalogue's door)
 
@@ -45,6 +46,13 @@ class InvalidQuantity(RatingError):
             " and 18 digits after the point",
             field=field,
         )
+
+
+class InvalidMember(RatingError):
+    """The value that a unique count is to count has no name: a list, an object, a giant."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field!r} must be a text, a short number or a boolean", field=field)
 
 
 class UnknownPrice(RatingError):

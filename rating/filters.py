@@ -11,21 +11,14 @@ finding one costs a dictionary look-up per shape, no matter how many filters the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Final, TypeAlias
-from uuid import UUID
 
-from rating.charge_models import ChargeModel
-from rating.charges import ChargeFilter
+from rating.buckets import Bucket, bucket_of
+from rating.charges import Charge, ChargeFilter
 from rating.errors import MissingProperty, RatingError, UnknownPrice
+from rating.texts import as_text
 
 ALL_VALUES: Final = "__ALL_FILTER_VALUES__"
-
-# A longer number is no name, and writing it out would cost what its sender likes.
-_DIGITS_MAX: Final = 30
-
-Bucket: TypeAlias = tuple[UUID | None, ChargeModel]
-"""The filter an event goes to (None: the default bucket) and its price."""
 
 _Found: TypeAlias = tuple[int, Bucket]  # the position of the filter's definition, and its bucket
 
@@ -42,13 +35,13 @@ class _Shape:
         takes_all = sum(1 for values in any_of if values is not None)
         self.rank = (-len(keys), takes_all)
 
-    def add(self, position: int, chosen: ChargeFilter) -> None:
+    def add(self, position: int, chosen: ChargeFilter, bucket: Bucket) -> None:
         combinations: list[tuple[str, ...]] = [()]
         for key, any_of in zip(self._keys, self._any_of, strict=True):
             values = (ALL_VALUES,) if any_of is not None else chosen.values[key]
             combinations = [(*before, value) for before in combinations for value in values]
         for values in combinations:
-            self._by_values.setdefault(values, (position, (chosen.id, chosen.model)))
+            self._by_values.setdefault(values, (position, bucket))
 
     def find(self, properties: Mapping[str, object]) -> _Found | None:
         values: list[str] = []
@@ -66,24 +59,21 @@ class _Shape:
 
 
 class Buckets:
-    """The filters of one charge, compiled, with its default price."""
+    """The filters of one charge, compiled, with its default price.
 
-    __slots__ = ("_code", "_default", "_keys", "_known", "_shapes")
+    `declared` are the values that the metric names per key.
+    """
 
-    def __init__(
-        self,
-        code: str,
-        filters: Iterable[ChargeFilter],
-        *,
-        declared: Mapping[str, Iterable[str]],
-        default: ChargeModel | None,
-    ) -> None:
-        self._code = code
-        self._default: Bucket | None = None if default is None else (None, default)
+    __slots__ = ("_all", "_default", "_known", "_shapes", "code")
+
+    def __init__(self, charge: Charge, *, declared: Mapping[str, Iterable[str]]) -> None:
+        self.code = charge.billable_metric_code
+        self._default = None if charge.model is None else bucket_of(charge, charge.model)
+        self._all = [] if self._default is None else [self._default]
         self._known: dict[str, set[str]] = {}
         shapes: dict[tuple[tuple[str, bool], ...], _Shape] = {}
         declared_values = {key: frozenset(values) for key, values in declared.items()}
-        for position, chosen in enumerate(filters):
+        for position, chosen in enumerate(charge.filters):
             pattern = tuple(
                 (key, ALL_VALUES in chosen.values[key]) for key in sorted(chosen.values)
             )
@@ -96,12 +86,18 @@ class Buckets:
                         for key, takes_all in pattern
                     ),
                 )
-            shapes[pattern].add(position, chosen)
+            bucket = bucket_of(charge, chosen.model, filter_id=chosen.id)
+            self._all.append(bucket)
+            shapes[pattern].add(position, chosen, bucket)
             for key, takes_all in pattern:
                 self._known.setdefault(key, set()).update(
                     declared_values.get(key, ()) if takes_all else chosen.values[key]
                 )
         self._shapes = sorted(shapes.values(), key=lambda shape: shape.rank)
+
+    def all(self) -> Iterable[Bucket]:
+        """Every bucket, the default one first."""
+        return self._all
 
     def find(self, properties: Mapping[str, object]) -> Bucket:
         """The bucket this event goes to, or why it has no price."""
@@ -125,23 +121,5 @@ class Buckets:
             if properties.get(key) is None:
                 return MissingProperty(key)
             if as_text(properties[key]) not in known:
-                return UnknownPrice(self._code, field=key)
-        return UnknownPrice(self._code, field=next(iter(self._known), "code"))
-
-
-def as_text(value: object) -> str | None:
-    """A property's value as filters write it; None for what no filter can name.
-
-    >>> as_text("gpt-4o"), as_text(3), as_text(True), as_text(Decimal("1.50")), as_text([1])
-    ('gpt-4o', '3', 'true', '1.50', None)
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**_DIGITS_MAX else None
-    if isinstance(value, Decimal):
-        is_short = value.is_finite() and abs(value.adjusted()) < _DIGITS_MAX
-        return format(value, "f") if is_short else None
-    return None
+                return UnknownPrice(self.code, field=key)
+        return UnknownPrice(self.code, field=next(iter(self._known), "code"))

@@ -1,44 +1,101 @@
 """What one coming event costs, given what was used so far.
 
-Negative quantities are corrections. They lower the total, and the price so far with it, but never
-below zero: `marginal` may be negative, by no more than was charged; later usage is priced from the
-lower total. `linear`, which knows no total, gives nothing back: the true-up at the period's end
-does. Authorizations and captures do not take negative quantities; their callers refuse them.
+An event costs what it adds to the highest price that the period has reached: nothing is charged
+twice, and nothing is given back before the period's end. So a negative quantity (a correction)
+costs nothing, and what is used again up to the former total is free; a total that gets cheaper (a
+volume tier) costs nothing until it is dearer again. What was charged too much is the true-up's.
+`linear`, which knows no total, charges every positive quantity. Authorizations and captures do not
+take negative quantities; their callers refuse them.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import UUID
 
+from rating.buckets import Bucket
 from rating.charge_models import Standard
-from rating.exact import EXACT, ZERO
+from rating.exact import EXACT, ONE, ZERO
 from rating.rate_cards import Line
 from rating.usage import Total
 
 
-def marginal(line: Line, total: Total) -> tuple[Decimal, Total]:
-    """What the line adds to the price of the total, and the total after it.
+def marginal(
+    line: Line, total: Total, *, plan_version_id: UUID | None = None, is_member: bool = False
+) -> tuple[Decimal, Total]:
+    """What an event costs under a running price, and the total after it.
 
-    The marginal prices of any sequence of events add up to the price of all of them at once.
+    `is_member` says whether a unique count has the event's value already. Prices of another
+    version than the total's go on from the total's units: only what comes is priced anew.
     """
-    after = line.model.add(total, line.units)
-    return EXACT.subtract(after.amount, total.amount), after
+    bucket = line.bucket
+    if total.plan_version_id != plan_version_id and total.events:
+        total = _repriced(bucket, total)
+    after = bucket.model.add(total, step(line, total, is_member=is_member))
+    charged = max(total.charged, after.amount)
+    due = EXACT.subtract(charged, total.charged)
+    return converted(bucket, due), Total(
+        units=after.units,
+        events=after.events,
+        amount=after.amount,
+        charged=charged,
+        free_events=after.free_events,
+        free_units=after.free_units,
+        plan_version_id=plan_version_id,
+    )
+
+
+def step(line: Line, total: Total, *, is_member: bool = False) -> Decimal:
+    """How far an event moves the units of its total."""
+    aggregation = line.bucket.aggregation
+    if aggregation == "max_agg":
+        return max(EXACT.subtract(line.units, total.units), ZERO)
+    if aggregation == "unique_count_agg":
+        if line.removes:
+            return -ONE if is_member else ZERO
+        return ZERO if is_member else ONE
+    return line.units
 
 
 def linear(line: Line) -> Decimal:
     """The price of a line whose model is linear: exact, and no total needed."""
-    model = line.model
+    model = line.bucket.model
     assert isinstance(model, Standard), "only a linear model has a price without a total"
-    return model.price(line.units)
+    price = model.price(line.units)
+    return price if line.bucket.conversion is None else converted(line.bucket, price)
 
 
-def upper_bound(line: Line, total: Total) -> Decimal:
+def upper_bound(
+    line: Line, total: Total, *, plan_version_id: UUID | None = None, is_member: bool = False
+) -> Decimal:
     """The most the line can cost from this total on, if up to its units are used: what to hold.
 
-    Every model of ours costs more, or the same, for more units, so it is the marginal price of
-    all of them. Other usage that comes in between may move the total (end a free tier, open a
-    package); what the capture then costs above the hold is the capture's business.
+    A model of ours costs more, or the same, for more units, so it is the marginal price of all of
+    them. Other usage that comes in between may move the total (end a free tier, open a package);
+    what the capture then costs above the hold is the capture's business. What is known only at the
+    period's end holds nothing.
     """
-    if line.model.is_linear:
+    if line.timing == "deferred":
+        return ZERO
+    if line.timing == "linear":
         return linear(line)
-    return max(marginal(line, total)[0], ZERO)
+    return marginal(line, total, plan_version_id=plan_version_id, is_member=is_member)[0]
+
+
+def converted(bucket: Bucket, amount: Decimal) -> Decimal:
+    """An amount in the bucket's asset: of a pricing unit, what it is worth."""
+    return amount if bucket.conversion is None else EXACT.multiply(amount, bucket.conversion.rate)
+
+
+def _repriced(bucket: Bucket, total: Total) -> Total:
+    """The same usage under other prices: what was left to charge, or charged in excess, stays."""
+    amount = bucket.model.reprice(total)
+    excess = EXACT.subtract(total.charged, total.amount)
+    return Total(
+        units=total.units,
+        events=total.events,
+        amount=amount,
+        charged=EXACT.add(amount, excess),
+        free_events=total.free_events,
+        free_units=total.free_units,
+    )

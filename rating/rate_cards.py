@@ -6,57 +6,126 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from rating.aggregations import AGGREGATIONS
-from rating.charge_models import ChargeModel
+from rating.buckets import Bucket, Timing
+from rating.charge_models import ChargeModel, name_of
 from rating.charges import Charge
-from rating.errors import UnknownCode
+from rating.errors import UnknownCode, UnknownPrice
 from rating.filters import Buckets
+from rating.texts import as_text
+
+TARGET_WALLET = "target_wallet_code"
+"""The property by which an event names the wallet that is to pay."""
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Line(Struct, frozen=True):
     """One quantity under one price: what a charge makes of an event, before it is money."""
 
-    charge_id: UUID
-    filter_id: UUID | None
-    """None: the charge's default bucket."""
-    code: str
-    """The billable metric's code, as the event gave it."""
-    asset_code: str
+    bucket: Bucket
     units: Decimal
-    model: ChargeModel
+    """What the event itself carries; 1 where events or members are counted."""
+    group: str = ""
+    """The values of the pricing group keys, as JSON; empty without such keys."""
+    member: str | None = None
+    """Of a unique count: the value that is counted once."""
+    removes: bool = False
+    """Of a unique count: the value is taken out instead of added."""
+    precise_amount_cents: Decimal | None = None
+    """The price that the event itself names, for the dynamic model."""
+    target_wallet_code: str | None = None
+
+    @property
+    def charge_id(self) -> UUID:
+        """Whose price it is: a charge, or one of its alternatives."""
+        return self.bucket.charge_id
+
+    @property
+    def filter_id(self) -> UUID | None:
+        """None: the charge's default bucket."""
+        return self.bucket.filter_id
+
+    @property
+    def asset_code(self) -> str:
+        """What the price is counted in."""
+        return self.bucket.asset_code
+
+    @property
+    def model(self) -> ChargeModel:
+        """How the units become money."""
+        return self.bucket.model
+
+    @property
+    def timing(self) -> Timing:
+        """When the price is known."""
+        return self.bucket.timing
 
 
 class _CompiledCharge:
     """A charge with everything looked up that does not depend on the event."""
 
-    __slots__ = (
-        "_asset_code",
-        "_buckets",
-        "_charge_id",
-        "_code",
-        "_field_name",
-        "_quantify",
-    )
+    __slots__ = ("_choices", "_field_name", "_group_keys", "_is_plain", "_quantify", "_unique")
 
     def __init__(self, charge: Charge) -> None:
-        self._charge_id = charge.id
-        self._code = charge.billable_metric_code
-        self._asset_code = charge.asset_code
         self._field_name = charge.field_name
         self._quantify = AGGREGATIONS[charge.aggregation]
-        self._buckets = Buckets(
-            charge.billable_metric_code,
-            charge.filters,
-            declared=charge.metric_filters,
-            default=charge.model,
-        )
+        self._unique = charge.aggregation == "unique_count_agg"
+        self._choices = {
+            one.asset_code: Buckets(one, declared=charge.metric_filters)
+            for one in (charge, *charge.alternatives)
+        }
+        target = (TARGET_WALLET,) if charge.accepts_target_wallet else ()
+        self._group_keys = (*charge.pricing_group_keys, *target)
+        dynamic = any(name_of(bucket.model) == "dynamic" for bucket in self.buckets())
+        self._is_plain = not (self._group_keys or self._unique or dynamic)
 
-    def line(self, properties: Mapping[str, object]) -> Line:
-        filter_id, model = self._buckets.find(properties)
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The assets it is priced in, the preferred one first."""
+        return tuple(self._choices)
+
+    def buckets(self) -> Iterable[Bucket]:
+        """Every price it has."""
+        for choice in self._choices.values():
+            yield from choice.all()
+
+    def line(
+        self,
+        properties: Mapping[str, object],
+        asset_code: str | None,
+        precise_amount_cents: Decimal | None,
+    ) -> Line:
+        choices = self._choices
+        if asset_code is None:
+            choice = next(iter(choices.values()))
+        elif asset_code in choices:
+            choice = choices[asset_code]
+        else:
+            raise UnknownPrice(next(iter(choices.values())).code, field="asset_code")
+        bucket = choice.find(properties)
         units = self._quantify(properties, self._field_name)
-        return Line(self._charge_id, filter_id, self._code, self._asset_code, units, model)
+        if self._is_plain:
+            return Line(bucket, units)
+        keys = self._group_keys
+        values = {key: as_text(properties.get(key)) for key in keys}
+        member = removes = None
+        if self._unique:
+            assert self._field_name, "checked by Charge"
+            member = as_text(properties.get(self._field_name))
+            removes = properties.get("operation_type") == "remove"
+        return Line(
+            bucket,
+            units,
+            group=_encode(values).decode() if keys else "",
+            member=member,
+            removes=bool(removes),
+            precise_amount_cents=precise_amount_cents,
+            target_wallet_code=values.get(TARGET_WALLET),
+        )
 
 
 class RateCard:
@@ -65,13 +134,19 @@ class RateCard:
     What it costs to ask does not depend on how many filters there are.
     """
 
-    __slots__ = ("_charges", "charges", "plan_version_id")
+    __slots__ = ("_buckets", "_charges", "charges", "plan_version_id")
 
     def __init__(self, plan_version_id: UUID, charges: tuple[Charge, ...]) -> None:
         by_code: dict[str, list[_CompiledCharge]] = {}
         for charge in charges:
             by_code.setdefault(charge.billable_metric_code, []).append(_CompiledCharge(charge))
         self._charges = {code: tuple(compiled) for code, compiled in by_code.items()}
+        self._buckets = {
+            (bucket.charge_id, bucket.filter_id): bucket
+            for compiled in by_code.values()
+            for charge in compiled
+            for bucket in charge.buckets()
+        }
         self.plan_version_id = plan_version_id
         self.charges = charges
 
@@ -85,12 +160,37 @@ class RateCard:
         """The codes that have a price here."""
         return frozenset(self._charges)
 
-    def lines(self, code: str, properties: Mapping[str, object]) -> tuple[Line, ...]:
-        """What an event is charged for: a line per charge of its code, in the plan's order.
+    def bucket(self, charge_id: UUID, filter_id: UUID | None) -> Bucket | None:
+        """The price of a charge (or alternative) and filter in this version, if it has one."""
+        return self._buckets.get((charge_id, filter_id))
 
-        Raises UnknownCode, MissingProperty, InvalidQuantity or UnknownPrice.
+    def assets(self, code: str) -> tuple[str, ...]:
+        """The assets in which all of a code can be paid, the preferred one first.
+
+        Raises UnknownCode.
         """
         charges = self._charges.get(code)
         if charges is None:
             raise UnknownCode(code)
-        return tuple([charge.line(properties) for charge in charges])
+        first, *others = (charge.assets for charge in charges)
+        return tuple(asset for asset in first if all(asset in other for other in others))
+
+    def lines(
+        self,
+        code: str,
+        properties: Mapping[str, object],
+        *,
+        asset_code: str | None = None,
+        precise_amount_cents: Decimal | None = None,
+    ) -> tuple[Line, ...]:
+        """What an event is charged for: a line per charge of its code, in the plan's order.
+
+        In the preferred asset of each charge, or in `asset_code`. Raises UnknownCode,
+        MissingProperty, InvalidQuantity or UnknownPrice.
+        """
+        charges = self._charges.get(code)
+        if charges is None:
+            raise UnknownCode(code)
+        return tuple(
+            [charge.line(properties, asset_code, precise_amount_cents) for charge in charges]
+        )

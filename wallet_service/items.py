@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from rating import quotes
 from rating.errors import RatingError, UnknownCode
+from rating.exact import ZERO
 from rating.rate_cards import Line, RateCard
 from wallet_service.decision.commands import Item, PricedLine
 from wallet_service.errors import Invalid
@@ -91,16 +92,13 @@ def rate_item(code: str, properties: dict[str, Any], card: RateCard) -> Item:
 
     Raises RatingError.
     """
-    return Item(
-        code,
-        properties,
-        tuple(
-            [
-                PricedLine(line, quotes.linear(line) if line.model.is_linear else None)
-                for line in card.lines(code, properties)
-            ]
-        ),
-    )
+    return Item(code, properties, tuple([_priced(line) for line in card.lines(code, properties)]))
+
+
+def _priced(line: Line) -> PricedLine:
+    if line.timing == "linear":
+        return PricedLine(line, quotes.linear(line))
+    return PricedLine(line, ZERO if line.timing == "deferred" else None)
 
 
 def negative(line: Line, card: RateCard, place: str) -> Invalid:

@@ -87,6 +87,17 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
             return self._add_transaction(total, units)
         return self._add_to_period(total, units)
 
+    def reprice(self, total: Total) -> Decimal:
+        """What this model asks for what a total stands for; single events are not known again."""
+        if self._is_per_transaction:
+            return total.amount
+        return self._price_period(
+            units=total.units,
+            events=total.events,
+            free_units=total.free_units,
+            free_events=total.free_events,
+        )
+
     def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
         """The price of a period's events, in their order."""
         if self._is_per_transaction:

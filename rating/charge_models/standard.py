@@ -43,6 +43,10 @@ class Standard(Struct, frozen=True, kw_only=True, tag_field="charge_model", tag=
         used = EXACT.add(total.units, units)
         return Total(units=used, events=total.events + 1, amount=self.price(used))
 
+    def reprice(self, total: Total) -> Decimal:
+        """What this model asks for what a total stands for."""
+        return self.price(total.units)
+
     def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
         """The price of a period's events."""
         return self.price(reduce(EXACT.add, quantities, ZERO))

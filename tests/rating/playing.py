@@ -6,14 +6,36 @@ from collections.abc import Iterable
 from decimal import Decimal
 from uuid import UUID
 
-from rating import ZERO_TOTAL, ChargeModel, Line, Total, marginal
+from rating import ZERO_TOTAL, Bucket, Charge, ChargeModel, Line, Total, marginal
+from rating.buckets import bucket_of
 
 CHARGE_ID = UUID(int=1)
 
 
+def bucket(
+    model: ChargeModel,
+    *,
+    charge_id: UUID = CHARGE_ID,
+    filter_id: UUID | None = None,
+    code: str = "api_calls",
+    asset_code: str = "USD",
+) -> Bucket:
+    """A bucket of a charge that sums a property."""
+    charge = Charge(
+        id=charge_id,
+        code=code,
+        billable_metric_code=code,
+        aggregation="sum_agg",
+        field_name="units",
+        model=model,
+        asset_code=asset_code,
+    )
+    return bucket_of(charge, model, filter_id=filter_id)
+
+
 def line(model: ChargeModel, units: Decimal | str | int) -> Line:
     """A line of the default bucket."""
-    return Line(CHARGE_ID, None, "api_calls", "USD", Decimal(units), model)
+    return Line(bucket(model), Decimal(units))
 
 
 def play(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from rating import ChargeFilter, MissingProperty, RatingError, Standard, UnknownPrice
+from rating import Charge, ChargeFilter, MissingProperty, RatingError, Standard, UnknownPrice
 from rating.filters import ALL_VALUES, Buckets
 
 DECLARED = {
@@ -31,12 +31,22 @@ def filters(*values: dict[str, tuple[str, ...]]) -> list[ChargeFilter]:
 
 
 def buckets(*values: dict[str, tuple[str, ...]], default: Standard | None = DEFAULT) -> Buckets:
-    return Buckets("llm_input_tokens", filters(*values), declared=DECLARED, default=default)
+    charge = Charge(
+        id=UUID(int=99),
+        code="llm_input_tokens",
+        billable_metric_code="llm_input_tokens",
+        aggregation="count_agg",
+        model=default,
+        filters=tuple(filters(*values)),
+        asset_code="USD",
+    )
+    return Buckets(charge, declared=DECLARED)
 
 
 def position(found_in: Buckets, properties: dict[str, object]) -> int | None:
     """Which filter takes the event; None: the default bucket."""
-    filter_id, model = found_in.find(properties)
+    bucket = found_in.find(properties)
+    filter_id, model = bucket.filter_id, bucket.model
     if filter_id is None:
         assert model is DEFAULT
         return None

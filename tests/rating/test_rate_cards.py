@@ -12,7 +12,6 @@ from rating import (
     Charge,
     ChargeFilter,
     InvalidQuantity,
-    Line,
     MissingProperty,
     Package,
     RateCard,
@@ -64,15 +63,28 @@ CARD = RateCard.compile(
 
 def test_a_line_carries_the_price_of_the_filter_that_took_the_event() -> None:
     (line,) = CARD.lines("llm_input_tokens", {"model": "gpt-4o", "tokens": 374})
-    assert line == Line(INPUT_ID, MODEL_ID, "llm_input_tokens", "USD", Decimal(374), DEARER)
+    assert (line.charge_id, line.filter_id, line.model) == (INPUT_ID, MODEL_ID, DEARER)
+    assert (line.bucket.code, line.asset_code, line.units) == ("llm_input_tokens", "USD", 374)
+    assert line.bucket is CARD.bucket(INPUT_ID, MODEL_ID)
     assert linear(line) == Decimal("0.000935")
 
 
 def test_every_charge_of_the_code_gives_a_line() -> None:
-    assert CARD.lines("api_calls", {"gpu_s": "1.5"}) == (
-        Line(CALLS_ID, None, "api_calls", "USD", Decimal(1), PER_CALL),
-        Line(GPU_ID, None, "api_calls", "GPU_HOUR", Decimal("1.5"), GPU_SECOND),
+    calls, gpu = CARD.lines("api_calls", {"gpu_s": "1.5"})
+    assert (calls.charge_id, calls.asset_code, calls.units, calls.model) == (
+        CALLS_ID,
+        "USD",
+        Decimal(1),
+        PER_CALL,
     )
+    assert (gpu.charge_id, gpu.asset_code, gpu.units, gpu.model) == (
+        GPU_ID,
+        "GPU_HOUR",
+        Decimal("1.5"),
+        GPU_SECOND,
+    )
+    assert CARD.assets("api_calls") == ()
+    assert CARD.assets("llm_input_tokens") == ("USD",)
 
 
 def test_a_card_knows_its_codes_and_its_version() -> None:

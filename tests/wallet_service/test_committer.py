@@ -11,6 +11,7 @@ import pytest
 
 from rating.charge_models import Package
 from rating.rate_cards import Line
+from tests.rating.playing import bucket
 from tests.wallet_service.desk import NOON
 from tests.wallet_service.till import Till, outcomes_of
 from wallet_service.database import Database
@@ -317,7 +318,7 @@ PRICING = Pricing(UUID(int=1), "main", UUID(int=2), Cycle("monthly", "calendar",
 
 
 def use(units: int) -> Item:
-    line = Line(UUID(int=3), None, "calls", "USD", Decimal(units), DOZENS)
+    line = Line(bucket(DOZENS, charge_id=UUID(int=3), code="calls"), Decimal(units))
     return Item("calls", {}, (PricedLine(line, None),))
 
 

@@ -8,6 +8,7 @@ import pytest
 from ledger.chart import AccountCode
 from rating.charge_models import ChargeModel, Package, Percentage
 from rating.rate_cards import Line
+from tests.rating.playing import bucket
 from tests.wallet_service.desk import NOON, USD, Desk
 from wallet_service.decision.commands import (
     Capture,
@@ -34,7 +35,7 @@ def desk() -> Desk:
 
 
 def use(model: ChargeModel, units: int, *, code: str = "calls") -> Item:
-    line = Line(UUID(int=len(code)), None, code, "USD", Decimal(units), model)
+    line = Line(bucket(model, charge_id=UUID(int=len(code)), code=code), Decimal(units))
     return Item(code, {}, (PricedLine(line, None),))
 
 

@@ -17,6 +17,7 @@ from ledger import ids
 from ledger.chart import AccountCode
 from rating.charge_models import Package, Percentage
 from rating.rate_cards import Line
+from tests.rating.playing import bucket
 from tests.wallet_service.desk import USD, Desk, customer_id
 from tests.wallet_service.rows import NOON, ORGANIZATION
 from wallet_service.decision import Command, Done, Operation
@@ -73,7 +74,9 @@ def items(draw: st.DrawFn) -> Item:
     if draw(st.booleans()):
         return Item(code, {}, amount_minor=draw(amounts))
     charge_id = UUID(int=ids.hash128("charge", code))
-    line = Line(charge_id, None, code, "USD", Decimal(draw(st.integers(0, 30))), MODELS[code])
+    line = Line(
+        bucket(MODELS[code], charge_id=charge_id, code=code), Decimal(draw(st.integers(0, 30)))
+    )
     return Item(code, {}, (PricedLine(line, None),))
 
 

@@ -11,6 +11,7 @@ from ledger.accounts import AccountFlags
 from ledger.transfers import AMOUNT_MAX, Phase, Transfer
 from rating.charge_models import Percentage
 from rating.rate_cards import Line
+from tests.rating.playing import bucket
 from tests.wallet_service.desk import NOON, USD, Desk
 from wallet_service.decision import Done, Effect, Operation
 from wallet_service.decision.commands import Cycle, Debit, Item, PricedLine, Pricing
@@ -38,7 +39,10 @@ def test_every_kind_of_effect_comes_back_as_it_was():
     desk.grant("paid", 100, expires_in_s=60)
     desk.settle(desk.purchase(50))
     model = Percentage(rate=Decimal("12.5"), fixed_amount=Decimal("0.3"))
-    line = Line(UUID(int=3), UUID(int=4), "calls", "USD", Decimal("30.25"), model)
+    line = Line(
+        bucket(model, charge_id=UUID(int=3), filter_id=UUID(int=4), code="calls"),
+        Decimal("30.25"),
+    )
     event = desk.debit(
         [Item("calls", {"n": Decimal("0.1")}, (PricedLine(line, None),))], pricing=PRICING
     )

@@ -40,7 +40,8 @@ __all__ = [
 class EventLine(Struct, omit_defaults=True):
     """How one charge priced an event.
 
-    The exact price, what was charged, and the total it was priced from.
+    The exact price, what was charged, and the total it was priced from. `charge_id` is that of the
+    alternative where one was chosen.
     """
 
     charge_id: UUID | None
@@ -49,6 +50,13 @@ class EventLine(Struct, omit_defaults=True):
     exact: Decimal
     amount_minor: int
     priced_from: Total | None = None
+    group: str = ""
+    """The values of the pricing group keys, as JSON."""
+    member: str | None = None
+    """Of a unique count: what is counted once."""
+    removes: bool = False
+    precise_amount_cents: Decimal | None = None
+    """The price that the event itself named (dynamic model)."""
 
 
 class EventRow(Struct):
