@@ -7,7 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from rating import Charge, ChargeFilter, MissingProperty, RatingError, Standard, UnknownPrice
+from rating import (
+    Charge,
+    ChargeFilter,
+    InvalidQuantity,
+    MissingProperty,
+    RatingError,
+    Standard,
+    UnknownPrice,
+)
 from rating.filters import ALL_VALUES, Buckets
 
 DECLARED = {
@@ -136,3 +144,65 @@ def test_without_a_default_bucket_the_unlisted_has_no_price(
     with pytest.raises(error) as refused:
         priced.find(properties)
     assert refused.value.field == field
+
+
+LONG = {"model": ("o3",), "context_tokens": (">200000",)}
+LONGER = {"model": ("o3",), "context_tokens": (">272000", ">1000000")}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (None, 1),
+        (0, 1),
+        (200_000, 1),
+        ("200001", 2),
+        (Decimal("200000.5"), 2),
+        (272_000, 2),
+        (272_001, 3),
+        (10**29, 3),
+    ],
+)
+def test_the_highest_bound_below_the_number_takes_the_event(tokens: object, expected: int) -> None:
+    priced = buckets({"model": ("o3",)}, LONG, LONGER)
+    assert position(priced, {"model": "o3", "context_tokens": tokens}) == expected
+
+
+def test_each_value_has_its_own_bounds() -> None:
+    priced = buckets({"model": ("gpt-4o",), "context_tokens": (">100000",)}, LONG)
+    assert position(priced, {"model": "o3", "context_tokens": 150_000}) is None
+    assert position(priced, {"model": "gpt-4o", "context_tokens": 300_000}) == 1
+
+
+def test_a_bound_beats_another_value_of_as_many_keys_whatever_their_order() -> None:
+    tier = {"model": ("o3",), "cached": ("true",)}
+    event: dict[str, object] = {"model": "o3", "cached": True, "context_tokens": 250_000}
+    assert position(buckets(tier, LONG), event) == 2
+    assert position(buckets(LONG, tier), event) == 1
+    assert position(buckets(tier, LONG, {**tier, **LONG}), event) == 3
+
+
+@pytest.mark.parametrize("odd", ["many", True, [1], 10**30, Decimal("NaN"), Decimal("1E+1000000")])
+def test_what_has_a_bound_has_to_be_a_number_where_it_decides(odd: object) -> None:
+    priced = buckets({"model": ("o3",)}, LONG)
+    with pytest.raises(InvalidQuantity) as refused:
+        priced.find({"model": "o3", "context_tokens": odd})
+    assert refused.value.field == "context_tokens"
+    assert position(priced, {"model": "gpt-4o", "context_tokens": odd}) is None
+
+
+def test_values_that_are_not_all_bounds_are_names() -> None:
+    mixed = buckets({"region": (">1", "eu")})
+    assert position(mixed, {"region": ">1"}) == 1
+    assert position(mixed, {"region": "2"}) is None
+
+
+def test_an_unknown_value_is_named_before_a_number_that_is_no_name() -> None:
+    priced = buckets(LONG, {"model": ("o3",)}, default=None)
+    with pytest.raises(UnknownPrice) as refused:
+        priced.find({"model": "a-new-one"})
+    assert refused.value.field == "model"
+    bounded = buckets(LONG, default=None)
+    with pytest.raises(MissingProperty) as missing:
+        bounded.find({"model": "o3"})
+    assert missing.value.field == "context_tokens"
