@@ -3,9 +3,13 @@
 from rating.buckets import Bucket
 from rating.charge_models import (
     ChargeModel,
+    Dynamic,
+    Graduated,
+    GraduatedPercentage,
     Package,
     Percentage,
     Standard,
+    Volume,
     price_events,
 )
 from rating.charges import Charge, ChargeFilter, Conversion
@@ -29,6 +33,9 @@ __all__ = [
     "ChargeFilter",
     "ChargeModel",
     "Conversion",
+    "Dynamic",
+    "Graduated",
+    "GraduatedPercentage",
     "InvalidMember",
     "InvalidModel",
     "InvalidQuantity",
@@ -42,6 +49,7 @@ __all__ = [
     "Total",
     "UnknownCode",
     "UnknownPrice",
+    "Volume",
     "linear",
     "marginal",
     "price_events",

@@ -46,6 +46,18 @@ and 18 digits after the point
     return number
 
 
+def bound(value: object, *, field: str, reason: str) -> Decimal:
+    """Read a bound of a range of quantities, not negative, or raise InvalidModel.
+
+    >>> bound("0.1", field="graduated_ranges", reason="invalid_graduated_ranges")
+    Decimal('0.1')
+    """
+    number = _number(value, pattern=_QUANTITY, whole=WHOLE_DIGITS_MAX, fraction=FRACTION_DIGITS_MAX)
+    if number is None or number < 0:
+        raise InvalidModel(field, reason)
+    return number
+
+
 def price(value: object, *, field: str, reason: str = "invalid_amount") -> Decimal:
     """Read a price (or a rate), or raise InvalidModel with the field and the reason.
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from rating.buckets import Bucket
-from rating.charge_models import Standard
+from rating.charge_models import Dynamic, RunningModel, Standard
 from rating.exact import EXACT, ONE, ZERO
 from rating.rate_cards import Line
 from rating.usage import Total
@@ -28,13 +30,11 @@ def marginal(
     `is_member` says whether a unique count has the event's value already. Prices of another
     version than the total's go on from the total's units: only what comes is priced anew.
     """
-    bucket = line.bucket
-    if total.plan_version_id != plan_version_id and total.events:
-        total = _repriced(bucket, total)
-    after = bucket.model.add(total, step(line, total, is_member=is_member))
+    model, total = _going_on(line, total, plan_version_id)
+    after = model.add(total, step(line, total, is_member=is_member))
     charged = max(total.charged, after.amount)
     due = EXACT.subtract(charged, total.charged)
-    return converted(bucket, due), Total(
+    return converted(line.bucket, due), Total(
         units=after.units,
         events=after.events,
         amount=after.amount,
@@ -60,8 +60,11 @@ def step(line: Line, total: Total, *, is_member: bool = False) -> Decimal:
 def linear(line: Line) -> Decimal:
     """The price of a line whose model is linear: exact, and no total needed."""
     model = line.bucket.model
-    assert isinstance(model, Standard), "only a linear model has a price without a total"
-    price = model.price(line.units)
+    if isinstance(model, Dynamic):
+        price = model.price_precise(line.units, line.precise_amount_cents or ZERO)
+    else:
+        assert isinstance(model, Standard), "only a linear model has a price without a total"
+        price = model.price(line.units)
     return price if line.bucket.conversion is None else converted(line.bucket, price)
 
 
@@ -70,16 +73,18 @@ def upper_bound(
 ) -> Decimal:
     """The most the line can cost from this total on, if up to its units are used: what to hold.
 
-    A model of ours costs more, or the same, for more units, so it is the marginal price of all of
-    them. Other usage that comes in between may move the total (end a free tier, open a package);
-    what the capture then costs above the hold is the capture's business. What is known only at the
-    period's end holds nothing.
+    Most models cost more, or the same, for more units, so it is the marginal price of all of them;
+    of a volume price, the highest on the way. Other usage that comes in between may move the total
+    (end a free tier, open a package); what the capture then costs above the hold is the capture's
+    business. What is known only at the period's end holds nothing.
     """
     if line.timing == "deferred":
         return ZERO
     if line.timing == "linear":
         return linear(line)
-    return marginal(line, total, plan_version_id=plan_version_id, is_member=is_member)[0]
+    model, total = _going_on(line, total, plan_version_id)
+    highest = model.highest(total, step(line, total, is_member=is_member))
+    return converted(line.bucket, max(EXACT.subtract(highest, total.charged), ZERO))
 
 
 def converted(bucket: Bucket, amount: Decimal) -> Decimal:
@@ -87,15 +92,16 @@ def converted(bucket: Bucket, amount: Decimal) -> Decimal:
     return amount if bucket.conversion is None else EXACT.multiply(amount, bucket.conversion.rate)
 
 
-def _repriced(bucket: Bucket, total: Total) -> Total:
-    """The same usage under other prices: what was left to charge, or charged in excess, stays."""
-    amount = bucket.model.reprice(total)
+def _going_on(line: Line, total: Total, plan_version_id: UUID | None) -> tuple[RunningModel, Total]:
+    """The line's model, and the total to go on from under its prices.
+
+    Usage that was priced by another version is the same usage under these prices: what was left to
+    charge, or charged in excess, stays.
+    """
+    model = line.bucket.model
+    assert not isinstance(model, Dynamic), "a dynamic price has no total to go on from"
+    if total.plan_version_id == plan_version_id or not total.events:
+        return model, total
+    rebased = model.rebase(total)
     excess = EXACT.subtract(total.charged, total.amount)
-    return Total(
-        units=total.units,
-        events=total.events,
-        amount=amount,
-        charged=EXACT.add(amount, excess),
-        free_events=total.free_events,
-        free_units=total.free_units,
-    )
+    return model, replace(rebased, charged=EXACT.add(rebased.amount, excess))

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import reduce
-from typing import ClassVar
 
-from msgspec import Struct
-
+from rating.charge_models.by_units import ByUnits
 from rating.errors import InvalidModel
 from rating.exact import EXACT, ZERO, ceil_div
 from rating.quantities import price
-from rating.usage import Total
 
 _UNITS_MAX = 10**18
 
 
-class Package(Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="package"):
+class Package(ByUnits, frozen=True, kw_only=True, tag_field="charge_model", tag="package"):
     """`amount` for every `package_size` units begun, after the first `free_units`."""
-
-    is_linear: ClassVar[bool] = False
 
     amount: Decimal
     package_size: int
@@ -54,16 +48,3 @@ class Package(Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="
         if paid <= 0:
             return ZERO
         return EXACT.multiply(ceil_div(paid, Decimal(self.package_size)), self.amount)
-
-    def add(self, total: Total, units: Decimal) -> Total:
-        """The total after one more event."""
-        used = EXACT.add(total.units, units)
-        return Total(units=used, events=total.events + 1, amount=self.price(used))
-
-    def reprice(self, total: Total) -> Decimal:
-        """What this model asks for what a total stands for."""
-        return self.price(total.units)
-
-    def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
-        """The price of a period's events."""
-        return self.price(reduce(EXACT.add, quantities, ZERO))

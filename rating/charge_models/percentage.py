@@ -21,6 +21,7 @@ from itertools import accumulate
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rating.errors import InvalidModel
 from rating.exact import EXACT, ZERO, percent
@@ -81,22 +82,61 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
             or self.per_transaction_max_amount is not None
         )
 
+    @property
+    def is_summable(self) -> bool:
+        """Whether a period can be priced from sums: a free tier or a bound needs each event."""
+        return not (
+            self._is_per_transaction
+            or self.free_units_per_events
+            or self.free_units_per_total_aggregation
+        )
+
     def add(self, total: Total, units: Decimal) -> Total:
         """The total after one more event."""
         if self._is_per_transaction:
             return self._add_transaction(total, units)
         return self._add_to_period(total, units)
 
-    def reprice(self, total: Total) -> Decimal:
-        """What this model asks for what a total stands for; single events are not known again."""
+    def highest(self, total: Total, units: Decimal) -> Decimal:
+        """The highest price that the total can have with up to `units` more in one event."""
+        return self.add(total, units).amount
+
+    def rebase(self, total: Total) -> Total:
+        """The total as it would stand if all of it had been priced by this model.
+
+        As near as a total can tell. One that holds less than this free tier is wholly free; from
+        then on what another free tier has let pass stays free, as far as this one has units.
+        Bounded transactions are not known any more one by one: their amount stays as it is.
+        """
         if self._is_per_transaction:
-            return total.amount
-        return self._price_period(
+            return total
+        free_units, free_events = total.free_units, total.free_events
+        events, limit = self.free_units_per_events, self.free_units_per_total_aggregation
+        if not events and not limit:
+            free_units, free_events = ZERO, 0
+        elif total.events <= events if events else total.units < limit:
+            free_units = total.units
+            free_events = total.events if not limit or total.units < limit else free_events
+        elif not events:
+            free_units = max(free_units, limit)
+        return self._priced(
+            total,
             units=total.units,
             events=total.events,
-            free_units=total.free_units,
-            free_events=total.free_events,
+            free_units=free_units,
+            free_events=free_events,
         )
+
+    def price_total(
+        self,
+        *,
+        units: Decimal,
+        events: int,
+        precise_amount_cents: Decimal = ZERO,  # noqa: ARG002 (only the dynamic model needs it)
+    ) -> Decimal:
+        """The price of a period from its sums."""
+        assert self.is_summable, "a free tier or a bound is known event by event only"
+        return self._price_period(units=units, events=events, free_units=ZERO, free_events=0)
 
     def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
         """The price of a period's events, in their order."""
@@ -142,14 +182,20 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
         if in_free_tier:
             free_units = used
             free_events += not limit or used < limit
-        return Total(
-            units=used,
+        return self._priced(
+            total, units=used, events=events, free_units=free_units, free_events=free_events
+        )
+
+    def _priced(
+        self, total: Total, *, units: Decimal, events: int, free_units: Decimal, free_events: int
+    ) -> Total:
+        """The total with these numbers, and their price."""
+        return replace(
+            total,
+            units=units,
             events=events,
             amount=self._price_period(
-                units=used,
-                events=events,
-                free_units=free_units,
-                free_events=free_events,
+                units=units, events=events, free_units=free_units, free_events=free_events
             ),
             free_events=free_events,
             free_units=free_units,
@@ -176,7 +222,8 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
 
     def _add_transaction(self, total: Total, units: Decimal) -> Total:
         free = self._free_part(total, units)
-        return Total(
+        return replace(
+            total,
             units=EXACT.add(total.units, units),
             events=total.events + 1,
             amount=EXACT.add(total.amount, self._price_transaction(EXACT.subtract(units, free))),
