@@ -22,11 +22,17 @@ from rating.errors import (
     UnknownCode,
     UnknownPrice,
 )
+from rating.events import Event
+from rating.period import Period
+from rating.period_rating import Usage, rate_events, rate_summaries
 from rating.quotes import linear, marginal, upper_bound
 from rating.rate_cards import Line, RateCard
+from rating.summaries import NOTHING, Summary, merge, merge_all, summarize
+from rating.terms import Price, Terms
 from rating.usage import ZERO_TOTAL, Total
 
 __all__ = [
+    "NOTHING",
     "ZERO_TOTAL",
     "Bucket",
     "Charge",
@@ -34,6 +40,7 @@ __all__ = [
     "ChargeModel",
     "Conversion",
     "Dynamic",
+    "Event",
     "Graduated",
     "GraduatedPercentage",
     "InvalidMember",
@@ -43,15 +50,25 @@ __all__ = [
     "MissingProperty",
     "Package",
     "Percentage",
+    "Period",
+    "Price",
     "RateCard",
     "RatingError",
     "Standard",
+    "Summary",
+    "Terms",
     "Total",
     "UnknownCode",
     "UnknownPrice",
+    "Usage",
     "Volume",
     "linear",
     "marginal",
+    "merge",
+    "merge_all",
     "price_events",
+    "rate_events",
+    "rate_summaries",
+    "summarize",
     "upper_bound",
 ]

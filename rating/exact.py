@@ -74,8 +74,10 @@ def divided(dividend: Decimal, divisor: Decimal, *, digits: int = DIVISION) -> D
 def divided_up(dividend: Decimal, divisor: Decimal, *, digits: int) -> Decimal:
     """The quotient by a positive divisor, rounded towards the greater at `digits` after the point.
 
-    >>> divided_up(Decimal(20), Decimal(30), digits=5), divided_up(Decimal(-2), Decimal(3), digits=1)
-    (Decimal('0.66667'), Decimal('-0.6'))
+    >>> divided_up(Decimal(20), Decimal(30), digits=5)
+    Decimal('0.66667')
+    >>> divided_up(Decimal(-2), Decimal(3), digits=1)
+    Decimal('-0.6')
     """
     return _plain(EXACT.scaleb(ceil_div(EXACT.scaleb(dividend, digits), divisor), -digits))
 

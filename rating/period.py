@@ -43,8 +43,8 @@ class Period(Struct, frozen=True, kw_only=True):
     def days(self) -> int:
         """How many days the period touches.
 
-        >>> from zoneinfo import ZoneInfo
-        >>> june = Period(start=datetime(2024, 6, 1, tzinfo=UTC), end=datetime(2024, 7, 1, tzinfo=UTC))
+        >>> first, last = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
+        >>> june = Period(start=first, end=last)
         >>> june.days
         30
         """
@@ -64,7 +64,8 @@ class Period(Struct, frozen=True, kw_only=True):
 
         All of them if it was before the period began, none if it is after its last day.
 
-        >>> june = Period(start=datetime(2024, 6, 1, tzinfo=UTC), end=datetime(2024, 7, 1, tzinfo=UTC))
+        >>> first, last = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
+        >>> june = Period(start=first, end=last)
         >>> june.days_left(datetime(2024, 6, 11, 10, tzinfo=UTC))
         20
         """
@@ -74,7 +75,8 @@ class Period(Struct, frozen=True, kw_only=True):
     def share(self, at: datetime) -> Fraction:
         """The part of the billing period that is left from this time's day on.
 
-        >>> june = Period(start=datetime(2024, 6, 1, tzinfo=UTC), end=datetime(2024, 7, 1, tzinfo=UTC))
+        >>> first, last = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
+        >>> june = Period(start=first, end=last)
         >>> june.share(datetime(2024, 6, 11, 10, tzinfo=UTC))
         Fraction(2, 3)
         """

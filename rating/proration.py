@@ -25,7 +25,7 @@ def prorated(units: Decimal, share: Fraction) -> Decimal:
 
 
 def unit_days(total: Decimal, days: int) -> Decimal:
-    """What units times days come to over a period of this many days, rounded up to five decimals."""
+    """What units times days come to over this many days, rounded up to five decimals."""
     return divided_up(total, Decimal(days), digits=PRORATED_DIGITS)
 
 

@@ -35,7 +35,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     last_at: datetime | None = None
     last_order: int = 0
     moment: Decimal = ZERO
-    """The sum of units x microseconds since 1970: where on the clock the units lie (weighted sum)."""
+    """The sum of units x microseconds since 1970: when the units came (weighted sum)."""
     precise_amount_cents: Decimal = ZERO
     """The sum of the prices that events themselves name (dynamic model)."""
     corrections: int = 0
@@ -80,8 +80,9 @@ def merge_all(summaries: Iterable[Summary]) -> Summary:
 
 
 def merge(one: Summary, other: Summary) -> Summary:
-    """The summary of all that two stand for: `merge` is associative, commutative, and NOTHING is
-    its neutral element.
+    """The summary of all that two stand for.
+
+    Associative and commutative; NOTHING is its neutral element.
 
     >>> from decimal import Decimal
     >>> a, b = Summary(events=2, units=Decimal(30)), Summary(events=1, units=Decimal(5))

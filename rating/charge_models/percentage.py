@@ -138,19 +138,26 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
         assert self.is_summable, "a free tier or a bound is known event by event only"
         return self._price_period(units=units, events=events, free_units=ZERO, free_events=0)
 
-    def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
-        """The price of a period's events, in their order."""
+    def price_events(
+        self, quantities: Sequence[Decimal], *, units: Decimal | None = None
+    ) -> Decimal:
+        """The price of a period's events, in their order.
+
+        `units` are the units of all of them if the metric rounds them: what is left of them after
+        the free tier is billed. Bounded transactions are billed one by one, as they are.
+        """
         if self._is_per_transaction:
             # Events are priced one by one by definition: the running total is the definition.
             total = ZERO_TOTAL
-            for units in quantities:
-                total = self._add_transaction(total, units)
+            for quantity in quantities:
+                total = self._add_transaction(total, quantity)
             return total.amount
         running_totals = list(accumulate(quantities, EXACT.add))
         free_totals = self._free_totals(running_totals)
         limit = self.free_units_per_total_aggregation
+        used = running_totals[-1] if running_totals else ZERO
         return self._price_period(
-            units=running_totals[-1] if running_totals else ZERO,
+            units=used if units is None else units,
             events=len(running_totals),
             free_units=free_totals[-1] if free_totals else ZERO,
             free_events=sum(1 for free in free_totals if not limit or free < limit),

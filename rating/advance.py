@@ -1,0 +1,122 @@
+"""Pay in advance: each event is billed as it comes, for what it adds to all that came before.
+
+A fee is `model(all so far) - model(all before)`, so ranges, packages and flat amounts are paid by
+the event that reaches them. Nothing is given back: a correction costs nothing, and what is used
+again up to the highest price of the period is free. Single events are not rounded to the metric's
+precision. The fees of a sequence are what `quotes.marginal` charges for it in real time.
+Source: Lago, charges paid in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import reduce
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rating.charge_models import ChargeModel, Dynamic, Standard
+from rating.events import Event
+from rating.exact import EXACT, ZERO
+from rating.period import Period
+from rating.proration import prorated, unit_days
+from rating.steps import steps_of
+from rating.terms import Terms
+from rating.usage import ZERO_TOTAL, Total
+
+
+class Fees(Struct, frozen=True):
+    """What a period's usage is billed in advance."""
+
+    carried: Decimal
+    """For what was there when the period began."""
+    events: tuple[Decimal, ...]
+    """For each event, in the order in which they count."""
+
+    @property
+    def total(self) -> Decimal:
+        """All of it."""
+        return reduce(EXACT.add, self.events, self.carried)
+
+
+def fees_in_advance(
+    terms: Terms, carried: Sequence[Event], events: Sequence[Event], period: Period
+) -> Fees:
+    """The exact fee of every event; `carried` are those before the period. Both in order."""
+    if terms.is_prorated:
+        return _prorated_fees(terms, carried, events, period)
+    before, steps = steps_of(terms.aggregation, carried, events)
+    bill = _Bill(terms.prices[0].model)
+    if carried:
+        bill.add(before, reduce(EXACT.add, map(_cents, carried), ZERO))
+        bill.total = replace(bill.total, events=0)
+    fees: list[Decimal] = []
+    carried_fee = bill.charged
+    for event, step in zip(events, steps, strict=True):
+        bill.change_to(terms.prices[terms.version(event.plan_version_id)].model)
+        fees.append(bill.add(step, _cents(event)))
+    return Fees(carried_fee, tuple(fees))
+
+
+def _prorated_fees(
+    terms: Terms, carried: Sequence[Event], events: Sequence[Event], period: Period
+) -> Fees:
+    """Each event pays for the days that are left, for what it brings above the highest so far."""
+    level, steps = steps_of(terms.aggregation, carried, events)
+    highest = max(level, ZERO)
+    days = EXACT.multiply(highest, Decimal(period.days))
+    first = terms.prices[0].model
+    assert isinstance(first, Standard), "another model is billed in arrears when it is prorated"
+    carried_fee = first.price(unit_days(days, period.whole_days))
+    fees: list[Decimal] = []
+    for event, step in zip(events, steps, strict=True):
+        model = terms.prices[terms.version(event.plan_version_id)].model
+        assert isinstance(model, Standard), "another model is billed in arrears when it is prorated"
+        level = EXACT.add(level, step)
+        above = max(EXACT.subtract(level, highest), ZERO)
+        highest = max(highest, level)
+        fees.append(model.price(prorated(above, period.share(event.timestamp))))
+    return Fees(carried_fee, tuple(fees))
+
+
+class _Bill:
+    """What was used so far, and the highest price that was reached with it."""
+
+    def __init__(self, model: ChargeModel) -> None:
+        self._model: ChargeModel = model
+        self._cents = ZERO  # what the events themselves say they cost (dynamic model)
+        self.total: Total = ZERO_TOTAL
+        self.charged = ZERO
+
+    def change_to(self, model: ChargeModel) -> None:
+        """Go on at other prices: what is left to charge, or was charged in excess, stays."""
+        if model == self._model:
+            return
+        excess = EXACT.subtract(self.charged, self.total.amount)
+        self._model = model
+        if isinstance(model, Dynamic):
+            amount = model.price_precise(self.total.units, self._cents)
+            self.total = replace(self.total, amount=amount)
+        else:
+            self.total = model.rebase(self.total)
+        self.charged = EXACT.add(self.total.amount, excess)
+
+    def add(self, units: Decimal, cents: Decimal) -> Decimal:
+        """What an event costs."""
+        model = self._model
+        self._cents = EXACT.add(self._cents, cents)
+        if isinstance(model, Dynamic):
+            used = EXACT.add(self.total.units, units)
+            amount = model.price_precise(used, self._cents)
+            events = self.total.events + 1
+            self.total = replace(self.total, units=used, events=events, amount=amount)
+        else:
+            self.total = model.add(self.total, units)
+        fee = max(EXACT.subtract(self.total.amount, self.charged), ZERO)
+        self.charged = EXACT.add(self.charged, fee)
+        return fee
+
+
+def _cents(event: Event) -> Decimal:
+    return event.precise_amount_cents or ZERO
