@@ -6,7 +6,9 @@
     ├── InvalidQuantity    a quantity is not a number we accept
     ├── InvalidMember      what is to be counted once is no text, number or boolean
     ├── UnknownPrice       the code is priced, but not for this property's value
-    └── InvalidModel       the settings of a charge model make no price (for the catalogue's door)
+    ├── InvalidModel       the settings of a charge model make no price (for the catalogue's door)
+    ├── InvalidExpression  a metric's expression cannot be read (for the catalogue's door)
+    └── ExpressionFailed   a metric's expression has no value for this event
 
 Each names the `field` at fault, so that every door can say which one it was. None knows HTTP.
 """
@@ -72,4 +74,24 @@ class InvalidModel(RatingError):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field!r}: {reason}", field=field)
+        self.reason = reason
+
+
+class InvalidExpression(RatingError):
+    """An expression cannot be read at `position` (from 0); `reason` is a stable code."""
+
+    def __init__(self, reason: str, position: int, message: str) -> None:
+        super().__init__(f"at character {position + 1}: {message}", field="expression")
+        self.reason = reason
+        self.position = position
+
+
+class ExpressionFailed(RatingError):
+    """An expression has no value for an event; `field` is the property at fault.
+
+    `field` is empty where no property has a part in it. `reason` is a stable code.
+    """
+
+    def __init__(self, field: str, reason: str, message: str) -> None:
+        super().__init__(message, field=field)
         self.reason = reason
