@@ -12,13 +12,16 @@ from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Page, Window
 from invoicing.records import Connection, Record, apply, load_queries
 from ledger.ids import new_uuid
+from rating.aggregations import AGGREGATIONS
+from rating.errors import InvalidExpression
+from rating.expressions import Expression
+from rating.rounding import ROUNDING_FUNCTIONS
 
 _queries: Final = load_queries(__file__)
 
-AGGREGATION_TYPES: Final = frozenset({"count_agg", "sum_agg"})
-LATER_AGGREGATION_TYPES: Final = frozenset(
-    {"max_agg", "latest_agg", "unique_count_agg", "weighted_sum_agg"}
-)
+AGGREGATION_TYPES: Final = frozenset(AGGREGATIONS)
+_RECURRING_TYPES: Final = frozenset({"sum_agg", "unique_count_agg", "weighted_sum_agg"})
+_WEIGHTED_INTERVAL: Final = "seconds"
 _FILTER_KEYS_MAX: Final = 20
 _FILTER_VALUES_MAX: Final = 20_000
 _PRECISION_MAX: Final = 20
@@ -98,7 +101,11 @@ async def update(
     *,
     now: datetime,
 ) -> BillableMetric:
-    """Change a metric, and publish a new version of every plan that prices it."""
+    """Change a metric, and publish a new version of every plan that prices it.
+
+    Raises NotFound, or Invalid. What units are counted by cannot change under subscriptions: their
+    running totals could not go on.
+    """
     await catalogue_versions.bump(connection, organization_id)
     row = await _queries.lock_metric(connection, organization_id=organization_id, code=code)
     if row is None:
@@ -107,6 +114,14 @@ async def update(
     wanted = _checked(apply(changes, before))
     if wanted.code != before.code and await find(connection, organization_id, wanted.code):
         raise Invalid.field("code", "value_already_exist")
+    counted_anew = [
+        name
+        for name in ("aggregation_type", "recurring")
+        if getattr(wanted, name) != getattr(before, name)
+    ]
+    if counted_anew and await plans.are_subscribed(connection, organization_id, before.id):
+        message = "subscriptions are charged by this metric: make another one"
+        raise Invalid({name: ["used_by_subscriptions"] for name in counted_anew}, message)
     wanted = structs.replace(wanted, updated_at=now)
     metric = BillableMetric.of(await _queries.update_metric(connection, **wanted.columns()))
     await plans.republish_with_metric(connection, organization_id, _priced(metric), now=now)
@@ -158,32 +173,35 @@ def _priced(metric: BillableMetric) -> PricedMetric:
         code=metric.code,
         aggregation_type=metric.aggregation_type,
         field_name=metric.field_name,
+        recurring=metric.recurring,
+        rounding_function=metric.rounding_function,
+        rounding_precision=metric.rounding_precision,
+        expression=metric.expression,
         filters=[{"key": entry.key, "values": entry.values} for entry in metric.filters],
     )
 
 
 def _checked(metric: BillableMetric) -> BillableMetric:
     """The metric in its final form; raises Invalid with all that is wrong."""
-    if metric.aggregation_type == "count_agg":
-        metric = structs.replace(metric, field_name=None)
+    metric = _settled(metric)
+    kind = metric.aggregation_type
     is_wrong = {
         "name": (not metric.name.strip(), "value_is_mandatory"),
         "code": (not metric.code.strip(), "value_is_mandatory"),
         "aggregation_type": (
-            metric.aggregation_type not in AGGREGATION_TYPES,
-            "value_is_invalid" if metric.aggregation_type.strip() else "value_is_mandatory",
+            kind not in AGGREGATION_TYPES,
+            "value_is_invalid" if kind.strip() else "value_is_mandatory",
         ),
         "field_name": (
-            metric.aggregation_type == "sum_agg" and not metric.field_name,
+            kind in AGGREGATION_TYPES - {"count_agg"} and not metric.field_name,
             "value_is_mandatory",
         ),
-        "expression": (bool(metric.expression), "value_is_invalid"),
         "recurring": (
-            metric.recurring and metric.aggregation_type == "count_agg",
+            metric.recurring and kind in AGGREGATION_TYPES - _RECURRING_TYPES,
             "not_compatible_with_aggregation_type",
         ),
         "rounding_function": (
-            metric.rounding_function not in {None, "round", "ceil", "floor"},
+            metric.rounding_function not in {None, *ROUNDING_FUNCTIONS},
             "value_is_invalid",
         ),
         "rounding_precision": (
@@ -191,24 +209,35 @@ def _checked(metric: BillableMetric) -> BillableMetric:
             "value_is_out_of_range",
         ),
         "weighted_interval": (
-            metric.weighted_interval not in {None, "seconds"},
+            metric.weighted_interval not in {None, _WEIGHTED_INTERVAL},
             "value_is_invalid",
         ),
         "filters": (not _are_filters(metric.filters), "value_is_invalid"),
     }
     problems = {name: [code] for name, (wrong, code) in is_wrong.items() if wrong}
+    message = ""
+    if metric.expression is not None:
+        try:
+            Expression(metric.expression)
+        except InvalidExpression as error:
+            problems["expression"] = ["invalid_expression"]
+            message = str(error)
     if problems:
-        raise Invalid(problems, _not_yet(metric))
+        raise Invalid(problems, message)
     return metric
 
 
-def _not_yet(metric: BillableMetric) -> str:
-    """What to say where Lago has something that we do not have yet."""
-    if metric.aggregation_type in LATER_AGGREGATION_TYPES:
-        return f"{metric.aggregation_type} is not available yet; count_agg and sum_agg are"
-    if metric.expression:
-        return "expressions are not available yet; send the quantity as a property"
-    return ""
+def _settled(metric: BillableMetric) -> BillableMetric:
+    """The metric without what its aggregation has no use for, and with what is the default."""
+    counts = metric.aggregation_type == "count_agg"
+    weighs = metric.aggregation_type == "weighted_sum_agg"
+    return structs.replace(
+        metric,
+        field_name=None if counts else metric.field_name or None,
+        expression=None if counts else (metric.expression or "").strip() or None,
+        rounding_function=metric.rounding_function or None,
+        weighted_interval=metric.weighted_interval or (_WEIGHTED_INTERVAL if weighs else None),
+    )
 
 
 def _are_filters(filters: list[MetricFilter]) -> bool:

@@ -58,6 +58,10 @@ class PricedMetric(Record, frozen=True, kw_only=True):
     code: str
     aggregation_type: str
     field_name: str | None = None
+    recurring: bool = False
+    rounding_function: str | None = None
+    rounding_precision: int | None = None
+    expression: str | None = None
     filters: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
@@ -80,6 +84,10 @@ class PlanCharge(Struct, frozen=True, kw_only=True):
     billable_metric_code: str
     aggregation_type: str
     field_name: str | None
+    recurring: bool = False
+    rounding_function: str | None = None
+    rounding_precision: int | None = None
+    expression: str | None = None
     metric_filters: dict[str, list[str]]
     charge_model: str
     properties: dict[str, Any]
@@ -102,6 +110,10 @@ class PlanCharge(Struct, frozen=True, kw_only=True):
             billable_metric_code=self.billable_metric_code,
             aggregation=self.aggregation_type,  # pyright: ignore[reportArgumentType] (checked by billable_metrics)
             field_name=self.field_name,
+            recurring=self.recurring,
+            rounding_function=self.rounding_function,
+            rounding_precision=self.rounding_precision or 0,
+            expression=self.expression,
             model=_model(self.charge_model, self.properties),
             filters=tuple(
                 ChargeFilter(
@@ -255,6 +267,10 @@ def with_metric(charge: PlanCharge, metric: PricedMetric) -> PlanCharge:
             billable_metric_code=metric.code,
             aggregation_type=metric.aggregation_type,
             field_name=metric.field_name,
+            recurring=metric.recurring,
+            rounding_function=metric.rounding_function,
+            rounding_precision=metric.rounding_precision,
+            expression=metric.expression,
             metric_filters={entry["key"]: entry["values"] for entry in metric.filters},
         ),
         charge,
@@ -266,6 +282,10 @@ class _OfMetric(Struct, kw_only=True):
     billable_metric_code: str
     aggregation_type: str
     field_name: str | None
+    recurring: bool
+    rounding_function: str | None
+    rounding_precision: int | None
+    expression: str | None
     metric_filters: dict[str, list[str]]
 
 

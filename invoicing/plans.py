@@ -215,6 +215,14 @@ async def find_metrics(
     return [PricedMetric.of(row) async for row in rows]
 
 
+async def are_subscribed(connection: Connection, organization_id: UUID, metric_id: UUID) -> bool:
+    """Whether anyone is subscribed to a plan that prices the metric."""
+    subscribed: bool = await _queries.are_plans_of_metric_subscribed(
+        connection, organization_id=organization_id, billable_metric_id=str(metric_id)
+    )
+    return subscribed
+
+
 async def republish_with_metric(
     connection: Connection, organization_id: UUID, metric: PricedMetric, *, now: datetime
 ) -> None:

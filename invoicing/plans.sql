@@ -67,6 +67,14 @@ where p.organization_id = :organization_id and p.deleted_at is null
   and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text))
 order by p.id;
 
+-- name: are_plans_of_metric_subscribed$
+select exists (
+    select from invoicing.plans p
+    join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
+    join invoicing.subscriptions s on s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active'
+    where p.organization_id = :organization_id
+      and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text)));
+
 -- name: find_default_plan^
 select id, code, current_version_id from invoicing.plans
 where organization_id = :organization_id and is_default and deleted_at is null;
@@ -89,6 +97,7 @@ where organization_id = :organization_id and plan_id = :plan_id and status in ('
 
 -- name: find_metrics
 -- What a plan's charges measure, all at once, by id or by code.
-select id, code, aggregation_type, field_name, filters from invoicing.billable_metrics
+select id, code, aggregation_type, field_name, recurring, rounding_function, rounding_precision, expression, filters
+from invoicing.billable_metrics
 where organization_id = :organization_id and deleted_at is null
   and (id = any(:ids::uuid[]) or code = any(:codes::text[]));

@@ -49,6 +49,8 @@ class Charge(Struct, frozen=True, kw_only=True):
     billable_metric_code: str
     aggregation: Aggregation
     field_name: str | None = None
+    expression: str | None = None
+    """What the property `field_name` is computed from, instead of being sent."""
     model: ChargeModel | None = None
     filters: tuple[ChargeFilter, ...] = ()
     metric_filters: dict[str, tuple[str, ...]] = {}

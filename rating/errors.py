@@ -89,7 +89,7 @@ class InvalidExpression(RatingError):
 class ExpressionFailed(RatingError):
     """An expression has no value for an event; `field` is the property at fault.
 
-    `field` is empty where no property has a part in it. `reason` is a stable code.
+    `field` is empty where no property has a part in it. `reason` is the stable code of a field.
     """
 
     def __init__(self, field: str, reason: str, message: str) -> None:

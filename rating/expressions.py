@@ -94,7 +94,7 @@ class Expression:
             return value
         result = rounded(value, function="round", precision=FRACTION_DIGITS_MAX)
         if result.adjusted() >= WHOLE_DIGITS_MAX:
-            raise _failed(self.tree, "out_of_range", "the result has too many digits")
+            raise _failed(self.tree, "value_is_out_of_range", "the result has too many digits")
         return _plain(result)
 
 
@@ -113,7 +113,7 @@ def _property(node: Property, event: _Event) -> Value:
     name = node.name
     value = event.properties.get(name)
     if value is None:
-        raise ExpressionFailed(name, "missing_property", f"the property {name!r} is missing")
+        raise ExpressionFailed(name, "value_is_mandatory", f"the property {name!r} is missing")
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -125,7 +125,7 @@ def _number(value: object, name: str) -> Decimal:
     try:
         return quantity(value, field=name)
     except InvalidQuantity as error:
-        raise ExpressionFailed(name, "not_a_number", str(error)) from None
+        raise ExpressionFailed(name, "value_is_invalid", str(error)) from None
 
 
 def _decimal(node: Node, event: _Event) -> Decimal:
@@ -136,7 +136,7 @@ def _decimal(node: Node, event: _Event) -> Decimal:
     try:
         return quantity(value, field="")
     except InvalidQuantity:
-        raise _failed(node, "not_a_number", "a number is needed, not a text") from None
+        raise _failed(node, "value_is_invalid", "a number is needed, not a text") from None
 
 
 _OPERATIONS: Final[Mapping[Operator, Callable[[Decimal, Decimal], Decimal]]] = {
@@ -156,9 +156,9 @@ def _chain(node: Chain, event: _Event) -> Decimal:
         try:
             total = _OPERATIONS[operator](total, other)
         except DecimalException:  # more digits than any quantity needs
-            raise _failed(node, "out_of_range", "a number has too many digits") from None
+            raise _failed(node, "value_is_out_of_range", "a number has too many digits") from None
         if total and abs(total.adjusted()) > _EXPONENT_MAX:
-            raise _failed(node, "out_of_range", "a number is too large or too small")
+            raise _failed(node, "value_is_out_of_range", "a number is too large or too small")
     return total
 
 
@@ -185,7 +185,7 @@ def _joined(node: Joined, event: _Event) -> str:
     joined = "".join(texts)
     if len(joined) > TEXT_LENGTH_MAX:
         message = f"a text has more than {TEXT_LENGTH_MAX} characters"
-        raise _failed(node, "out_of_range", message)
+        raise _failed(node, "value_is_out_of_range", message)
     return joined
 
 

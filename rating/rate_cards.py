@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ from rating.buckets import Bucket, Timing
 from rating.charge_models import ChargeModel, name_of
 from rating.charges import Charge
 from rating.errors import UnknownCode, UnknownPrice
+from rating.expressions import Expression
 from rating.filters import Buckets
 from rating.texts import as_text
 
@@ -134,7 +136,7 @@ class RateCard:
     What it costs to ask does not depend on how many filters there are.
     """
 
-    __slots__ = ("_buckets", "_charges", "charges", "plan_version_id")
+    __slots__ = ("_buckets", "_charges", "_expressions", "charges", "plan_version_id")
 
     def __init__(self, plan_version_id: UUID, charges: tuple[Charge, ...]) -> None:
         by_code: dict[str, list[_CompiledCharge]] = {}
@@ -146,6 +148,12 @@ class RateCard:
             for compiled in by_code.values()
             for charge in compiled
             for bucket in charge.buckets()
+        }
+        # The charges of a code are of one metric, so they share its expression.
+        self._expressions = {
+            charge.billable_metric_code: (charge.field_name, Expression(charge.expression))
+            for charge in charges
+            if charge.expression and charge.field_name
         }
         self.plan_version_id = plan_version_id
         self.charges = charges
@@ -174,6 +182,21 @@ class RateCard:
             raise UnknownCode(code)
         first, *others = (charge.assets for charge in charges)
         return tuple(asset for asset in first if all(asset in other for other in others))
+
+    def computed(
+        self, code: str, properties: dict[str, Any], *, timestamp: Decimal
+    ) -> dict[str, Any]:
+        """The properties with the value of the metric's expression in its field, if it has one.
+
+        `timestamp` is the event's, in seconds since 1970. Raises ExpressionFailed. A code that has
+        no price here has no expression either.
+        """
+        found = self._expressions.get(code)
+        if found is None:
+            return properties
+        field_name, expression = found
+        value = expression.evaluate(code=code, timestamp=timestamp, properties=properties)
+        return {**properties, field_name: value}
 
     def lines(
         self,

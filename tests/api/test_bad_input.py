@@ -107,17 +107,31 @@ def test_a_customer_that_is_wrong_is_refused_by_field(
         ({"code": " "}, {"code": ["value_is_mandatory"]}),
         ({"aggregation_type": None}, {"aggregation_type": ["value_is_mandatory"]}),
         ({"aggregation_type": "median_agg"}, {"aggregation_type": ["value_is_invalid"]}),
-        ({"aggregation_type": "max_agg"}, {"aggregation_type": ["value_is_invalid"]}),
-        ({"aggregation_type": "weighted_sum_agg"}, {"aggregation_type": ["value_is_invalid"]}),
+        ({"aggregation_type": "custom_agg"}, {"aggregation_type": ["value_is_invalid"]}),
         ({"field_name": None}, {"field_name": ["value_is_mandatory"]}),
-        ({"expression": "event.properties.a * 2"}, {"expression": ["value_is_invalid"]}),
+        *(
+            (
+                {"aggregation_type": kind, "field_name": nothing},
+                {"field_name": ["value_is_mandatory"]},
+            )
+            for kind in ("max_agg", "latest_agg", "unique_count_agg", "weighted_sum_agg")
+            for nothing in (None, "")
+        ),
+        ({"expression": "event.properties.a *"}, {"expression": ["invalid_expression"]}),
+        ({"expression": "a * 2"}, {"expression": ["invalid_expression"]}),
+        ({"expression": "1" * 1025}, {"expression": ["invalid_expression"]}),
+        ({"expression": "1" * 5001}, {"expression": ["value_is_too_long"]}),
+        ({"expression": 5}, {"expression": ["value_is_invalid"]}),
         ({"rounding_function": "truncate"}, {"rounding_function": ["value_is_invalid"]}),
         ({"rounding_precision": 99}, {"rounding_precision": ["value_is_out_of_range"]}),
         ({"rounding_precision": 10**30}, {"rounding_precision": ["value_is_out_of_range"]}),
         ({"weighted_interval": "hours"}, {"weighted_interval": ["value_is_invalid"]}),
-        (
-            {"aggregation_type": "count_agg", "recurring": True},
-            {"recurring": ["not_compatible_with_aggregation_type"]},
+        *(
+            (
+                {"aggregation_type": kind, "recurring": True},
+                {"recurring": ["not_compatible_with_aggregation_type"]},
+            )
+            for kind in ("count_agg", "max_agg", "latest_agg")
         ),
         ({"filters": [{"key": "a", "values": []}]}, {"filters": ["value_is_invalid"]}),
         ({"filters": [{"key": "", "values": ["x"]}]}, {"filters": ["value_is_invalid"]}),
@@ -134,10 +148,12 @@ def test_a_metric_that_is_wrong_is_refused_by_field(
     assert (answer.status_code, answer.json().get("error_details")) == (422, details)
 
 
-def test_an_aggregation_that_is_not_there_yet_is_refused_in_words(api: httpx.Client) -> None:
-    metric = METRIC | {"aggregation_type": "unique_count_agg"}
+def test_an_expression_that_cannot_be_read_is_told_by_its_place(api: httpx.Client) -> None:
+    metric = METRIC | {"expression": "event.properties.a * sqrt(2)"}
     answer = api.post("/billable_metrics", json={"billable_metric": metric})
-    assert "not available yet" in answer.json()["message"]
+    assert answer.json()["message"] == (
+        "at character 22: there is no function 'sqrt'; there are round, ceil, floor and concat"
+    )
 
 
 @pytest.mark.parametrize(

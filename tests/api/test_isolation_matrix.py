@@ -299,6 +299,7 @@ WITHOUT_IDS = {
     "POST /api_keys",
     "GET /assets",
     "GET /billable_metrics",
+    "POST /billable_metrics/evaluate_expression",
     "POST /customers",
     "GET /organizations",
     "PUT /organizations",

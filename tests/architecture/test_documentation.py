@@ -35,6 +35,8 @@ CODE_POSITIONS = {
     "unavailable": 0,
     "InvalidAmount": 0,
     "InvalidModel": 1,
+    "ExpressionFailed": 1,
+    "_failed": 1,  # of rating.expressions
 }
 ABSTRACT = {"wallet_error", "invoicing_error"}
 WORDED_FROM_PARTS = {"already_captured", "already_voided"}

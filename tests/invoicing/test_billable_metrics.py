@@ -2,9 +2,10 @@ from decimal import Decimal
 
 import pytest
 
-from invoicing import billable_metrics, plans
+from invoicing import billable_metrics, plans, subscriptions
 from invoicing.billable_metrics import MetricChanges, MetricFilter
 from invoicing.errors import Invalid, NotFound
+from invoicing.subscriptions import SubscriptionRequest
 from rating.errors import UnknownCode
 from tests.invoicing.conftest import Desk, cost, price
 
@@ -74,6 +75,90 @@ async def test_filters_are_kept_in_their_order(desk: Desk) -> None:
     changes = MetricChanges(filters=filters)
     await billable_metrics.update(*desk.place, "tokens", changes, now=desk.now)
     assert (await billable_metrics.get(*desk.place, "tokens")).filters == filters
+
+
+@pytest.mark.parametrize(
+    ("aggregation_type", "may_recur", "weighted_interval"),
+    [
+        ("sum_agg", True, None),
+        ("max_agg", False, None),
+        ("latest_agg", False, None),
+        ("unique_count_agg", True, None),
+        ("weighted_sum_agg", True, "seconds"),
+    ],
+)
+async def test_every_aggregation_can_be_asked_for(
+    desk: Desk, aggregation_type: str, may_recur: bool, weighted_interval: str | None
+) -> None:
+    changes = MetricChanges(
+        code="seats",
+        name="Seats",
+        aggregation_type=aggregation_type,
+        field_name="seats",
+        recurring=may_recur,
+        rounding_function="ceil",
+        rounding_precision=-2,
+    )
+    metric = await billable_metrics.create(*desk.place, changes, now=desk.now)
+    assert metric.aggregation_type == aggregation_type
+    assert metric.weighted_interval == weighted_interval
+    assert (metric.rounding_function, metric.rounding_precision) == ("ceil", -2)
+    assert metric == await billable_metrics.get(*desk.place, "seats")
+
+
+async def test_a_count_has_no_field_to_compute(desk: Desk) -> None:
+    changes = MetricChanges(
+        code="calls",
+        name="Calls",
+        aggregation_type="sum_agg",
+        field_name="n",
+        expression="event.properties.a * 2",
+    )
+    await billable_metrics.create(*desk.place, changes, now=desk.now)
+    counts = MetricChanges(aggregation_type="count_agg")
+    metric = await billable_metrics.update(*desk.place, "calls", counts, now=desk.now)
+    assert (metric.field_name, metric.expression) == (None, None)
+
+
+async def test_a_charge_takes_over_all_that_its_metric_says_of_units(desk: Desk) -> None:
+    await desk.tokens()
+    before = await desk.plan("plan", price("2"))
+    changes = MetricChanges(
+        recurring=True,
+        rounding_function="floor",
+        rounding_precision=1,
+        expression="event.properties.words * 1.5",
+    )
+    await billable_metrics.update(*desk.place, "tokens", changes, now=desk.now)
+    after = await plans.get(*desk.place, "plan")
+    card = await plans.load_rate_card(*desk.place, after.current_version_id)
+    (charge,) = card.charges
+    assert (charge.recurring, charge.expression) == (True, "event.properties.words * 1.5")
+    assert (charge.rounding_function, charge.rounding_precision) == ("floor", 1)
+    (held,) = (await plans.load_rate_card(*desk.place, before.current_version_id)).charges
+    assert (held.recurring, held.expression, held.rounding_function) == (False, None, None)
+
+    added = await desk.plan("another", price("3"))
+    assert added.charges[0].expression == "event.properties.words * 1.5"
+
+
+async def test_what_is_counted_cannot_change_under_subscriptions(desk: Desk) -> None:
+    await desk.tokens()
+    await desk.plan("plan", price("2"))
+    maximum = MetricChanges(aggregation_type="max_agg")
+    await billable_metrics.update(*desk.place, "tokens", maximum, now=desk.now)
+    request = SubscriptionRequest(external_id="sub", external_customer_id="acme", plan_code="plan")
+    await subscriptions.create(*desk.place, request, now=desk.now)
+    sums = MetricChanges(aggregation_type="sum_agg", recurring=True)
+    with pytest.raises(Invalid) as refused:
+        await billable_metrics.update(*desk.place, "tokens", sums, now=desk.now)
+    assert refused.value.details == {
+        "aggregation_type": ["used_by_subscriptions"],
+        "recurring": ["used_by_subscriptions"],
+    }
+    other_field = MetricChanges(field_name="characters", aggregation_type="max_agg")
+    metric = await billable_metrics.update(*desk.place, "tokens", other_field, now=desk.now)
+    assert metric.field_name == "characters"
 
 
 async def test_what_is_not_there_cannot_be_changed(desk: Desk) -> None:

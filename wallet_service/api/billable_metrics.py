@@ -4,14 +4,23 @@ from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
 from invoicing import billable_metrics
+from rating.expressions import Expression
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.errors import field_error
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.billable_metrics import (
+    EvaluationBody,
+    EvaluationReply,
+    EvaluationRequest,
     MetricBody,
     MetricReply,
     MetricRequest,
     MetricsReply,
+    SampleEventInput,
 )
+from wallet_service.api.schemas.formats import text_of
+from wallet_service.items import to_seconds
+from wallet_service.usage import read_timestamp
 
 
 class BillableMetrics(Controller):
@@ -31,6 +40,22 @@ class BillableMetrics(Controller):
                 connection, tenant.organization_id, data.billable_metric.changes(), now=now
             )
         return MetricReply(MetricBody.of(metric))
+
+    @post("/evaluate_expression", status_code=200, summary="Evaluate an expression")
+    async def evaluate_expression(
+        self, data: JSONBody[EvaluationRequest], now: Now
+    ) -> EvaluationReply:
+        """Try an expression on an event; nothing is stored."""
+        if not isinstance(data.expression, str) or not data.expression.strip():
+            is_text = data.expression is None or isinstance(data.expression, str)
+            raise field_error("expression", "value_is_mandatory" if is_text else "value_is_invalid")
+        event = data.event if isinstance(data.event, SampleEventInput) else SampleEventInput()
+        value = Expression(data.expression).evaluate(
+            code=text_of(event.code),
+            timestamp=to_seconds(read_timestamp(event.timestamp) or now),
+            properties=event.properties if isinstance(event.properties, dict) else {},
+        )
+        return EvaluationReply(EvaluationBody(value))
 
     @get("/", summary="List billable metrics")
     async def list(self, tenant: Tenant, services: Services, window: Window) -> MetricsReply:

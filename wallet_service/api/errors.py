@@ -169,6 +169,12 @@ TABLE: Final[Mapping[type[Exception], Callable[[Any], Refusal]]] = {
     rating.UnknownPrice: lambda error: invalid(
         {f"properties.{error.field}": ["value_is_invalid"]}, str(error)
     ),
+    rating.ExpressionFailed: lambda error: invalid(
+        {f"properties.{error.field}" if error.field else "expression": [error.reason]}, str(error)
+    ),
+    rating.InvalidExpression: lambda error: invalid(
+        {error.field: ["invalid_expression"]}, str(error)
+    ),
     rating.InvalidModel: lambda error: invalid({error.field: [error.reason]}, str(error)),
     # --- ledger
     ledger.InvalidAmount: lambda error: invalid({"amount": [error.reason]}, str(error)),

@@ -1,6 +1,6 @@
 """Billable metrics on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Struct
 from msgspec import Meta as Limits
@@ -56,6 +56,33 @@ class MetricRequest(Struct):
     """The envelope of a metric to create or change."""
 
     billable_metric: MetricInput
+
+
+class SampleEventInput(Struct):
+    """An event to try an expression on."""
+
+    code: Given[Code] = UNSET
+    timestamp: Any = None
+    properties: Given[dict[str, Any]] = UNSET
+
+
+class EvaluationRequest(Struct):
+    """An expression, and the event to try it on."""
+
+    expression: Any = None
+    event: Given[SampleEventInput] = UNSET
+
+
+class EvaluationBody(Struct):
+    """What an expression makes of an event."""
+
+    value: str
+
+
+class EvaluationReply(Struct):
+    """The envelope of an expression's value."""
+
+    expression_result: EvaluationBody
 
 
 class MetricFilterBody(Struct):
