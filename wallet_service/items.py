@@ -1,26 +1,23 @@
 """Items: what a caller says will be, or was, used, and what that is worth under an agreement."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from rating import quotes
 from rating.errors import RatingError, UnknownCode
-from rating.exact import EXACT, ZERO
+from rating.exact import ZERO
 from rating.rate_cards import Line, RateCard
 from wallet_service.decision.commands import Item, PricedLine
 from wallet_service.errors import Invalid
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement
 
-__all__ = ["ItemRequest", "agreement_for", "negative", "rate_item", "rate_items", "to_seconds"]
+__all__ = ["ItemRequest", "agreement_for", "negative", "rate_item", "rate_items"]
 
 CodeText = Annotated[str, Meta(min_length=1, max_length=255)]
 
 _FIELDS_OF_PROPERTIES: Final = "properties"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ItemRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,11 +109,6 @@ def negative(line: Line, card: RateCard, place: str) -> Invalid:
         "value_is_out_of_range",
         f"{name!r} is negative; give money back with a refund or a reversal",
     )
-
-
-def to_seconds(at: datetime) -> Decimal:
-    """A time as expressions know it: seconds since 1970, to the microsecond."""
-    return EXACT.scaleb(Decimal((at - _EPOCH) // timedelta(microseconds=1)), -6)
 
 
 def _invalid(error: RatingError, place: str) -> Invalid:

@@ -19,7 +19,7 @@ from wallet_service.api.schemas.billable_metrics import (
     SampleEventInput,
 )
 from wallet_service.api.schemas.formats import text_of
-from wallet_service.items import to_seconds
+from wallet_service.expressions import to_seconds
 from wallet_service.usage import read_timestamp
 
 

@@ -166,6 +166,9 @@ TABLE: Final[Mapping[type[Exception], Callable[[Any], Refusal]]] = {
     rating.InvalidQuantity: lambda error: invalid(
         {f"properties.{error.field}": ["value_is_invalid"]}, str(error)
     ),
+    rating.InvalidMember: lambda error: invalid(
+        {f"properties.{error.field}": ["value_is_invalid"]}, str(error)
+    ),
     rating.UnknownPrice: lambda error: invalid(
         {f"properties.{error.field}": ["value_is_invalid"]}, str(error)
     ),
