@@ -46,6 +46,10 @@ docs:
 faults run *arguments:
     uv run --locked python loadtests/faults.py {{run}} {{arguments}}
 
+# What pricing one event costs, per charge model, beside a dictionary look-up
+bench-rating *arguments:
+    uv run --locked python loadtests/bench_rating.py {{arguments}}
+
 # Everything that CI runs
 check:
     .ci/run
