@@ -74,6 +74,14 @@ class DefaultPlan(Record, frozen=True, kw_only=True):
     current_version_id: UUID
 
 
+class Version(Record, frozen=True, kw_only=True):
+    """Which prices a plan has from a time on."""
+
+    id: UUID
+    version: int
+    effective_at: datetime
+
+
 class PlanChanges(Struct, kw_only=True):
     """What to set: UNSET leaves a field as it is, None clears it."""
 
@@ -186,6 +194,12 @@ async def find_all(connection: Connection, organization_id: UUID, *, window: Win
     )
     items = [Plan.of(row) async for row in rows]
     return Page(items, await _queries.count_plans(connection, organization_id=organization_id))
+
+
+async def versions(connection: Connection, organization_id: UUID, plan_id: UUID) -> list[Version]:
+    """A plan's versions in the order in which they take effect; of one time, the last counts."""
+    rows = _queries.list_versions(connection, organization_id=organization_id, plan_id=plan_id)
+    return [Version.of(row) async for row in rows]
 
 
 async def load_rate_card(

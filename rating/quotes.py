@@ -70,21 +70,20 @@ def linear(line: Line) -> Decimal:
 
 def upper_bound(
     line: Line, total: Total, *, plan_version_id: UUID | None = None, is_member: bool = False
-) -> Decimal:
-    """The most the line can cost from this total on, if up to its units are used: what to hold.
+) -> tuple[Decimal, Total]:
+    """The most a line under a running price can cost if up to its units are used: what to hold.
 
-    Most models cost more, or the same, for more units, so it is the marginal price of all of them;
-    of a volume price, the highest on the way. Other usage that comes in between may move the total
-    (end a free tier, open a package); what the capture then costs above the hold is the capture's
-    business. What is known only at the period's end holds nothing.
+    And the total after all of them. Most models cost more, or the same, for more units, so it is
+    the marginal price of all of them; of a volume price, the highest on the way. Other usage that
+    comes in between may move the total (end a free tier, open a package); what the capture then
+    costs above the hold is the capture's business.
     """
-    if line.timing == "deferred":
-        return ZERO
-    if line.timing == "linear":
-        return linear(line)
     model, total = _going_on(line, total, plan_version_id)
-    highest = model.highest(total, step(line, total, is_member=is_member))
-    return converted(line.bucket, max(EXACT.subtract(highest, total.charged), ZERO))
+    units = step(line, total, is_member=is_member)
+    after = model.add(total, units)
+    charged = max(total.charged, after.amount, model.highest(total, units))
+    most = converted(line.bucket, EXACT.subtract(charged, total.charged))
+    return most, replace(after, charged=charged, plan_version_id=plan_version_id)
 
 
 def converted(bucket: Bucket, amount: Decimal) -> Decimal:

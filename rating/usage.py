@@ -51,6 +51,8 @@ def take_out(now: Total, *, before: Total, after: Total) -> Total:
     >>> take_out(now, before=five, after=eight)  # doctest: +ELLIPSIS
     Total(units=Decimal('15'), events=2, ...)
     """
+    if now == after:
+        return before
     return Total(
         units=_less(now.units, before.units, after.units),
         events=now.events - (after.events - before.events),

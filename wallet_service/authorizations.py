@@ -31,6 +31,7 @@ from wallet_service.decision.commands import (
     AMOUNT_CODE,
     Authorize,
     Capture,
+    Choice,
     Cycle,
     Extend,
     Item,
@@ -38,10 +39,10 @@ from wallet_service.decision.commands import (
     Refund,
     Void,
 )
-from wallet_service.decision.pricing import item_amount_minor, total_key
+from wallet_service.decision.pricing import amounts_to_hold, total_keys
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.hot_customers import HotCustomers
-from wallet_service.items import ItemRequest, agreement_for, rate_items
+from wallet_service.items import ItemRequest, agreement_for, common_assets, rate_items
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
 from wallet_service.replies import AuthorizationBody, ItemAmount
@@ -159,6 +160,7 @@ class _Quote(Struct, frozen=True):
     asset: Asset
     items: tuple[Item, ...]
     pricing: Pricing | None
+    others: tuple[Choice, ...] = ()
 
 
 class Authorizations:
@@ -202,6 +204,7 @@ class Authorizations:
             self._expires_in_s(request.expires_in),
             quote.pricing,
             request.partial,
+            quote.others,
         )
         return await self._committer.submit(
             operation(
@@ -400,13 +403,23 @@ class Authorizations:
         agreement = agreement_for(
             card, [item.code for item in requests], request.external_subscription_id
         )
-        items, asset_code = rate_items(requests, agreement.card)
-        if request.asset_code is not None and request.asset_code != asset_code:
-            raise Invalid(
-                "asset_code", "value_is_invalid", f"these items are priced in {asset_code}"
+        codes = common_assets([item.code for item in requests], agreement.card)
+        if request.asset_code is not None:
+            if request.asset_code not in codes:
+                raise Invalid(
+                    "asset_code",
+                    "value_is_invalid",
+                    f"these items are priced in {', '.join(codes)}",
+                )
+            codes = (request.asset_code,)
+        first, *others = [
+            Choice(
+                await self._asset(organization_id, code, now=now),
+                rate_items(requests, agreement.card, code),
             )
-        asset = await self._asset(organization_id, asset_code, now=now)
-        return _Quote(card, asset, items, agreement.pricing)
+            for code in codes
+        ]
+        return _Quote(card, first.asset, first.items, agreement.pricing, tuple(others))
 
     async def _asset(self, organization_id: UUID, code: str, *, now: datetime) -> Asset:
         try:
@@ -466,10 +479,9 @@ class Authorizations:
         if facts.pricing is None:
             raise Invalid("items", "value_is_invalid", "this hold is of an amount, not of items")
         card = await self._rates.card(organization_id, facts.pricing.plan_version_id)
-        items, asset_code = rate_items(requests, card)
-        if asset_code != facts.asset.code:
+        if facts.asset.code not in common_assets([item.code for item in requests], card):
             raise Invalid("items", "mixed_assets", f"the hold is in {facts.asset.code}")
-        return items
+        return rate_items(requests, card, facts.asset.code)
 
     async def _find_facts(
         self, organization_id: UUID, authorization_id: UUID, *, now: datetime
@@ -511,7 +523,13 @@ class Authorizations:
     ) -> EstimateReply:
         """Judge the authorization on a copy of what is known, by the rules of the real one."""
         command = Authorize(
-            quote.card.external_id, "estimate", quote.asset, quote.items, 1, quote.pricing
+            quote.card.external_id,
+            "estimate",
+            quote.asset,
+            quote.items,
+            1,
+            quote.pricing,
+            others=quote.others,
         )
         trial = operation(
             quote.card.organization_id,
@@ -522,39 +540,42 @@ class Authorizations:
             body=RefundRequest(),
             now=now,
         )
-        await self._learn_totals(quote, customer, now=now)
+        await self._learn_totals(command.choices, quote, customer, now=now)
         codes = [item.code for item in quote.items]
-        available = customer.available(quote.asset.code, codes, now=now)
+        available = {
+            choice.asset.code: customer.available(choice.asset.code, codes, now=now)
+            for choice in command.choices
+        }
         state = LockedState(now, {(customer.organization_id, customer.customer_id): customer})
-        amounts = [
-            item_amount_minor(item, quote.asset, quote.pricing, customer.totals, at=now)
-            for item in quote.items
-        ]
         (outcome,) = decide([trial], state, is_atomic=True)
         if isinstance(outcome, Refused) and isinstance(outcome.error, Invalid):
             raise outcome.error
+        chosen = command.choices[-1]
+        if isinstance(outcome, Done):
+            (hold,) = outcome.effect.holds
+            chosen = next(one for one in command.choices if one.asset.code == hold.asset_code)
+        asset = chosen.asset
+        amounts = amounts_to_hold(chosen.items, asset, quote.pricing, customer.totals, at=now)
         return EstimateReply(
             EstimateBody(
-                amount=quote.asset.format(sum(amounts)),
-                asset_code=quote.asset.code,
-                available=quote.asset.format(available),
+                amount=asset.format(sum(amounts)),
+                asset_code=asset.code,
+                available=asset.format(available[asset.code]),
                 sufficient=isinstance(outcome, Done),
                 items=[
-                    ItemAmount(item.code, quote.asset.format(amount))
-                    for item, amount in zip(quote.items, amounts, strict=True)
+                    ItemAmount(item.code, asset.format(amount))
+                    for item, amount in zip(chosen.items, amounts, strict=True)
                 ],
                 code=outcome.error.code if isinstance(outcome, Refused) else None,
             )
         )
 
-    async def _learn_totals(self, quote: _Quote, customer: CustomerState, *, now: datetime) -> None:
+    async def _learn_totals(
+        self, choices: Sequence[Choice], quote: _Quote, customer: CustomerState, *, now: datetime
+    ) -> None:
         """Prices that are not linear need the running totals."""
-        keys = [
-            total_key(priced, quote.pricing, at=now)
-            for item in quote.items
-            for priced in item.lines
-            if priced.exact is None and quote.pricing is not None
-        ]
+        items = [item for choice in choices for item in choice.items]
+        keys = list(total_keys(items, quote.pricing, at=now))
         if not keys:
             return
         async with self._database.tenant(customer.organization_id) as connection:

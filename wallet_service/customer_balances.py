@@ -6,6 +6,7 @@ from typing import Any
 from invoicing.records import Connection
 from ledger import Ledger
 from wallet_service.decision import Asset, CustomerState, Operation
+from wallet_service.decision.commands import Authorize, Debit
 from wallet_service.decision.state import overage_account
 
 __all__ = ["accounts_of", "apply_balances", "assets_of", "learn_balances"]
@@ -53,9 +54,12 @@ def assets_of(operations: Iterable[Operation]) -> set[str]:
     """
     assets: set[str] = set()
     for operation in operations:
-        asset: Asset | None = operation.command.asset
+        command = operation.command
+        asset: Asset | None = command.asset
         if asset is not None:
             assets.add(asset.code)
+        if isinstance(command, Authorize | Debit):
+            assets.update(choice.asset.code for choice in command.others)
     return assets
 
 

@@ -31,9 +31,10 @@ from wallet_service.decision.commands import (
     Settle,
     Void,
 )
-from wallet_service.decision.pricing import total_key
+from wallet_service.decision.pricing import total_keys
 from wallet_service.decision.state import (
     CapturedItem,
+    EventLine,
     EventState,
     GrantState,
     HoldState,
@@ -54,6 +55,7 @@ _items = msgspec.msgpack.Decoder(list[CapturedItem]).decode
 _legs = msgspec.msgpack.Decoder(list[Leg]).decode
 _paid = msgspec.msgpack.Decoder(list[Paid]).decode
 _json_paid = msgspec.json.Decoder(list[Paid]).decode
+_event_lines = msgspec.json.Decoder(list[EventLine]).decode
 _properties = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _metadata = msgspec.json.Decoder(list[dict[str, str]]).decode
 
@@ -281,6 +283,7 @@ async def _read_events(
             paid=paid,
             rating_status=row["rating_status"],
             external_customer_id=row["external_customer_id"],
+            lines=_event_lines(row["lines"]),
         )
 
 
@@ -343,16 +346,13 @@ def _totals_wanted(
         items: Sequence[Item] = ()
         pricing: Pricing | None = None
         at = now
-        if isinstance(command, Authorize | Extend | Capture):
+        if isinstance(command, Authorize | Debit):
+            items = [item for choice in command.choices for item in choice.items]
+            pricing = command.pricing
+            at = (command.timestamp if isinstance(command, Debit) else None) or now
+        elif isinstance(command, Extend | Capture):
             items, pricing = command.items or (), command.pricing
-        elif isinstance(command, Debit) and command.item is not None:
-            items, pricing = (command.item,), command.pricing
-            at = command.timestamp or now
-        for item in items:
-            for line in item.lines:
-                if line.exact is None:
-                    assert op.customer_id is not None
-                    assert pricing is not None
-                    key = total_key(line, pricing, at=at)
-                    wanted[op.organization_id, op.customer_id, key] = None
+        for key in total_keys(items, pricing, at=at):
+            assert op.customer_id is not None, "who has an agreement is a customer"
+            wanted[op.organization_id, op.customer_id, key] = None
     return wanted

@@ -45,7 +45,7 @@ where o.state = 'open';
 -- (2) Events to be reversed, with the reversals they have had.
 select e.organization_id, e.id, e.transaction_id, e.code, e.properties, e.external_subscription_id,
     e.subscription_id, e.plan_version_id, e.timestamp, e.asset_code, e.paid, e.rating_status,
-    e.external_customer_id,
+    e.external_customer_id, e.lines,
     (select coalesce(-sum((line ->> 'amount_minor')::bigint), 0)::bigint
        from invoicing.events r cross join jsonb_array_elements(r.lines) as line
       where r.organization_id = e.organization_id and r.reverses_event_id = e.id) as reversed_minor

@@ -190,6 +190,7 @@ def _event(organization_id: UUID, effect: Effect, row: EventRow, now: datetime) 
         code=row.code,
         timestamp=row.timestamp,
         properties=to_json(row.properties),
+        precise_total_amount_cents=row.precise_total_amount_cents,
         rating_status=row.rating_status,
         plan_version_id=row.plan_version_id,
         lines=to_json(row.lines),

@@ -1,19 +1,29 @@
 """Items: what a caller says will be, or was, used, and what that is worth under an agreement."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from rating import quotes
-from rating.errors import RatingError, UnknownCode
+from rating.errors import InvalidQuantity, RatingError, UnknownCode
 from rating.exact import ZERO
+from rating.quantities import quantity
 from rating.rate_cards import Line, RateCard
 from wallet_service.decision.commands import Item, PricedLine
 from wallet_service.errors import Invalid
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement
 
-__all__ = ["ItemRequest", "agreement_for", "negative", "rate_item", "rate_items"]
+__all__ = [
+    "ItemRequest",
+    "agreement_for",
+    "common_assets",
+    "negative",
+    "rate_item",
+    "rate_items",
+    "read_precise_amount",
+]
 
 CodeText = Annotated[str, Meta(min_length=1, max_length=255)]
 
@@ -25,6 +35,8 @@ class ItemRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     code: CodeText
     properties: dict[str, Any] = {}
+    precise_total_amount_cents: Any = None
+    """The price that the usage itself names, for charges of the dynamic model."""
 
 
 def agreement_for(
@@ -61,18 +73,43 @@ def agreement_for(
     raise Invalid("items", "value_is_invalid", "no single subscription prices all of these items")
 
 
-def rate_items(requests: Sequence[ItemRequest], card: RateCard) -> tuple[tuple[Item, ...], str]:
-    """Items with their prices, and the one asset that they are priced in.
+def common_assets(codes: Sequence[str], card: RateCard) -> tuple[str, ...]:
+    """The assets in which all of these codes are priced, in the first one's order of preference.
+
+    Raises Invalid: a code has no price, or there is no such asset.
+    """
+    choices: list[tuple[str, ...]] = []
+    for position, code in enumerate(codes):
+        try:
+            choices.append(card.assets(code))
+        except UnknownCode:
+            raise Invalid(f"items.{position}.code", "billable_metric_not_found") from None
+    first, *others = choices
+    common = tuple(asset for asset in first if all(asset in other for other in others))
+    if not common:
+        named = sorted({asset for choice in choices for asset in choice})
+        raise Invalid("items", "mixed_assets", f"priced in {', '.join(named)}")
+    return common
+
+
+def rate_items(
+    requests: Sequence[ItemRequest], card: RateCard, asset_code: str
+) -> tuple[Item, ...]:
+    """Items with their prices in one asset.
 
     Raises Invalid, which names the item and the field: a code or value without a price, a property
-    that is missing or no quantity, a negative quantity, or items that resolve to different assets.
+    that is missing or no quantity, or a negative quantity.
     """
     items: list[Item] = []
-    asset_codes: dict[str, int] = {}
     for position, request in enumerate(requests):
         place = f"items.{position}"
+        amount = read_precise_amount(
+            request.precise_total_amount_cents, f"{place}.precise_total_amount_cents"
+        )
         try:
-            item = rate_item(request.code, request.properties, card)
+            item = rate_item(
+                request.code, request.properties, card, asset_code, precise_amount_cents=amount
+            )
         except UnknownCode:
             raise Invalid(f"{place}.code", "billable_metric_not_found") from None
         except RatingError as error:
@@ -80,19 +117,36 @@ def rate_items(requests: Sequence[ItemRequest], card: RateCard) -> tuple[tuple[I
         for priced in item.lines:
             if priced.line.units < 0:
                 raise negative(priced.line, card, f"{place}.{_FIELDS_OF_PROPERTIES}")
-            asset_codes.setdefault(priced.line.asset_code, position)
         items.append(item)
-    if len(asset_codes) > 1:
-        raise Invalid("items", "mixed_assets", f"priced in {', '.join(sorted(asset_codes))}")
-    return tuple(items), next(iter(asset_codes))
+    return tuple(items)
 
 
-def rate_item(code: str, properties: dict[str, Any], card: RateCard) -> Item:
+def rate_item(
+    code: str,
+    properties: dict[str, Any],
+    card: RateCard,
+    asset_code: str,
+    *,
+    precise_amount_cents: Decimal | None = None,
+) -> Item:
     """One item with its lines; linear ones are priced here, where no lock is held.
 
     Raises RatingError.
     """
-    return Item(code, properties, tuple([_priced(line) for line in card.lines(code, properties)]))
+    lines = card.lines(
+        code, properties, asset_code=asset_code, precise_amount_cents=precise_amount_cents
+    )
+    return Item(code, properties, tuple([_priced(line) for line in lines]))
+
+
+def read_precise_amount(given: object, field: str) -> Decimal | None:
+    """An amount in cents that usage names itself: a number or its text. Raises Invalid."""
+    if given is None:
+        return None
+    try:
+        return quantity(given, field=field)
+    except InvalidQuantity as error:
+        raise Invalid(field, "value_is_invalid", str(error)) from None
 
 
 def _priced(line: Line) -> PricedLine:
@@ -103,7 +157,11 @@ def _priced(line: Line) -> PricedLine:
 
 def negative(line: Line, card: RateCard, place: str) -> Invalid:
     """Only a sum can be negative, so there is a property to name."""
-    name = next(charge.field_name for charge in card.charges if charge.id == line.charge_id)
+    name = next(
+        charge.field_name
+        for charge in card.charges
+        if line.charge_id in {charge.id, *(one.id for one in charge.alternatives)}
+    )
     return Invalid(
         f"{place}.{name}",
         "value_is_out_of_range",

@@ -6,15 +6,17 @@ over pub/sub, and noticed after ``recheck_s`` at the latest, since messages may 
 """
 
 import time
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
 from invoicing import catalogue_versions, customers, plans, subscriptions
+from invoicing.plans import Version
 from invoicing.subscriptions import Agreement
 from rating.rate_cards import RateCard
 from wallet_service import assets
@@ -28,12 +30,12 @@ __all__ = ["CustomerCard", "PricedAgreement", "RateCardCache"]
 _CUSTOMERS_MAX = 100_000
 _CARDS_MAX = 1_000
 
-K = TypeVar("K", bound=Hashable)
+K = TypeVar("K", bound=tuple[UUID, Hashable])
 V = TypeVar("V")
 
 
 class _Bounded(OrderedDict[K, V], Generic[K, V]):
-    """Keeps the entries that were used last."""
+    """Keeps the entries that were used last; each is an organization's."""
 
     def __init__(self, size_max: int) -> None:
         super().__init__()
@@ -50,13 +52,29 @@ class _Bounded(OrderedDict[K, V], Generic[K, V]):
         if len(self) > self._size_max:
             self.popitem(last=False)
 
+    def drop(self, organization_id: UUID) -> None:
+        """Forget all of an organization."""
+        for key in [key for key in self if key[0] == organization_id]:
+            del self[key]
+
 
 class PricedAgreement(Struct, frozen=True):
-    """A subscription and the prices it means now."""
+    """A subscription and the prices that are in force in a stretch of time."""
 
+    organization_id: UUID
     agreement: Agreement
     card: RateCard
     pricing: Pricing
+    since: datetime | None = None
+    """None: these prices are the first that the plan has had."""
+    until: datetime | None = None
+
+    def is_priced_at(self, at: datetime) -> bool:
+        """Whether these prices are in force at a time; a whole second stands for all of it."""
+        last = _end_of_second(at)
+        return (self.since is None or self.since <= last) and (
+            self.until is None or last < self.until
+        )
 
     def covers(self, at: datetime) -> bool:
         """Whether usage of this time is the subscription's."""
@@ -93,6 +111,7 @@ class RateCardCache:
         self._freshness: dict[UUID, _Freshness] = {}
         self._customers: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._subscriptions: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
+        self._versions: _Bounded[tuple[UUID, UUID], tuple[Version, ...]] = _Bounded(_CARDS_MAX)
         self._cards: _Bounded[tuple[UUID, UUID], RateCard] = _Bounded(_CARDS_MAX)
         self._assets: _Bounded[tuple[UUID, str], Asset] = _Bounded(_CUSTOMERS_MAX)
 
@@ -102,7 +121,7 @@ class RateCardCache:
         """A customer by the caller's id. Its first use starts the default plan. Raises NotFound."""
         await self._recheck(organization_id)
         known = self._customers.use((organization_id, external_id))
-        if known is not None:
+        if known is not None and all(one.is_priced_at(now) for one in known.agreements):
             return known
         async with self._database.tenant(organization_id) as connection:
             customer = await customers.find(connection, organization_id, external_id)
@@ -119,7 +138,7 @@ class RateCardCache:
             customer.id,
             external_id,
             customer.currency,
-            tuple([await self._priced(organization_id, one) for one in agreements]),
+            tuple([await self._priced(organization_id, one, at=now) for one in agreements]),
         )
         self._customers.keep((organization_id, external_id), card)
         return card
@@ -154,10 +173,16 @@ class RateCardCache:
             agreement.customer_id,
             row["external_id"],
             row["currency"],
-            (await self._priced(organization_id, agreement),),
+            (await self._priced(organization_id, agreement, at=at),),
         )
         self._subscriptions.keep(key, card)
         return card
+
+    async def at(self, agreement: PricedAgreement, at: datetime) -> PricedAgreement:
+        """The same agreement with the prices that were in force when something was used."""
+        if agreement.is_priced_at(at):
+            return agreement
+        return await self._priced(agreement.organization_id, agreement.agreement, at=at)
 
     async def card(self, organization_id: UUID, plan_version_id: UUID) -> RateCard:
         """The compiled prices of a plan version. Raises invoicing's NotFound."""
@@ -181,9 +206,9 @@ class RateCardCache:
     def forget(self, organization_id: UUID) -> None:
         """Something in an organization's catalogue changed: look again from now on."""
         self._freshness.pop(organization_id, None)
-        for cache in (self._customers, self._subscriptions):
-            for key in [key for key in cache if key[0] == organization_id]:
-                del cache[key]
+        self._customers.drop(organization_id)
+        self._subscriptions.drop(organization_id)
+        self._versions.drop(organization_id)
 
     async def _recheck(self, organization_id: UUID) -> None:
         fresh = self._freshness.get(organization_id)
@@ -198,17 +223,41 @@ class RateCardCache:
             self.forget(organization_id)
         self._freshness[organization_id] = _Freshness(version, now)
 
-    async def _priced(self, organization_id: UUID, agreement: Agreement) -> PricedAgreement:
+    async def _priced(
+        self, organization_id: UUID, agreement: Agreement, *, at: datetime
+    ) -> PricedAgreement:
+        versions = await self._plan_versions(organization_id, agreement.plan_id)
+        position = max(
+            bisect_right(versions, _end_of_second(at), key=lambda one: one.effective_at) - 1, 0
+        )
+        version = versions[position]
         return PricedAgreement(
+            organization_id,
             agreement,
-            await self.card(organization_id, agreement.plan_version_id),
+            await self.card(organization_id, version.id),
             Pricing(
                 agreement.id,
                 agreement.external_id,
-                agreement.plan_version_id,
+                version.id,
                 Cycle(agreement.interval, agreement.billing_time, agreement.subscription_at),
             ),
+            version.effective_at if position else None,
+            versions[position + 1].effective_at if position + 1 < len(versions) else None,
         )
+
+    async def _plan_versions(self, organization_id: UUID, plan_id: UUID) -> tuple[Version, ...]:
+        """The versions of a plan, in the order in which they take effect."""
+        known = self._versions.use((organization_id, plan_id))
+        if known is None:
+            async with self._database.tenant(organization_id) as connection:
+                known = tuple(await plans.versions(connection, organization_id, plan_id))
+            self._versions.keep((organization_id, plan_id), known)
+        return known
+
+
+def _end_of_second(at: datetime) -> datetime:
+    """Clients cut fractions off: a whole second is all of that second."""
+    return at if at.microsecond else at + timedelta(milliseconds=999)
 
 
 def _to_ms(at: datetime) -> int:

@@ -29,12 +29,17 @@ async def read_totals(
         [key.charge_id for _, key in keys],
         [key.filter_id for _, key in keys],
         [key.period_start for _, key in keys],
+        [key.group_id for _, key in keys],
     )
     return {
         (
             row["organization_id"],
             TotalKey(
-                row["subscription_id"], row["charge_id"], row["filter_id"], row["period_start"]
+                row["subscription_id"],
+                row["charge_id"],
+                row["filter_id"],
+                row["period_start"],
+                row["group_id"],
             ),
         ): _decode(row["total"])
         for row in rows
@@ -46,7 +51,14 @@ async def write_totals(connection: Connection, totals: dict[tuple[UUID, TotalKey
     if not totals:
         return
     keys = sorted(
-        totals, key=lambda key: (key[0], key[1].subscription_id, key[1].charge_id, key[1].filter_id)
+        totals,
+        key=lambda key: (
+            key[0],
+            key[1].subscription_id,
+            key[1].charge_id,
+            key[1].filter_id,
+            key[1].group_id,
+        ),
     )
     await connection.execute(
         _queries.write_totals.sql,
@@ -55,5 +67,6 @@ async def write_totals(connection: Connection, totals: dict[tuple[UUID, TotalKey
         [key.charge_id for _, key in keys],
         [key.filter_id for _, key in keys],
         [key.period_start for _, key in keys],
+        [key.group_id for _, key in keys],
         [_encode(totals[key]) for key in keys],
     )

@@ -2,17 +2,17 @@
 
 -- name: read_totals
 -- (2) Running totals that prices depend on.
-select t.organization_id, t.subscription_id, t.charge_id, t.filter_id, t.period_start, t.total
+select t.organization_id, t.subscription_id, t.charge_id, t.filter_id, t.period_start, t.group_id, t.total
 from unnest(:organization_ids::uuid[], :subscription_ids::uuid[], :charge_ids::uuid[], :filter_ids::uuid[],
-            :period_starts::timestamptz[])
-    as wanted (organization_id, subscription_id, charge_id, filter_id, period_start)
-join wallet.totals t using (organization_id, subscription_id, charge_id, filter_id, period_start);
+            :period_starts::timestamptz[], :group_ids::uuid[])
+    as wanted (organization_id, subscription_id, charge_id, filter_id, period_start, group_id)
+join wallet.totals t using (organization_id, subscription_id, charge_id, filter_id, period_start, group_id);
 
 -- name: write_totals!
 -- (4) Running totals after the batch.
-insert into wallet.totals (organization_id, subscription_id, charge_id, filter_id, period_start, total)
+insert into wallet.totals (organization_id, subscription_id, charge_id, filter_id, period_start, group_id, total)
 select * from unnest(
     :organization_ids::uuid[], :subscription_ids::uuid[], :charge_ids::uuid[], :filter_ids::uuid[],
-    :period_starts::timestamptz[], :totals::bytea[])
-on conflict (organization_id, subscription_id, charge_id, filter_id, period_start) do update
+    :period_starts::timestamptz[], :group_ids::uuid[], :totals::bytea[])
+on conflict (organization_id, subscription_id, charge_id, filter_id, period_start, group_id) do update
     set total = excluded.total;

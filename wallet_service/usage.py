@@ -24,10 +24,10 @@ from rating.errors import InvalidQuantity, MissingProperty, RatingError, Unknown
 from rating.rate_cards import RateCard
 from wallet_service.committer import Committer
 from wallet_service.database import Database
-from wallet_service.decision import Asset, Operation
-from wallet_service.decision.commands import Debit, Item, Pricing, Reverse
+from wallet_service.decision import Operation
+from wallet_service.decision.commands import Choice, Debit, Item, Pricing, Reverse
 from wallet_service.errors import Invalid, NotAllowed, NotFound
-from wallet_service.items import agreement_for, negative, rate_item
+from wallet_service.items import agreement_for, negative, rate_item, read_precise_amount
 from wallet_service.operations import RESERVED_PREFIX, check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement, RateCardCache
 
@@ -38,7 +38,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMESTAMP_MAX: Final = 253_402_300_799
 _DIGITS_MAX: Final = 31
 _GIANT: Final = 10**_DIGITS_MAX
-_DECIMAL: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,18})?", re.ASCII)
 
 
 class EventRequest(Struct, frozen=True, kw_only=True):
@@ -154,6 +153,7 @@ class Usage:
             external_subscription_id=event.external_subscription_id,
             external_customer_id=event.external_customer_id,
             properties=from_json(event.properties),
+            precise_total_amount_cents=event.precise_total_amount_cents,
         )
         source = await self._source(event.organization_id, request, event.timestamp, now=now)
         debit, customer_id = await self._rated(
@@ -246,21 +246,29 @@ class Usage:
     ) -> tuple[Debit, UUID | None]:
         """The event with its prices, or with the reason why it has none; and whose it is."""
         properties = request.properties or {}
-        item: Item | None = None
-        asset: Asset | None = None
+        choices: list[Choice] = []
         pricing: Pricing | None = None
         reason, detail = source.reason, source.detail
+        amount = read_precise_amount(
+            request.precise_total_amount_cents, "precise_total_amount_cents"
+        )
         if source.agreement is not None:
-            pricing = source.agreement.pricing
+            agreement = await self._rates.at(source.agreement, timestamp or now)
+            pricing, card, code = agreement.pricing, agreement.card, request.code or ""
             try:
-                item = rate_item(request.code or "", properties, source.agreement.card)
-                _refuse_negative(item, source.agreement.card)
-                asset = await self._rates.asset(
-                    organization_id, item.lines[0].line.asset_code, now=now
-                )
+                for asset_code in card.assets(code):
+                    item = rate_item(
+                        code, properties, card, asset_code, precise_amount_cents=amount
+                    )
+                    _refuse_negative(item, card)
+                    asset = await self._rates.asset(organization_id, asset_code, now=now)
+                    choices.append(Choice(asset, (item,)))
+                if not choices:
+                    reason, detail = "price_not_found", "asset_code"
             except InvalidQuantity as error:
                 raise Invalid(f"properties.{error.field}", "value_is_invalid", str(error)) from None
             except RatingError as error:
+                choices.clear()
                 reason, detail = _REASONS.get(type(error), "price_not_found"), error.field
         debit = Debit(
             event_id=event_id or new_uuid(now),
@@ -272,8 +280,10 @@ class Usage:
             external_customer_id=request.external_customer_id
             or (source.card.external_id if source.card else None),
             timestamp=timestamp,
-            item=item,
-            asset=asset,
+            item=choices[0].items[0] if choices else None,
+            asset=choices[0].asset if choices else None,
+            others=tuple(choices[1:]),
+            precise_total_amount_cents=amount,
             pricing=pricing,
             unrated_reason=reason,
             unrated_detail=detail,
@@ -350,9 +360,6 @@ def _check(request: EventRequest) -> None:
         raise Invalid("code", "value_is_mandatory")
     if len(request.code) > 255:  # noqa: PLR2004 (as every code)
         raise Invalid("code", "value_is_too_long")
-    amount = request.precise_total_amount_cents
-    if amount is not None and not _DECIMAL.fullmatch(_number_text(amount)):
-        raise Invalid("precise_total_amount_cents", "value_is_invalid")
 
 
 def _refuse_negative(item: Item, card: RateCard) -> None:

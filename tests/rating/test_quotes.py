@@ -120,7 +120,7 @@ def test_a_hold_for_the_most_covers_whatever_is_used(
     model: ChargeModel, before: list[Decimal], used: Decimal, unused: Decimal
 ) -> None:
     total = play(model, before)[1]
-    held = upper_bound(line(model, used + unused), total)
+    held, _ = upper_bound(line(model, used + unused), total)
     assert held >= marginal(line(model, used), total)[0]
 
 
@@ -169,7 +169,7 @@ def test_what_is_used_again_after_a_correction_is_free_up_to_the_former_total() 
     dollar_each = Standard(amount=Decimal(1))
     assert play(dollar_each, [5, -3, -9, 4, 8, 1])[0] == [5, 0, 0, 0, 0, 1]
     assert linear(line(dollar_each, -3)) == 0
-    assert upper_bound(line(dollar_each, -3), ZERO_TOTAL) == 0
+    assert upper_bound(line(dollar_each, -3), ZERO_TOTAL)[0] == 0
 
 
 def test_only_linear_prices_can_be_asked_for_without_a_total() -> None:

@@ -16,6 +16,8 @@ class Claim(Struct, frozen=True):
 
     code: str
     amount_minor: int
+    target: str | None = None
+    """The code of the one wallet that is to pay, where the usage has named it."""
 
 
 class Share(Struct):
@@ -50,7 +52,7 @@ def burn(
                 wallet.asset_code != asset_code
                 or wallet.frozen
                 or not grant.is_spendable(now)
-                or not wallet.may_pay(claim.code, now=now)
+                or not wallet.may_pay(claim.code, now=now, target=claim.target)
             ):
                 continue
             amount = min(left, grant.available)
@@ -58,7 +60,7 @@ def burn(
             left -= amount
             shares.append(Share(grant, claim.code, amount))
         if left:
-            unpaid.append(Claim(claim.code, left))
+            unpaid.append(Claim(claim.code, left, claim.target))
     return shares, unpaid
 
 
@@ -84,7 +86,7 @@ def burn_hold(
         # As when it was held: a claim that only few wallets may pay comes before others have used
         # them up.
         fewest_first = sorted(
-            claims, key=lambda claim: sum(_may_use(customer, leg, claim.code) for leg in legs)
+            claims, key=lambda claim: sum(_may_use(customer, leg, claim) for leg in legs)
         )
         again = _use_legs(customer, legs, fewest_first)
         if _sum(again[1]) < _sum(split[1]):
@@ -96,10 +98,11 @@ def _sum(claims: Sequence[Claim]) -> int:
     return sum(claim.amount_minor for claim in claims)
 
 
-def _may_use(customer: CustomerState, leg: Leg, code: str) -> bool:
+def _may_use(customer: CustomerState, leg: Leg, claim: Claim) -> bool:
     wallet = customer.wallets.get(leg.wallet_id)
-    return (
-        wallet is None or not wallet.billable_metric_codes or code in wallet.billable_metric_codes
+    return wallet is None or (
+        (not wallet.billable_metric_codes or claim.code in wallet.billable_metric_codes)
+        and (claim.target is None or claim.target == wallet.code)
     )
 
 
@@ -114,7 +117,7 @@ def _use_legs(
         for leg in legs:
             if not left:
                 break
-            if not _may_use(customer, leg, claim.code):
+            if not _may_use(customer, leg, claim):
                 continue
             amount = min(left, leg.amount_minor - used.get(leg.transfer_id, 0))
             if amount > 0:
@@ -122,5 +125,5 @@ def _use_legs(
                 uses.append((claim.code, leg.transfer_id, amount))
                 left -= amount
         if left:
-            uncovered.append(Claim(claim.code, left))
+            uncovered.append(Claim(claim.code, left, claim.target))
     return used, uncovered, uses

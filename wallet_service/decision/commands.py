@@ -21,6 +21,7 @@ __all__ = [
     "Asset",
     "Authorize",
     "Capture",
+    "Choice",
     "CloseGrant",
     "Command",
     "CreateWallet",
@@ -81,7 +82,8 @@ class Pricing(Struct, frozen=True):
 class PricedLine(Struct, frozen=True):
     """One charge's part of an item.
 
-    Linear charges know their price; others need the running total.
+    Linear charges know their price, as do those that cost nothing before the period's end; others
+    need the running total.
     """
 
     line: Line
@@ -99,6 +101,18 @@ class Item(Struct, frozen=True):
     lines: tuple[PricedLine, ...] = ()
     amount_minor: int | None = None
 
+    @property
+    def target(self) -> str | None:
+        """The code of the one wallet that is to pay, where the usage has named it."""
+        return self.lines[0].line.target_wallet_code if self.lines else None
+
+
+class Choice(Struct, frozen=True):
+    """The same items priced in another asset, for who cannot pay in the one before."""
+
+    asset: Asset
+    items: tuple[Item, ...]
+
 
 class Authorize(Struct, frozen=True, tag="authorize"):
     """Set funds aside for usage that is about to happen."""
@@ -110,6 +124,12 @@ class Authorize(Struct, frozen=True, tag="authorize"):
     expires_in_s: int
     pricing: Pricing | None = None
     partial: bool = False
+    others: tuple[Choice, ...] = ()
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The items in each asset that may pay for them, in order of preference."""
+        return (Choice(self.asset, self.items), *self.others)
 
 
 class Capture(Struct, frozen=True, tag="capture"):
@@ -177,6 +197,15 @@ class Debit(Struct, frozen=True, tag="debit"):
     unrated_reason: str | None = None
     unrated_detail: str | None = None
     redrives: bool = False
+    others: tuple[Choice, ...] = ()
+    precise_total_amount_cents: Decimal | None = None
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The item in each asset that may pay for it, in order of preference."""
+        if self.item is None or self.asset is None:
+            return ()
+        return (Choice(self.asset, (self.item,)), *self.others)
 
 
 class Reverse(Struct, frozen=True, tag="reverse"):

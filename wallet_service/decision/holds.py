@@ -39,7 +39,7 @@ from .commands import (
     Void,
 )
 from .outcomes import EventLine, EventRow
-from .pricing import OutOfRange, item_amount_minor, price_item, undo
+from .pricing import OutOfRange, amounts_to_hold, price_item, undo
 from .state import CapturedItem, CustomerState, HoldState, Leg, Paid
 
 __all__ = ["authorize", "capture", "expire", "extend", "refund", "shortfall", "void"]
@@ -51,19 +51,17 @@ LEDGER_GRACE_S = 3600
 def authorize(case: Case, command: Authorize) -> bytes:
     """Hold what the items may cost, on the grants that may pay for them, or refuse without a trace.
 
-    Raises NoEligibleWallet, InsufficientFunds, WalletFrozen, OverageDue, Invalid.
+    Where the items may be paid in several assets, the first one that can pay for all of them is
+    the hold's. Raises NoEligibleWallet, InsufficientFunds, WalletFrozen, OverageDue, Invalid.
     """
-    claims = _claims(case, command.items, command)
-    if command.partial:
-        claims = _reduced(case, claims, command.asset)
-    shares = _hold_shares(case, claims, command.asset)
+    asset, claims, shares = _payable(case, command)
     hold = HoldState(
         id=case.operation_id,
         customer_id=case.customer.customer_id,
         external_customer_id=command.external_customer_id,
         transaction_id=command.transaction_id,
         status="held",
-        asset_code=command.asset.code,
+        asset_code=asset.code,
         amount_minor=sum(claim.amount_minor for claim in claims),
         captured_minor=0,
         overage_minor=0,
@@ -77,11 +75,11 @@ def authorize(case: Case, command: Authorize) -> bytes:
         expires_at=case.now + timedelta(seconds=command.expires_in_s),
         created_at=case.now,
     )
-    hold.legs = _hold(case, command.asset, _merged(shares), hold, name="hold")
+    hold.legs = _hold(case, asset, _merged(shares), hold, name="hold")
     case.effect.authorization_id = hold.id
     case.effect.holds.append(hold)
     case.customer.holds[hold.id] = hold
-    return case.authorization_reply(hold, command.asset)
+    return case.authorization_reply(hold, asset)
 
 
 def capture(case: Case, command: Capture) -> bytes:
@@ -111,7 +109,7 @@ def capture(case: Case, command: Capture) -> bytes:
             undo(case.effect.totals, case.customer.totals)
             raise
         case.effect.totals.extend(changes)
-        claims.append(Claim(item.code, amount))
+        claims.append(Claim(item.code, amount, item.target))
         priced.append((item, lines))
     used, uncovered, uses = burn_hold(case.customer, hold.legs, claims)
     shares, unpaid = burn(case.customer, uncovered, asset.code, now=case.now)
@@ -158,7 +156,7 @@ def extend(case: Case, command: Extend) -> bytes:
     if hold.expires_at <= case.now:
         raise NotAllowed("already_expired")
     asset = command.asset
-    claims = _claims(case, command.items, command) if command.items else []
+    claims = _claims(case, command.items, asset, command.pricing) if command.items else []
     shares = _hold_shares(case, claims, asset) if claims else []
     if command.expires_in_s is not None:
         hold.expires_at = case.now + timedelta(seconds=command.expires_in_s)
@@ -265,15 +263,39 @@ def _living(case: Case, authorization_id: UUID, *, allow_expired: bool = False) 
     raise NotAllowed(f"already_{hold.status}")
 
 
-def _claims(case: Case, items: tuple[Item, ...], command: Authorize | Extend) -> list[Claim]:
+def _payable(case: Case, command: Authorize) -> tuple[Asset, list[Claim], list[Share]]:
+    """The first asset in which all can be held, what each item claims there, and who pays.
+
+    Who takes what there is (``partial``) takes it only where no asset can pay for all. The last
+    asset's refusal is the answer.
+    """
+    refusal: Denied | None = None
+    for partial in (False, True) if command.partial else (False,):
+        for choice in command.choices:
+            try:
+                claims = _claims(case, choice.items, choice.asset, command.pricing)
+                if partial:
+                    claims = _reduced(case, claims, choice.asset)
+                return choice.asset, claims, _hold_shares(case, claims, choice.asset)
+            except Denied as denied:
+                refusal = denied
+    assert refusal is not None, "there is at least one choice"
+    raise refusal
+
+
+def _claims(
+    case: Case, items: tuple[Item, ...], asset: Asset, pricing: Pricing | None
+) -> list[Claim]:
     """What each item may cost; refused where the customer has no wallet that may pay for it."""
-    asset = command.asset
-    claims: list[Claim] = []
     for item in items:
-        if not case.customer.has_wallet_for(asset.code, item.code, now=case.now):
+        if not case.customer.has_wallet_for(
+            asset.code, item.code, now=case.now, target=item.target
+        ):
             raise NoEligibleWallet(code=item.code, asset_code=asset.code)
-        amount = item_amount_minor(item, asset, command.pricing, case.customer.totals, at=case.now)
-        claims.append(Claim(item.code, amount))
+    amounts = amounts_to_hold(items, asset, pricing, case.customer.totals, at=case.now)
+    claims = [
+        Claim(item.code, amount, item.target) for item, amount in zip(items, amounts, strict=True)
+    ]
     if sum(claim.amount_minor for claim in claims) > money.MAX_MINOR:
         raise Invalid("items", "value_is_out_of_range", "the amount is larger than any balance")
     return claims
@@ -289,7 +311,8 @@ def _reduced(case: Case, claims: list[Claim], asset: Asset) -> list[Claim]:
     for claim in claims:
         shares, _ = burn(case.customer, [claim], asset.code, now=case.now)
         tried += shares
-        reduced.append(Claim(claim.code, sum(share.amount_minor for share in shares)))
+        amount = sum(share.amount_minor for share in shares)
+        reduced.append(Claim(claim.code, amount, claim.target))
     give_back(tried)
     is_nothing = not any(claim.amount_minor for claim in reduced)
     if left or (is_nothing and any(claim.amount_minor for claim in claims)):
@@ -324,7 +347,10 @@ def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
         # A claim that only few wallets may pay comes first, before others have emptied them.
         give_back(shares)
         fewest_first = sorted(
-            claims, key=lambda claim: len(customer.payers(asset.code, claim.code, now=now))
+            claims,
+            key=lambda claim: len(
+                customer.payers(asset.code, claim.code, now=now, target=claim.target)
+            ),
         )
         shares, unpaid = burn(customer, fewest_first, asset.code, now=now)
     if unpaid or left:
@@ -349,9 +375,17 @@ def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
 def shortfall(case: Case, claims: list[Claim], asset: Asset) -> Denied:
     """Why these claims cannot be paid, with what was needed and what there is."""
     customer = case.customer
-    codes = [claim.code for claim in claims]
     needed = sum(claim.amount_minor for claim in claims)
-    available = customer.available(asset.code, codes, now=case.now)
+    eligible = [
+        grant
+        for grant in customer.grants
+        if grant.wallet.asset_code == asset.code
+        and grant.is_spendable(case.now)
+        and any(
+            grant.wallet.may_pay(claim.code, now=case.now, target=claim.target) for claim in claims
+        )
+    ]
+    available = sum(grant.available for grant in eligible if not grant.wallet.frozen)
     due = customer.overage.get(asset.code, 0)
     details = {
         "needed": asset.format(needed),
@@ -360,14 +394,7 @@ def shortfall(case: Case, claims: list[Claim], asset: Asset) -> Denied:
     }
     if available >= needed and due:
         return OverageDue(**details, overage=asset.format(due))
-    frozen = sum(
-        grant.available
-        for grant in customer.grants
-        if grant.wallet.frozen
-        and grant.wallet.asset_code == asset.code
-        and grant.is_spendable(case.now)
-        and any(grant.wallet.may_pay(code, now=case.now) for code in codes)
-    )
+    frozen = sum(grant.available for grant in eligible if grant.wallet.frozen)
     if frozen and available + frozen >= needed:
         return WalletFrozen(**details)
     return InsufficientFunds(**details)
@@ -375,16 +402,17 @@ def shortfall(case: Case, claims: list[Claim], asset: Asset) -> Denied:
 
 def _rejects(case: Case, asset: Asset, unpaid: list[Claim]) -> bool:
     """Whether the wallet that would pay next says that a shortfall is refused."""
-    return rejects_shortfall(case.customer, asset, unpaid[0].code, case=case)
+    return rejects_shortfall(case.customer, asset, unpaid[0], case=case)
 
 
-def rejects_shortfall(customer: CustomerState, asset: Asset, code: str, *, case: Case) -> bool:
+def rejects_shortfall(customer: CustomerState, asset: Asset, claim: Claim, *, case: Case) -> bool:
     """The word of the first wallet, by priority, that may pay for the metric."""
     wallets = sorted(
         (
             wallet
             for wallet in customer.wallets.values()
-            if wallet.asset_code == asset.code and wallet.may_pay(code, now=case.now)
+            if wallet.asset_code == asset.code
+            and wallet.may_pay(claim.code, now=case.now, target=claim.target)
         ),
         key=lambda wallet: (wallet.priority, wallet.id.int),
     )

@@ -15,7 +15,7 @@ from ledger.transfers import Transfer
 from rating.usage import Total
 from wallet_service.errors import WalletError
 
-from .state import HoldState, Paid, TotalKey
+from .state import EventLine, HoldState, Paid, TotalKey
 
 __all__ = [
     "Done",
@@ -37,28 +37,6 @@ __all__ = [
 ]
 
 
-class EventLine(Struct, omit_defaults=True):
-    """How one charge priced an event.
-
-    The exact price, what was charged, and the total it was priced from. `charge_id` is that of the
-    alternative where one was chosen.
-    """
-
-    charge_id: UUID | None
-    filter_id: UUID | None
-    units: Decimal
-    exact: Decimal
-    amount_minor: int
-    priced_from: Total | None = None
-    group: str = ""
-    """The values of the pricing group keys, as JSON."""
-    member: str | None = None
-    """Of a unique count: what is counted once."""
-    removes: bool = False
-    precise_amount_cents: Decimal | None = None
-    """The price that the event itself named (dynamic model)."""
-
-
 class EventRow(Struct):
     """A usage event as it is stored."""
 
@@ -76,6 +54,7 @@ class EventRow(Struct):
     paid: list[Paid] = []
     reverses_event_id: UUID | None = None
     external_customer_id: str | None = None
+    precise_total_amount_cents: Decimal | None = None
 
 
 class UnratedRow(Struct):

@@ -1,22 +1,26 @@
 """What items cost, in the asset's smallest unit, and how that moves the running totals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from invoicing import periods
 from ledger import money
 from ledger.errors import InvalidAmount
+from ledger.ids import hash128
 from ledger.money import Rounding
 from rating import quotes
+from rating.exact import ONE, ZERO
+from rating.rate_cards import Line
 from rating.usage import ZERO_TOTAL, Total, take_out
 from wallet_service.errors import Invalid
 
-from .commands import Asset, Item, PricedLine, Pricing
+from .commands import Asset, Item, Pricing
 from .outcomes import EventLine, TotalChange
 from .state import NIL, TotalKey
 
-__all__ = ["OutOfRange", "item_amount_minor", "price_item", "total_key"]
+__all__ = ["OutOfRange", "amounts_to_hold", "price_item", "total_key", "total_keys", "undo"]
 
 
 class OutOfRange(Invalid):
@@ -27,40 +31,105 @@ class OutOfRange(Invalid):
         super().__init__(field, "value_is_out_of_range", f"at most {limit} {asset.code}")
 
 
-def total_key(line: PricedLine, pricing: Pricing, *, at: datetime) -> TotalKey:
-    """Which running total a line is priced from: that of the period its time falls in."""
+def total_key(line: Line, pricing: Pricing, *, at: datetime, member: str | None = None) -> TotalKey:
+    """Which running total a line is priced from: that of the period its time falls in.
+
+    With a ``member``, the total that says whether a unique count has it.
+    """
     cycle = pricing.cycle
     return TotalKey(
         pricing.subscription_id,
-        line.line.charge_id,
-        line.line.filter_id or NIL,
+        line.charge_id,
+        line.filter_id or NIL,
         periods.period_start(
             at, interval=cycle.interval, billing_time=cycle.billing_time, anchor=cycle.anchor
         ),
+        NIL
+        if member is None and not line.group
+        else UUID(int=hash128(line.group, *(() if member is None else (member,)))),
     )
 
 
-def item_amount_minor(
-    item: Item,
+def total_keys(
+    items: Sequence[Item], pricing: Pricing | None, *, at: datetime
+) -> Iterator[TotalKey]:
+    """The running totals that items are priced from."""
+    for item in items:
+        for priced in item.lines:
+            if priced.exact is None and pricing is not None:
+                line = priced.line
+                yield total_key(line, pricing, at=at)
+                if line.member is not None:
+                    yield total_key(line, pricing, at=at, member=line.member)
+
+
+class _Moving:
+    """Running totals as a sequence of lines moves them, apart from those it started from."""
+
+    def __init__(
+        self, totals: dict[TotalKey, Total], pricing: Pricing | None, *, at: datetime
+    ) -> None:
+        self._totals = totals
+        self._pricing = pricing
+        self._at = at
+        self.moved: dict[TotalKey, Total] = {}
+        self.changes: list[TotalChange] = []
+
+    def price(self, line: Line, *, most: bool = False) -> tuple[Decimal, Total]:
+        """What the line adds (or the most it may add), and the total that was priced from."""
+        pricing = self._pricing
+        assert pricing is not None, "only an agreement has prices that need a total"
+        key = total_key(line, pricing, at=self._at)
+        before = self._get(key)
+        is_member = False
+        if line.member is not None:
+            member_key = total_key(line, pricing, at=self._at, member=line.member)
+            known = self._get(member_key)
+            is_member = known.units > 0
+            self._move(member_key, known, _member(known, is_there=not line.removes))
+        price = quotes.upper_bound if most else quotes.marginal
+        exact, after = price(
+            line, before, plan_version_id=pricing.plan_version_id, is_member=is_member
+        )
+        self._move(key, before, after)
+        return exact, before
+
+    def _get(self, key: TotalKey) -> Total:
+        return self.moved.get(key) or self._totals.get(key, ZERO_TOTAL)
+
+    def _move(self, key: TotalKey, before: Total, after: Total) -> None:
+        self.moved[key] = after
+        self.changes.append(TotalChange(key, before, after))
+
+
+def _member(known: Total, *, is_there: bool) -> Total:
+    return Total(units=ONE if is_there else ZERO, events=known.events + 1)
+
+
+def amounts_to_hold(
+    items: Sequence[Item],
     asset: Asset,
     pricing: Pricing | None,
     totals: dict[TotalKey, Total],
     *,
     at: datetime,
-) -> int:
-    """What to hold for an item: an upper bound of its price, rounded up.
+) -> list[int]:
+    """What to hold for each item: an upper bound of its price, rounded up.
 
-    Moves no total. Raises OutOfRange.
+    Each item is priced as if those before it had been used. Moves no total. Raises OutOfRange.
     """
+    moving = _Moving(totals, pricing, at=at)
+    return [_amount_to_hold(item, asset, moving) for item in items]
+
+
+def _amount_to_hold(item: Item, asset: Asset, moving: _Moving) -> int:
     if item.amount_minor is not None:
         return item.amount_minor
     amount_minor = 0
     for priced in item.lines:
         exact = priced.exact
         if exact is None:
-            assert pricing is not None
-            total = totals.get(total_key(priced, pricing, at=at), ZERO_TOTAL)
-            exact = quotes.upper_bound(priced.line, total)
+            exact, _ = moving.price(priced.line, most=True)
         amount_minor += _to_minor(exact, asset, Rounding.UP)
     return amount_minor
 
@@ -83,37 +152,37 @@ def price_item(
     """What an item that was really used costs.
 
     Each line is rounded half away from zero, the exact price kept beside it. Moves the running
-    totals of lines that are priced from one. Source: price(total + this) - price(total). Raises
-    OutOfRange, and has moved nothing then.
+    totals of lines that are priced from one. Source: price(total + this) - what was charged so far.
+    Raises OutOfRange, and has moved nothing then.
     """
     if item.amount_minor is not None:
-        line = EventLine(
-            None,
-            None,
-            Decimal(1),
-            money.to_decimal(item.amount_minor, asset.scale),
-            item.amount_minor,
-        )
-        return item.amount_minor, [line], []
+        exact = money.to_decimal(item.amount_minor, asset.scale)
+        return item.amount_minor, [EventLine(None, None, ONE, exact, item.amount_minor)], []
     amount_minor = 0
     lines: list[EventLine] = []
-    changes: list[TotalChange] = []
-    moved: dict[TotalKey, Total] = {}
+    moving = _Moving(totals, pricing, at=at)
     for priced in item.lines:
         line, exact, before = priced.line, priced.exact, None
         if exact is None:
-            assert pricing is not None
-            key = total_key(priced, pricing, at=at)
-            before = moved.get(key, totals.get(key, ZERO_TOTAL))
-            exact, after = quotes.marginal(line, before)
-            moved[key] = after
-            changes.append(TotalChange(key, before, after))
-        # A correction lowers the total; what was charged too much comes back with the true-up.
-        rounded = max(0, _to_minor(exact, asset, Rounding.HALF_AWAY))
+            exact, before = moving.price(line)
+        rounded = _to_minor(exact, asset, Rounding.HALF_AWAY)
         amount_minor += rounded
-        lines.append(EventLine(line.charge_id, line.filter_id, line.units, exact, rounded, before))
-    totals.update(moved)
-    return amount_minor, lines, changes
+        lines.append(
+            EventLine(
+                line.charge_id,
+                line.filter_id,
+                line.units,
+                exact,
+                rounded,
+                before,
+                line.group,
+                line.member,
+                line.removes,
+                line.precise_amount_cents,
+            )
+        )
+    totals.update(moving.moved)
+    return amount_minor, lines, moving.changes
 
 
 def undo(changes: Sequence[TotalChange], totals: dict[TotalKey, Total]) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "NIL",
     "CustomerKey",
     "CustomerState",
+    "EventLine",
     "EventState",
     "GrantState",
     "HoldState",
@@ -62,10 +63,14 @@ class WalletState(Struct):
     overdraft_grant_id: UUID | None
     expiration_at: datetime | None
 
-    def may_pay(self, code: str, *, now: datetime) -> bool:
-        """Whether usage of this metric may be charged here (being frozen is another matter)."""
+    def may_pay(self, code: str, *, now: datetime, target: str | None = None) -> bool:
+        """Whether usage of this metric may be charged here (being frozen is another matter).
+
+        ``target`` is the code of the one wallet that the usage itself has named, if it has.
+        """
         return (
             self.status == "active"
+            and (target is None or target == self.code)
             and (not self.fee_types or "charge" in self.fee_types)
             and (not self.billable_metric_codes or code in self.billable_metric_codes)
             and (self.expiration_at is None or self.expiration_at > now)
@@ -192,6 +197,28 @@ class KnownOperation(Struct):
     reply: bytes | None
 
 
+class EventLine(Struct, omit_defaults=True):
+    """How one charge priced an event.
+
+    The exact price, what was charged, and the total it was priced from. `charge_id` is that of the
+    alternative where one was chosen.
+    """
+
+    charge_id: UUID | None
+    filter_id: UUID | None
+    units: Decimal
+    exact: Decimal
+    amount_minor: int
+    priced_from: Total | None = None
+    group: str = ""
+    """The values of the pricing group keys, as JSON."""
+    member: str | None = None
+    """Of a unique count: what is counted once."""
+    removes: bool = False
+    precise_amount_cents: Decimal | None = None
+    """The price that the event itself named (dynamic model)."""
+
+
 class EventState(Struct):
     """A stored event that is to be reversed: who paid, and what was given back so far."""
 
@@ -207,6 +234,7 @@ class EventState(Struct):
     paid: list[Paid]
     rating_status: str
     external_customer_id: str | None = None
+    lines: list[EventLine] = []
 
 
 class TransactionState(Struct):
@@ -231,12 +259,14 @@ class TransactionState(Struct):
 
 
 class TotalKey(Struct, frozen=True):
-    """Whose running total: one charge (and filter) of one subscription in one period."""
+    """Whose running total: one charge (filter, group) of one subscription in one period."""
 
     subscription_id: UUID
     charge_id: UUID
     filter_id: UUID
     period_start: datetime
+    group_id: UUID = NIL
+    """The hash of the group's values, or of a group and a member that is counted once in it."""
 
 
 class CustomerState(Struct):
@@ -274,7 +304,9 @@ class CustomerState(Struct):
         """The open grants, to be found by id."""
         return {grant.id: grant for grant in self.grants}
 
-    def payers(self, asset_code: str, code: str, *, now: datetime) -> list[GrantState]:
+    def payers(
+        self, asset_code: str, code: str, *, now: datetime, target: str | None = None
+    ) -> list[GrantState]:
         """Open grants that may pay for this metric in this asset, in burn order.
 
         Some may be empty or frozen.
@@ -282,13 +314,16 @@ class CustomerState(Struct):
         return [
             grant
             for grant in self.grants
-            if grant.wallet.asset_code == asset_code and grant.wallet.may_pay(code, now=now)
+            if grant.wallet.asset_code == asset_code
+            and grant.wallet.may_pay(code, now=now, target=target)
         ]
 
-    def has_wallet_for(self, asset_code: str, code: str, *, now: datetime) -> bool:
+    def has_wallet_for(
+        self, asset_code: str, code: str, *, now: datetime, target: str | None = None
+    ) -> bool:
         """Whether the customer is prepaid for this metric."""
         return any(
-            wallet.asset_code == asset_code and wallet.may_pay(code, now=now)
+            wallet.asset_code == asset_code and wallet.may_pay(code, now=now, target=target)
             for wallet in self.wallets.values()
         )
 

@@ -1,13 +1,15 @@
 """Usage events: stored and charged at once, and taken back."""
 
+from msgspec import structs
+
 from wallet_service import replies
-from wallet_service.errors import Invalid, NotAllowed, NotFound
+from wallet_service.errors import Denied, Invalid, NotAllowed, NotFound
 
 from .burn import Claim, burn, give_back
 from .case import Case, debit_bodies
-from .commands import Asset, Debit, Item, Reverse
+from .commands import Asset, Choice, Debit, Item, Reverse
 from .holds import rejects_shortfall, shortfall
-from .outcomes import EventRow, UnratedRow
+from .outcomes import EventLine, EventRow, UnratedRow
 from .pricing import OutOfRange, price_item, undo
 from .state import Paid
 
@@ -31,9 +33,10 @@ def debit(case: Case, command: Debit) -> bytes:
         timestamp=command.timestamp or case.now,
         rating_status="unrated",
         external_customer_id=command.external_customer_id,
+        precise_total_amount_cents=command.precise_total_amount_cents,
     )
-    paid: list[Paid] = []
-    if command.item is None or command.asset is None:
+    asset, paid = command.asset, list[Paid]()
+    if not command.choices:
         case.effect.unrated.append(
             UnratedRow(
                 row.id,
@@ -43,34 +46,63 @@ def debit(case: Case, command: Debit) -> bytes:
             )
         )
     else:
-        paid = _charge(case, command, command.item, command.asset, row)
+        asset, paid = _charge(case, command, row)
     (case.effect.rated_events if command.redrives else case.effect.events).append(row)
-    return event_reply(case, row, command.asset, paid, command.unrated_reason)
+    return event_reply(case, row, asset, paid, command.unrated_reason)
 
 
-def _charge(case: Case, command: Debit, item: Item, asset: Asset, row: EventRow) -> list[Paid]:
-    amount, lines, changes = price_item(
-        item, asset, command.pricing, case.customer.totals, at=row.timestamp
-    )
-    row.asset_code = asset.code
+def _charge(case: Case, command: Debit, row: EventRow) -> tuple[Asset, list[Paid]]:
+    """Charge the first asset that can pay for all of it.
+
+    Else the last in which the customer has a wallet at all owes the rest; where there is none, the
+    customer is postpaid in the last asset.
+    """
+    customer = case.customer
     row.plan_version_id = command.pricing.plan_version_id if command.pricing else None
-    if not case.customer.has_wallet_for(asset.code, item.code, now=case.now):
-        row.rating_status = "postpaid"
-        row.lines = lines
+    prepaid = [
+        choice
+        for choice in command.choices
+        if customer.has_wallet_for(
+            choice.asset.code, command.code, now=case.now, target=choice.items[0].target
+        )
+    ]
+    if not prepaid:
+        choice = command.choices[-1]
+        _, row.lines, changes = price_item(
+            choice.items[0], choice.asset, command.pricing, customer.totals, at=row.timestamp
+        )
         case.effect.totals.extend(changes)
-        return []
-    claim = Claim(item.code, amount)
-    shares, unpaid = burn(case.customer, [claim], asset.code, now=case.now)
-    if unpaid and not case.is_countable(asset, amount, unpaid):
+        row.rating_status = "postpaid"
+        row.asset_code = choice.asset.code
+        return choice.asset, []
+    *others, last = prepaid
+    for choice in others:
+        try:
+            return choice.asset, _debit(case, command, row, choice, all_or_nothing=True)
+        except (Denied, OutOfRange):
+            continue
+    return last.asset, _debit(case, command, row, last, all_or_nothing=False)
+
+
+def _debit(
+    case: Case, command: Debit, row: EventRow, choice: Choice, *, all_or_nothing: bool
+) -> list[Paid]:
+    """Take the price in one asset, or change nothing and raise why not."""
+    customer, asset, item = case.customer, choice.asset, choice.items[0]
+    amount, lines, changes = price_item(
+        item, asset, command.pricing, customer.totals, at=row.timestamp
+    )
+    claim = Claim(item.code, amount, item.target)
+    shares, unpaid = burn(customer, [claim], asset.code, now=case.now)
+    is_countable = not unpaid or case.is_countable(asset, amount, unpaid)
+    is_refused = all_or_nothing or rejects_shortfall(customer, asset, claim, case=case)
+    if unpaid and (is_refused or not is_countable):
         give_back(shares)
-        undo(changes, case.customer.totals)
+        undo(changes, customer.totals)
+        if is_countable:
+            raise shortfall(case, [claim], asset)
         raise OutOfRange(asset, "properties")
-    if unpaid and rejects_shortfall(case.customer, asset, item.code, case=case):
-        give_back(shares)
-        undo(changes, case.customer.totals)
-        raise shortfall(case, [claim], asset)
-    row.rating_status = "rated"
-    row.lines = lines
+    row.rating_status, row.asset_code, row.lines = "rated", asset.code, lines
     case.effect.totals.extend(changes)
     row.paid = case.charge(asset, shares, unpaid)
     return row.paid
@@ -94,9 +126,13 @@ def reverse(case: Case, command: Reverse) -> bytes:
     if amount == 0:
         raise NotAllowed("nothing_to_reverse")
     returned = case.return_paid(command.asset, event.paid, amount)
-    _, lines, _ = price_item(
-        Item(event.code, {}, amount_minor=-amount), command.asset, None, {}, at=case.now
-    )
+    if command.amount_minor is None and amount == sum(entry.amount_minor for entry in event.paid):
+        lines = [_negative(line) for line in event.lines]
+    else:
+        # A part of the price goes back; what was used stays used.
+        _, lines, _ = price_item(
+            Item(event.code, {}, amount_minor=-amount), command.asset, None, {}, at=case.now
+        )
     row = EventRow(
         id=case.row_id("reversal"),
         transaction_id=command.transaction_id,
@@ -117,6 +153,17 @@ def reverse(case: Case, command: Reverse) -> bytes:
     return event_reply(case, row, command.asset, returned, None)
 
 
+def _negative(line: EventLine) -> EventLine:
+    """The line that takes another one back, units and all."""
+    return structs.replace(
+        line,
+        units=-line.units,
+        exact=-line.exact,
+        amount_minor=-line.amount_minor,
+        priced_from=None,
+    )
+
+
 def event_reply(
     case: Case, row: EventRow, asset: Asset | None, paid: list[Paid], reason: str | None
 ) -> bytes:
@@ -132,7 +179,9 @@ def event_reply(
                 or "",  # a text in Lago's clients
                 code=row.code,
                 timestamp=replies.iso_milliseconds(row.timestamp),
-                precise_total_amount_cents=None,
+                precise_total_amount_cents=None
+                if row.precise_total_amount_cents is None
+                else format(row.precise_total_amount_cents, "f"),
                 properties=row.properties,
                 created_at=replies.iso_milliseconds(case.now),
                 rating_status=row.rating_status,
