@@ -187,6 +187,6 @@ def price_item(
 
 def undo(changes: Sequence[TotalChange], totals: dict[TotalKey, Total]) -> None:
     """Take a refused intent's movement out of the totals again, whatever others added meanwhile."""
-    for change in changes:
+    for change in reversed(changes):
         now = totals.get(change.key, ZERO_TOTAL)
         totals[change.key] = take_out(now, before=change.before, after=change.after)
