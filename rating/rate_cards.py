@@ -14,13 +14,16 @@ from rating.aggregations import AGGREGATIONS
 from rating.buckets import Bucket, Timing
 from rating.charge_models import ChargeModel, name_of
 from rating.charges import Charge
-from rating.errors import UnknownCode, UnknownPrice
+from rating.errors import MissingProperty, UnknownCode, UnknownPrice
 from rating.expressions import Expression
 from rating.filters import Buckets
 from rating.texts import as_text
 
 TARGET_WALLET = "target_wallet_code"
 """The property by which an event names the wallet that is to pay."""
+
+PRECISE_AMOUNT = "precise_total_amount_cents"
+"""Where usage names its own price, beside its properties, for the dynamic model."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -112,6 +115,8 @@ class _CompiledCharge:
         units = self._quantify(properties, self._field_name)
         if self._is_plain:
             return Line(bucket, units)
+        if precise_amount_cents is None and name_of(bucket.model) == "dynamic":
+            raise MissingProperty(PRECISE_AMOUNT)
         keys = self._group_keys
         values = {key: as_text(properties.get(key)) for key in keys}
         member = removes = None

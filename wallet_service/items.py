@@ -10,7 +10,7 @@ from rating import quotes
 from rating.errors import InvalidQuantity, RatingError, UnknownCode
 from rating.exact import ZERO
 from rating.quantities import quantity
-from rating.rate_cards import Line, RateCard
+from rating.rate_cards import PRECISE_AMOUNT, Line, RateCard
 from wallet_service.decision.commands import Item, PricedLine
 from wallet_service.errors import Invalid
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement
@@ -174,4 +174,6 @@ def _invalid(error: RatingError, place: str) -> Invalid:
         "MissingProperty": "value_is_mandatory",
         "UnknownPrice": "price_not_found",
     }.get(type(error).__name__, "value_is_invalid")
-    return Invalid(f"{place}.{_FIELDS_OF_PROPERTIES}.{error.field}", code, str(error))
+    if error.field != PRECISE_AMOUNT:
+        place = f"{place}.{_FIELDS_OF_PROPERTIES}"
+    return Invalid(f"{place}.{error.field}", code, str(error))
