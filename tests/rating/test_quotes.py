@@ -24,57 +24,23 @@ from rating import (
 )
 from rating.exact import EXACT
 from tests.rating.playing import line, play
-
-
-def decimals_between(low: int, high: int, *, places: int) -> st.SearchStrategy[Decimal]:
-    return st.decimals(min_value=low, max_value=high, places=places)
-
-
-amounts = decimals_between(0, 100, places=6)
-standards = st.builds(Standard, amount=amounts)
-packages = st.builds(
-    Package,
-    amount=amounts,
-    package_size=st.integers(1, 50),
-    free_units=st.integers(0, 50),
+from tests.rating.strategies import (
+    amounts,
+    decimals_between,
+    rising,
+    running,
+    standards,
+    summable,
+    usage,
+    usage_with_corrections,
 )
-percentages = st.builds(
-    Percentage,
-    rate=decimals_between(0, 100, places=3),
-    fixed_amount=decimals_between(0, 5, places=2),
-    free_units_per_events=st.integers(0, 4),
-    free_units_per_total_aggregation=st.just(Decimal(0)) | decimals_between(0, 300, places=1),
+
+order_free_models = summable | st.builds(
+    Percentage, rate=amounts, fixed_amount=amounts, per_transaction_min_amount=amounts
 )
 
 
-@st.composite
-def bounded_percentages(draw: st.DrawFn) -> Percentage:
-    minimum = draw(st.none() | decimals_between(0, 3, places=2))
-    maximum = draw(st.none() | decimals_between(3, 9, places=2))
-    return msgspec.structs.replace(
-        draw(percentages),
-        per_transaction_min_amount=minimum,
-        per_transaction_max_amount=maximum,
-    )
-
-
-models = standards | packages | percentages | bounded_percentages()
-order_free_models = (
-    standards
-    | packages
-    | st.builds(Percentage, rate=amounts, fixed_amount=amounts)
-    | st.builds(
-        Percentage,
-        rate=amounts,
-        fixed_amount=amounts,
-        per_transaction_min_amount=amounts,
-    )
-)
-usage = st.lists(decimals_between(0, 200, places=3), max_size=8)
-usage_with_corrections = st.lists(decimals_between(-200, 200, places=3), max_size=8)
-
-
-@given(models, usage)
+@given(rising, usage)
 def test_marginal_prices_add_up_to_the_price_of_the_period(
     model: ChargeModel, quantities: list[Decimal]
 ) -> None:
@@ -84,7 +50,7 @@ def test_marginal_prices_add_up_to_the_price_of_the_period(
     assert (total.units, total.events) == (sum(quantities), len(quantities))
 
 
-@given(models, usage_with_corrections)
+@given(running, usage_with_corrections)
 def test_with_corrections_they_add_up_to_the_highest_price_the_period_has_reached(
     model: ChargeModel, quantities: list[Decimal]
 ) -> None:
@@ -96,7 +62,7 @@ def test_with_corrections_they_add_up_to_the_highest_price_the_period_has_reache
 
 
 @given(
-    models,
+    rising,
     usage,
     decimals_between(0, 200, places=3),
     decimals_between(0, 200, places=3),
@@ -111,7 +77,7 @@ def test_more_usage_never_costs_less(
 
 
 @given(
-    models,
+    running,
     usage,
     decimals_between(0, 200, places=3),
     decimals_between(0, 200, places=3),
@@ -122,12 +88,6 @@ def test_a_hold_for_the_most_covers_whatever_is_used(
     total = play(model, before)[1]
     held, _ = upper_bound(line(model, used + unused), total)
     assert held >= marginal(line(model, used), total)[0]
-
-
-@given(standards | packages, usage)
-def test_usage_costs_the_same_split_or_whole(model: ChargeModel, quantities: list[Decimal]) -> None:
-    whole = [reduce(EXACT.add, quantities, Decimal(0))]
-    assert price_events(model, quantities) == price_events(model, whole)
 
 
 @given(
@@ -146,7 +106,7 @@ def test_a_free_tier_counts_events_in_the_order_in_which_they_came_in() -> None:
     assert price_events(first_free, [Decimal(90), Decimal(10)]) == 1
 
 
-@given(models, usage_with_corrections, usage_with_corrections)
+@given(running, usage_with_corrections, usage_with_corrections)
 def test_a_total_stored_and_read_back_goes_on_as_if_it_had_stayed(
     model: ChargeModel, before: list[Decimal], after: list[Decimal]
 ) -> None:
