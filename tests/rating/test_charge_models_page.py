@@ -37,7 +37,9 @@ def examples() -> Iterator[Example]:
                 )
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda example: f"{example[0]}-{example[2][0]}")
+@pytest.mark.parametrize(
+    "example", list(examples()), ids=lambda example: f"{example[0]}-{example[2][0]}"
+)
 def test_an_example_comes_out_as_the_page_says(example: Example) -> None:
     name, settings, (events, *cents, each, period) = example
     model = read_model(name, settings)
