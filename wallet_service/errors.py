@@ -5,6 +5,7 @@ WalletError
 │   ├── InsufficientFunds
 │   ├── OverageDue
 │   ├── WalletFrozen
+│   ├── BudgetExceeded
 │   └── NoEligibleWallet
 ├── NotFound                   no such thing in this organization
 ├── Invalid                    one field is wrong; names it, with a stable code
@@ -21,6 +22,7 @@ there.
 from typing import Any
 
 __all__ = [
+    "BudgetExceeded",
     "Busy",
     "Denied",
     "InsufficientFunds",
@@ -70,6 +72,12 @@ class WalletFrozen(Denied):
     """The money is there, but in a wallet that is frozen."""
 
     code = "wallet_frozen"
+
+
+class BudgetExceeded(Denied):
+    """A hard budget would be passed; ``details`` name it under ``budget``."""
+
+    code = "budget_exceeded"
 
 
 class NoEligibleWallet(Denied):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthorizationBody",
     "AuthorizationReply",
+    "BudgetBody",
     "DebitBody",
     "EventBody",
     "EventReply",
@@ -70,6 +71,26 @@ class DebitBody(Struct):
     grants: list[GrantShare]
 
 
+class BudgetBody(Struct):
+    """A budget that something would pass: where it stands, and what is needed beside that.
+
+    ``bucket`` says whose it is where each has one of its own. ``resets_at`` is when the same could
+    pass, if nothing else is spent until then; null: not by waiting.
+    """
+
+    id: UUID
+    code: str
+    name: str
+    bucket: str
+    mode: str
+    asset_code: str
+    limit: str
+    spent: str
+    held: str
+    needed: str
+    resets_at: str | None
+
+
 class AuthorizationBody(Struct):
     """An authorization and where it stands. ``grants`` are what the hold sets aside now."""
 
@@ -87,6 +108,7 @@ class AuthorizationBody(Struct):
     items: list[ItemAmount]
     grants: list[GrantShare]
     debits: list[DebitBody] | UnsetType = UNSET
+    budget_warnings: list[BudgetBody] | UnsetType = UNSET
 
 
 class AuthorizationReply(Struct):

@@ -5,6 +5,7 @@ what the decision says of grants, holds and overage must be what the ledger says
 transfers were played into it, and a refusal must leave no trace at all.
 """
 
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -34,6 +35,9 @@ from wallet_service.decision import (
     Waits,
     decide,
 )
+from wallet_service.decision.budget_state import BucketState, BudgetKey
+from wallet_service.decision.budget_windows import EPOCH, kept_s
+from wallet_service.decision.budgets import buckets_of
 from wallet_service.decision.commands import (
     AMOUNT_CODE,
     Authorize,
@@ -144,6 +148,7 @@ class Desk:
     def judge(self, *operations: Operation) -> list[Outcome]:
         """Judge one batch, play it into the book, write the rows, and compare all three."""
         state = self.state()
+        state.budgets = self._buckets(operations, state)
         whole = decide(operations, deepcopy(state), is_atomic=self.is_atomic)
         outcomes: list[Outcome] = []
         for operation in operations:
@@ -160,6 +165,7 @@ class Desk:
         for outcome in outcomes:
             if isinstance(outcome, Done):
                 self.rows.write(outcome.effect)
+        self._check_budgets(state)
         for place, known in state.keys.items():
             state_then = "posted" if known.state == "open" else known.state
             self.rows.keys[place] = msgspec.structs.replace(known, state=state_then)
@@ -203,6 +209,48 @@ class Desk:
                 assert stands >= 0
             for code, amount in customer.overage.items():
                 assert amount == self.overage_of(customer.customer_id, code)
+
+    def _buckets(
+        self, operations: Sequence[Operation], state: LockedState
+    ) -> dict[BudgetKey, BucketState]:
+        """The buckets that these may move, as they would be read under lock."""
+        found: dict[BudgetKey, BucketState] = {}
+        for operation in operations:
+            customer = state.customers[operation.customer] if operation.customer else None
+            for key in buckets_of(operation.command, customer):
+                bucket = self.rows.bucket(key)
+                if bucket is not None:
+                    found[key] = deepcopy(bucket)
+        return found
+
+    def _check_budgets(self, state: LockedState) -> None:
+        """Moved row by row it comes to the same; and it is what holds and events say."""
+        for key, bucket in state.budgets.items():
+            stored = self.rows.bucket(key)
+            stored.raised, stored.raised_in = bucket.raised, bucket.raised_in
+            assert stored == bucket
+        held: Counter[BudgetKey] = Counter()
+        spent: Counter[tuple[BudgetKey, datetime]] = Counter()
+        parts = [part for hold in self.rows.holds.values() for part in hold.budgets]
+        parts += [one.part for one in self.rows.event_budgets]
+        for part in parts:
+            if part.starts_at is None:
+                held[part.key] += part.amount_minor
+            else:
+                spent[part.key, part.starts_at] += part.amount_minor
+        for key, bucket in self.rows.buckets.items():
+            if key.budget_id in self.rows.budgets:
+                assert bucket.held == held[key]
+                seconds = kept_s(bucket.terms.window)
+                oldest = EPOCH if seconds is None else self.now - timedelta(seconds=seconds)
+                assert {at: one for at, one in bucket.spent.items() if one and at >= oldest} == {
+                    at: one
+                    for (place, at), one in spent.items()
+                    if place == key and one and at >= oldest
+                }
+        for hold in self.rows.holds.values():
+            for part in hold.budgets:
+                assert part.starts_at is not None or part.amount_minor <= hold.held_minor
 
     def check_book(self) -> None:
         """Both sides are equal; the book's live pending transfers are the legs of the holds."""
@@ -437,7 +485,7 @@ def snapshot_of(state: LockedState) -> Any:
     copy = deepcopy(state.customers)
     for customer in copy.values():
         customer.totals = {key: one for key, one in customer.totals.items() if one != ZERO_TOTAL}
-    return copy
+    return copy, deepcopy(state.budgets)
 
 
 def _plain(outcome: Outcome) -> Any:

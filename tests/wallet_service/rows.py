@@ -9,6 +9,14 @@ import msgspec
 
 from rating.usage import Total
 from wallet_service.decision import CustomerState, Effect
+from wallet_service.decision.budget_state import (
+    AlertRow,
+    BucketState,
+    BudgetKey,
+    BudgetMove,
+    BudgetTerms,
+    EventBudget,
+)
 from wallet_service.decision.outcomes import EventRow, GrantRow, TransactionRow, WalletRow
 from wallet_service.decision.state import (
     EventState,
@@ -35,6 +43,10 @@ class Rows:
         self.transactions: dict[UUID, tuple[UUID, TransactionRow]] = {}
         self.totals: dict[TotalKey, Total] = {}
         self.keys: dict[tuple[UUID, str, str], KnownOperation] = {}
+        self.budgets: dict[UUID, BudgetTerms] = {}
+        self.buckets: dict[BudgetKey, BucketState] = {}
+        self.event_budgets: list[EventBudget] = []
+        self.alerts: list[AlertRow] = []
 
     def write(self, effect: Effect) -> None:
         effect = deepcopy(effect)
@@ -44,6 +56,10 @@ class Rows:
             self.events[row.id] = effect.customer_id, row
         for change in effect.totals:
             self.totals[change.key] = change.after
+        for move in effect.budget_moves:
+            self._move(move)
+        self.event_budgets += effect.event_budgets
+        self.alerts += effect.alerts
         if effect.customer_id is not None:
             self._write_credits(effect, effect.customer_id)
 
@@ -65,6 +81,22 @@ class Rows:
         for change in effect.transaction_changes:
             row = self.transactions[change.id][1]
             row.status, row.grant_id = change.status, change.grant_id or row.grant_id
+
+    def _move(self, move: BudgetMove) -> None:
+        bucket = self.bucket(move.key)
+        assert bucket is not None, "what is gone is not moved"
+        bucket.held += move.held_minor
+        if move.starts_at is not None:
+            bucket.spent[move.starts_at] = bucket.spent.get(move.starts_at, 0) + move.spent_minor
+
+    def bucket(self, key: BudgetKey) -> BucketState | None:
+        """A bucket as it stands; None of a budget that is gone."""
+        terms = self.budgets.get(key.budget_id)
+        if terms is None:
+            return None
+        bucket = self.buckets.setdefault(key, BucketState(terms, key.bucket))
+        bucket.terms = terms
+        return bucket
 
     def customer(self, customer: UUID) -> CustomerState:
         """A customer as the committer would read it; balances are the ledger's to tell."""
@@ -124,8 +156,10 @@ class Rows:
         for entry in reversed(paid):
             entry.refunded_minor = min(left, entry.amount_minor)
             left -= entry.refunded_minor
-        fields = {name: getattr(row, name) for name in EventState.__struct_fields__}
-        return EventState(**fields | {"paid": paid})
+        names = set(EventState.__struct_fields__) & set(EventRow.__struct_fields__)
+        fields = {name: getattr(row, name) for name in names}
+        budgets = [deepcopy(one.part) for one in self.event_budgets if one.event_id == row.id]
+        return EventState(**fields | {"paid": paid, "budgets": budgets})
 
     @staticmethod
     def _transaction(row: TransactionRow) -> TransactionState:

@@ -1,6 +1,6 @@
 """One operation on the judge's desk: its place in the book, and what it has written so far."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,8 +10,16 @@ from ledger.postings import Leg, Reference
 from ledger.transfers import Transfer
 from wallet_service import replies
 from wallet_service.errors import Invalid, NotAllowed, NotFound
-from wallet_service.replies import AuthorizationBody, DebitBody, GrantShare, ItemAmount
+from wallet_service.replies import (
+    AuthorizationBody,
+    BudgetBody,
+    DebitBody,
+    GrantShare,
+    ItemAmount,
+)
 
+from .budget_state import BucketState, BudgetKey
+from .budgets import Budgets
 from .burn import Claim, Share
 from .commands import Asset, Operation, Reverse
 from .outcomes import Effect, GrantChange
@@ -34,6 +42,7 @@ class Case:
         attempt: int,
         customer: CustomerState,
         now: datetime,
+        budgets: Mapping[BudgetKey, BucketState],
     ) -> None:
         self.operation = operation
         self.operation_id = operation_id
@@ -41,6 +50,7 @@ class Case:
         self.customer = customer
         self.now = now
         self.effect = Effect(operation_id, operation.customer_id)
+        self.budgets = Budgets(budgets, self.effect, now=now, alert_id=self.row_id)
         self.is_reversal = isinstance(operation.command, Reverse)
         self.reference = Reference(
             user_data_128=ids.hash128(operation.organization_id, operation.kind, operation.key)
@@ -242,9 +252,17 @@ class Case:
     # -- words -------------------------------------------------------------------------------------
 
     def authorization_reply(
-        self, hold: HoldState, asset: Asset, paid: Sequence[Paid] | None = None
+        self,
+        hold: HoldState,
+        asset: Asset,
+        paid: Sequence[Paid] | None = None,
+        *,
+        warnings: Sequence[BudgetBody] = (),
     ) -> bytes:
-        """The whole authorization, with what is still available to its items."""
+        """The whole authorization, with what is still available to its items.
+
+        ``warnings`` are soft budgets that it passes.
+        """
         codes = {item.code for item in hold.items}
         body = authorization_body(
             hold,
@@ -253,6 +271,8 @@ class Case:
         )
         if paid is not None:
             body.debits = debit_bodies(paid, asset.code, scale=asset.scale)
+        if warnings:
+            body.budget_warnings = list(warnings)
         return replies.encode(replies.AuthorizationReply(body))
 
 

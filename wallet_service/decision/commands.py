@@ -14,6 +14,7 @@ from msgspec import Struct
 from ledger import money
 from rating.rate_cards import Line
 
+from .budget_state import BudgetKey
 from .state import CustomerKey
 
 __all__ = [
@@ -100,6 +101,8 @@ class Item(Struct, frozen=True):
     properties: dict[str, Any]
     lines: tuple[PricedLine, ...] = ()
     amount_minor: int | None = None
+    budgets: tuple[BudgetKey, ...] = ()
+    """The buckets that it is counted in."""
 
     @property
     def target(self) -> str | None:
@@ -125,6 +128,7 @@ class Authorize(Struct, frozen=True, tag="authorize"):
     pricing: Pricing | None = None
     partial: bool = False
     others: tuple[Choice, ...] = ()
+    api_key_id: UUID | None = None
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -141,6 +145,8 @@ class Capture(Struct, frozen=True, tag="capture"):
     items: tuple[Item, ...] | None
     final: bool
     pricing: Pricing | None = None
+    budgets: tuple[BudgetKey, ...] = ()
+    """Where the whole of a hold is counted; items say so themselves."""
 
 
 class Extend(Struct, frozen=True, tag="extend"):

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from msgspec import Struct
+
 from ledger import money, postings
 from ledger.transfers import Phase, Transfer
 from wallet_service.errors import (
@@ -23,7 +25,10 @@ from wallet_service.errors import (
     OverageDue,
     WalletFrozen,
 )
+from wallet_service.replies import BudgetBody
 
+from .budget_state import BudgetKey, BudgetPart
+from .budgets import Need, merged
 from .burn import Claim, Share, burn, burn_hold, give_back
 from .case import Case
 from .commands import (
@@ -52,9 +57,11 @@ def authorize(case: Case, command: Authorize) -> bytes:
     """Hold what the items may cost, on the grants that may pay for them, or refuse without a trace.
 
     Where the items may be paid in several assets, the first one that can pay for all of them is
-    the hold's. Raises NoEligibleWallet, InsufficientFunds, WalletFrozen, OverageDue, Invalid.
+    the hold's. Raises NoEligibleWallet, InsufficientFunds, WalletFrozen, OverageDue,
+    BudgetExceeded, Invalid.
     """
-    asset, claims, shares = _payable(case, command)
+    payable = _payable(case, command)
+    asset, claims = payable.asset, payable.claims
     hold = HoldState(
         id=case.operation_id,
         customer_id=case.customer.customer_id,
@@ -74,12 +81,14 @@ def authorize(case: Case, command: Authorize) -> bytes:
         step=0,
         expires_at=case.now + timedelta(seconds=command.expires_in_s),
         created_at=case.now,
+        api_key_id=command.api_key_id,
+        budgets=case.budgets.hold(payable.needs, asset),
     )
-    hold.legs = _hold(case, asset, _merged(shares), hold, name="hold")
+    hold.legs = _hold(case, asset, _merged(payable.shares), hold, name="hold")
     case.effect.authorization_id = hold.id
     case.effect.holds.append(hold)
     case.customer.holds[hold.id] = hold
-    return case.authorization_reply(hold, asset)
+    return case.authorization_reply(hold, asset, warnings=payable.warnings)
 
 
 def capture(case: Case, command: Capture) -> bytes:
@@ -97,7 +106,7 @@ def capture(case: Case, command: Capture) -> bytes:
     if items is None:
         # The legs of an expired hold are gone, but what it was for was used all the same.
         left = hold.held_minor or (hold.amount_minor - hold.captured_minor if is_late else 0)
-        items = (Item(AMOUNT_CODE, {}, amount_minor=max(0, left)),)
+        items = (Item(AMOUNT_CODE, {}, amount_minor=max(0, left), budgets=command.budgets),)
     claims: list[Claim] = []
     priced: list[tuple[Item, list[EventLine]]] = []
     for item in items:
@@ -137,6 +146,7 @@ def capture(case: Case, command: Capture) -> bytes:
     ]
     paid += case.charge(asset, shares, unpaid)
     hold.paid.extend(paid)
+    _count_usage(case, hold, items, claims, asset)
     hold.captured_minor = charged
     hold.overage_minor += sum(claim.amount_minor for claim in unpaid)
     hold.step += 1
@@ -157,7 +167,10 @@ def extend(case: Case, command: Extend) -> bytes:
         raise NotAllowed("already_expired")
     asset = command.asset
     claims = _claims(case, command.items, asset, command.pricing) if command.items else []
+    needs = _needs(command.items, claims)
+    warnings = case.budgets.check(needs, asset)
     shares = _hold_shares(case, claims, asset) if claims else []
+    hold.budgets = hold.budgets + case.budgets.hold(needs, asset)
     if command.expires_in_s is not None:
         hold.expires_at = case.now + timedelta(seconds=command.expires_in_s)
         hold.legs = _held_anew(case, hold, asset)
@@ -168,7 +181,7 @@ def extend(case: Case, command: Extend) -> bytes:
     hold.step += 1
     case.effect.authorization_id = hold.id
     case.effect.holds.append(hold)
-    return case.authorization_reply(hold, asset)
+    return case.authorization_reply(hold, asset, warnings=warnings)
 
 
 def void(case: Case, command: Void) -> bytes:
@@ -209,6 +222,8 @@ def refund(case: Case, command: Refund) -> bytes:
     by_code: dict[str, int] = {}
     for entry in returned:
         by_code[entry.code] = by_code.get(entry.code, 0) + entry.amount_minor
+    given = case.budgets.give_back(hold.budgets, {code: -back for code, back in by_code.items()})
+    hold.budgets = merged([*hold.budgets, *given])
     priced: list[tuple[Item, list[EventLine]]] = []
     for code, negative in by_code.items():
         item = Item(code, {}, amount_minor=negative)
@@ -263,8 +278,18 @@ def _living(case: Case, authorization_id: UUID, *, allow_expired: bool = False) 
     raise NotAllowed(f"already_{hold.status}")
 
 
-def _payable(case: Case, command: Authorize) -> tuple[Asset, list[Claim], list[Share]]:
-    """The first asset in which all can be held, what each item claims there, and who pays.
+class _Payable(Struct):
+    """An asset in which all can be held: what each item claims there, and who pays."""
+
+    asset: Asset
+    claims: list[Claim]
+    shares: list[Share]
+    needs: list[Need]
+    warnings: list[BudgetBody]
+
+
+def _payable(case: Case, command: Authorize) -> _Payable:
+    """The first asset in which all can be held, within the budgets.
 
     Who takes what there is (``partial``) takes it only where no asset can pay for all. The last
     asset's refusal is the answer.
@@ -275,8 +300,11 @@ def _payable(case: Case, command: Authorize) -> tuple[Asset, list[Claim], list[S
             try:
                 claims = _claims(case, choice.items, choice.asset, command.pricing)
                 if partial:
-                    claims = _reduced(case, claims, choice.asset)
-                return choice.asset, claims, _hold_shares(case, claims, choice.asset)
+                    claims = _reduced(case, choice.items, claims, choice.asset)
+                needs = _needs(choice.items, claims)
+                warnings = case.budgets.check(needs, choice.asset)
+                shares = _hold_shares(case, claims, choice.asset)
+                return _Payable(choice.asset, claims, shares, needs, warnings)
             except Denied as denied:
                 refusal = denied
     assert refusal is not None, "there is at least one choice"
@@ -301,23 +329,45 @@ def _claims(
     return claims
 
 
-def _reduced(case: Case, claims: list[Claim], asset: Asset) -> list[Claim]:
-    """As much of each claim as there is, for a caller who takes what can be had.
+def _reduced(case: Case, items: Sequence[Item], claims: list[Claim], asset: Asset) -> list[Claim]:
+    """As much of each claim as there is and budgets allow, for who takes what can be had.
 
     The split is tried and undone.
     """
     tried, left = _repayment(case, claims, asset)
     reduced: list[Claim] = []
-    for claim in claims:
-        shares, _ = burn(case.customer, [claim], asset.code, now=case.now)
+    taken: dict[BudgetKey, int] = {}
+    for item, claim in zip(items, claims, strict=True):
+        room = case.budgets.room(item.budgets, asset, taken)
+        allowed = claim.amount_minor if room is None else min(claim.amount_minor, room)
+        wanted = Claim(claim.code, allowed, claim.target)
+        shares, _ = burn(case.customer, [wanted], asset.code, now=case.now)
         tried += shares
         amount = sum(share.amount_minor for share in shares)
         reduced.append(Claim(claim.code, amount, claim.target))
+        for key in item.budgets:
+            taken[key] = taken.get(key, 0) + amount
     give_back(tried)
     is_nothing = not any(claim.amount_minor for claim in reduced)
     if left or (is_nothing and any(claim.amount_minor for claim in claims)):
+        case.budgets.check(_needs(items, claims), asset)
         raise shortfall(case, claims, asset)
     return reduced
+
+
+def _needs(items: Sequence[Item], claims: Sequence[Claim]) -> list[Need]:
+    """What the items come to in the budgets that they are counted in."""
+    return [(item.budgets, claim.amount_minor) for item, claim in zip(items, claims, strict=True)]
+
+
+def _count_usage(
+    case: Case, hold: HoldState, items: Sequence[Item], claims: Sequence[Claim], asset: Asset
+) -> None:
+    """Captured usage counts in its budgets; what the hold reserved there for it is let go of."""
+    spent: list[BudgetPart] = []
+    for item, claim in zip(items, claims, strict=True):
+        spent += case.budgets.spend(item.budgets, claim.code, claim.amount_minor, asset)
+    hold.budgets = case.budgets.settle(hold.budgets, spent, left_minor=hold.held_minor)
 
 
 def _repayment(case: Case, claims: list[Claim], asset: Asset) -> tuple[list[Share], int]:
@@ -563,6 +613,7 @@ def _release(case: Case, hold: HoldState, asset: Asset, status: str) -> bytes:
             grant.held -= leg.amount_minor
             grant.available += leg.amount_minor
     hold.legs = []
+    hold.budgets = case.budgets.release(hold.budgets)
     hold.status = status
     hold.ended_at = case.now
     hold.step += 1

@@ -80,6 +80,7 @@ def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outc
         attempt=known.attempt + 1 if known else 1,
         customer=customer,
         now=state.now,
+        budgets=state.budgets,
     )
     try:
         reply = _JUDGES[type(command)](case, command)

@@ -15,6 +15,7 @@ from ledger.transfers import Transfer
 from rating.usage import Total
 from wallet_service.errors import WalletError
 
+from .budget_state import AlertRow, BudgetMove, EventBudget
 from .state import EventLine, HoldState, Paid, TotalKey
 
 __all__ = [
@@ -188,6 +189,9 @@ class Effect(Struct):
     transactions: list[TransactionRow] = []
     transaction_changes: list[TransactionChange] = []
     totals: list[TotalChange] = []
+    budget_moves: list[BudgetMove] = []
+    event_budgets: list[EventBudget] = []
+    alerts: list[AlertRow] = []
 
 
 class Done(Struct):

@@ -16,6 +16,8 @@ from ledger import ids
 from ledger.accounts import Balance
 from rating.usage import Total
 
+from .budget_state import BucketState, BudgetKey, BudgetPart
+
 __all__ = [
     "NIL",
     "CustomerKey",
@@ -178,6 +180,9 @@ class HoldState(Struct):
     expires_at: datetime
     created_at: datetime
     ended_at: datetime | None = None
+    api_key_id: UUID | None = None
+    """The key that asked for it: what is captured counts in that key's budgets."""
+    budgets: list[BudgetPart] = []
 
     @property
     def held_minor(self) -> int:
@@ -235,6 +240,7 @@ class EventState(Struct):
     rating_status: str
     external_customer_id: str | None = None
     lines: list[EventLine] = []
+    budgets: list[BudgetPart] = []
 
 
 class TransactionState(Struct):
@@ -346,3 +352,4 @@ class LockedState(Struct):
     now: datetime
     customers: dict[CustomerKey, CustomerState] = {}
     keys: dict[tuple[UUID, str, str], KnownOperation] = {}
+    budgets: dict[BudgetKey, BucketState] = {}

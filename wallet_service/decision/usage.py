@@ -47,6 +47,7 @@ def debit(case: Case, command: Debit) -> bytes:
         )
     else:
         asset, paid = _charge(case, command, row)
+        case.budgets.count_event(row, command, asset)
     (case.effect.rated_events if command.redrives else case.effect.events).append(row)
     return event_reply(case, row, asset, paid, command.unrated_reason)
 
@@ -126,6 +127,7 @@ def reverse(case: Case, command: Reverse) -> bytes:
     if amount == 0:
         raise NotAllowed("nothing_to_reverse")
     returned = case.return_paid(command.asset, event.paid, amount)
+    case.budgets.give_back_event(event, amount)
     if command.amount_minor is None and amount == sum(entry.amount_minor for entry in event.paid):
         lines = [_negative(line) for line in event.lines]
     else:
