@@ -1,18 +1,30 @@
 """Billing periods: half-open stretches that tile time, cut by the calendar or from an anchor. Pure.
 
 A period is always computed from the anchor, never from the period before it, so that the 31st comes
-back after February. Times are UTC.
+back after February. Days begin at midnight where the customer lives; bounds are UTC.
 """
 
 from calendar import monthrange
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta, tzinfo
 
-__all__ = ["period_start"]
+from msgspec import Struct
+
+__all__ = ["Bounds", "period_at", "period_before", "period_start"]
 
 _MONTHS = {"monthly": 1, "quarterly": 3, "semiannual": 6, "yearly": 12}
+_WEEK = timedelta(days=7)
 
 
-def period_start(at: datetime, *, interval: str, billing_time: str, anchor: datetime) -> datetime:
+class Bounds(Struct, frozen=True):
+    """One period: from `start` until just before `end`, in UTC."""
+
+    start: datetime
+    end: datetime
+
+
+def period_start(
+    at: datetime, *, interval: str, billing_time: str, anchor: datetime, zone: tzinfo = UTC
+) -> datetime:
     """When the period began that ``at`` falls in.
 
     ``interval`` is weekly, monthly, quarterly, semiannual or yearly; ``billing_time`` is
@@ -29,23 +41,76 @@ def period_start(at: datetime, *, interval: str, billing_time: str, anchor: date
     >>> start.date().isoformat()
     '2026-02-28'
     """
-    at = at.astimezone(UTC)
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    anchor_day = anchor.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day, anchor_day = at.astimezone(zone).date(), anchor.astimezone(zone).date()
     if interval == "weekly":
-        first_weekday = anchor_day.weekday() if billing_time == "anniversary" else 0
-        return midnight - timedelta(days=(midnight.weekday() - first_weekday) % 7)
+        return _midnight(_first_of_week(day, billing_time, anchor_day), zone)
     months = _MONTHS[interval]
+    first = _first_month(day, months, billing_time, anchor_day)
+    return _midnight(_day_of(first, billing_time, anchor_day), zone)
+
+
+def period_at(
+    at: datetime, *, interval: str, billing_time: str, anchor: datetime, zone: tzinfo = UTC
+) -> Bounds:
+    """The period that ``at`` falls in; see `period_start`.
+
+    >>> from datetime import UTC, datetime
+    >>> anchor = datetime(2026, 1, 31, tzinfo=UTC)
+    >>> at = datetime(2026, 3, 15, tzinfo=UTC)
+    >>> bounds = period_at(at, interval="monthly", billing_time="anniversary", anchor=anchor)
+    >>> bounds.start.date().isoformat(), bounds.end.date().isoformat()
+    ('2026-02-28', '2026-03-31')
+    """
+    day, anchor_day = at.astimezone(zone).date(), anchor.astimezone(zone).date()
+    if interval == "weekly":
+        first_day = _first_of_week(day, billing_time, anchor_day)
+        next_day = first_day + _WEEK if first_day <= date.max - _WEEK else date.max
+        return Bounds(_midnight(first_day, zone), _midnight(next_day, zone))
+    months = _MONTHS[interval]
+    first = _first_month(day, months, billing_time, anchor_day)
+    return Bounds(
+        _midnight(_day_of(first, billing_time, anchor_day), zone),
+        _midnight(_day_of(first + months, billing_time, anchor_day), zone),
+    )
+
+
+def period_before(
+    bounds: Bounds, *, interval: str, billing_time: str, anchor: datetime, zone: tzinfo = UTC
+) -> Bounds:
+    """The period that ended when this one began."""
+    return period_at(
+        bounds.start - timedelta(microseconds=1),
+        interval=interval,
+        billing_time=billing_time,
+        anchor=anchor,
+        zone=zone,
+    )
+
+
+def _first_of_week(day: date, billing_time: str, anchor_day: date) -> date:
+    first_weekday = anchor_day.weekday() if billing_time == "anniversary" else 0
+    return day - timedelta(days=(day.weekday() - first_weekday) % 7)
+
+
+def _first_month(day: date, months: int, billing_time: str, anchor_day: date) -> int:
+    """The month in which the period of this day begins, counted from the year 0."""
+    month = day.year * 12 + day.month - 1
     if billing_time == "calendar":
-        month = (at.month - 1) // months * months + 1
-        return midnight.replace(month=month, day=1)
-    passed = (at.year - anchor_day.year) * 12 + at.month - anchor_day.month
-    periods = passed // months
-    start = _months_later(anchor_day, periods * months)
-    return start if start <= at else _months_later(anchor_day, (periods - 1) * months)
+        return month // months * months
+    anchor_month = anchor_day.year * 12 + anchor_day.month - 1
+    first = anchor_month + (month - anchor_month) // months * months
+    return first if _day_of(first, billing_time, anchor_day) <= day else first - months
 
 
-def _months_later(anchor: datetime, months: int) -> datetime:
-    year, month = divmod(anchor.year * 12 + anchor.month - 1 + months, 12)
-    day = min(anchor.day, monthrange(year, month + 1)[1])
-    return anchor.replace(year=year, month=month + 1, day=day)
+def _day_of(month: int, billing_time: str, anchor_day: date) -> date:
+    """On which day of a month a period begins; what would begin after the year 9999 never does."""
+    year, month = divmod(month, 12)
+    if year > MAXYEAR:
+        return date.max
+    if billing_time == "calendar":
+        return date(year, month + 1, 1)
+    return date(year, month + 1, min(anchor_day.day, monthrange(year, month + 1)[1]))
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -59,12 +59,13 @@ def timing_of(charge: Charge, model: ChargeModel) -> Timing:
     """When the price of an event under this charge and model is known.
 
     A gauge (latest) and an integral over time (weighted sum) have no price before the period's
-    end. A prorated price is known at once only if it is linear: the days that are left are.
+    end. A prorated price is known at once only if it is linear: the days that are left are, and the
+    total says how many units have been paid for.
     """
     if charge.aggregation in {"latest_agg", "weighted_sum_agg"}:
         return "deferred"
-    if charge.prorated and not model.is_linear:
-        return "deferred"
+    if charge.prorated:
+        return "running" if model.is_linear else "deferred"
     if model.is_linear and charge.aggregation in {"count_agg", "sum_agg"}:
         return "linear"
     return "running"

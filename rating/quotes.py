@@ -11,29 +11,37 @@ take negative quantities; their callers refuse them.
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from rating.buckets import Bucket
 from rating.charge_models import Dynamic, RunningModel, Standard
-from rating.exact import EXACT, ONE, ZERO
+from rating.exact import EXACT, ONE, ZERO, divided
+from rating.proration import prorated
 from rating.rate_cards import Line
 from rating.usage import Total
 
 
 def marginal(
-    line: Line, total: Total, *, plan_version_id: UUID | None = None, is_member: bool = False
+    line: Line,
+    total: Total,
+    *,
+    plan_version_id: UUID | None = None,
+    is_member: bool = False,
+    share: Fraction | None = None,
 ) -> tuple[Decimal, Total]:
     """What an event costs under a running price, and the total after it.
 
     `is_member` says whether a unique count has the event's value already. Prices of another
-    version than the total's go on from the total's units: only what comes is priced anew.
+    version than the total's go on from the total's units: only what comes is priced anew. `share`
+    is the part of the period that is left (`Period.share`), for a prorated price.
     """
     model, total = _going_on(line, total, plan_version_id)
     after = model.add(total, step(line, total, is_member=is_member))
     charged = max(total.charged, after.amount)
-    due = EXACT.subtract(charged, total.charged)
+    due = _for_days_left(line, EXACT.subtract(charged, total.charged), share)
     return converted(line.bucket, due), Total(
         units=after.units,
         events=after.events,
@@ -69,7 +77,12 @@ def linear(line: Line) -> Decimal:
 
 
 def upper_bound(
-    line: Line, total: Total, *, plan_version_id: UUID | None = None, is_member: bool = False
+    line: Line,
+    total: Total,
+    *,
+    plan_version_id: UUID | None = None,
+    is_member: bool = False,
+    share: Fraction | None = None,
 ) -> tuple[Decimal, Total]:
     """The most a line under a running price can cost if up to its units are used: what to hold.
 
@@ -82,8 +95,25 @@ def upper_bound(
     units = step(line, total, is_member=is_member)
     after = model.add(total, units)
     charged = max(total.charged, after.amount, model.highest(total, units))
-    most = converted(line.bucket, EXACT.subtract(charged, total.charged))
-    return most, replace(after, charged=charged, plan_version_id=plan_version_id)
+    most = _for_days_left(line, EXACT.subtract(charged, total.charged), share)
+    return converted(line.bucket, most), replace(
+        after, charged=charged, plan_version_id=plan_version_id
+    )
+
+
+def _for_days_left(line: Line, due: Decimal, share: Fraction | None) -> Decimal:
+    """What is due for units that are there for a part of the period only.
+
+    Source: Lago prorates the units that an event adds to the most there were, and rounds them up.
+    """
+    if not line.bucket.prorated:
+        return due
+    assert share is not None, "a prorated price depends on the days that are left"
+    model = line.bucket.model
+    assert isinstance(model, Standard), "other models are prorated when the period has ended"
+    if not model.amount:
+        return ZERO
+    return model.price(prorated(divided(due, model.amount), share))
 
 
 def converted(bucket: Bucket, amount: Decimal) -> Decimal:

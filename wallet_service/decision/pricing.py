@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from invoicing import periods
@@ -12,15 +13,24 @@ from ledger.ids import hash128
 from ledger.money import Rounding
 from rating import quotes
 from rating.exact import ONE, ZERO
+from rating.period import Period
 from rating.rate_cards import Line
 from rating.usage import ZERO_TOTAL, Total, take_out
 from wallet_service.errors import Invalid
 
-from .commands import Asset, Item, Pricing
+from .commands import Asset, Cycle, Item, Pricing
 from .outcomes import EventLine, TotalChange
 from .state import NIL, TotalKey
 
-__all__ = ["OutOfRange", "amounts_to_hold", "price_item", "total_key", "total_keys", "undo"]
+__all__ = [
+    "OutOfRange",
+    "amounts_to_hold",
+    "price_item",
+    "share_left",
+    "total_key",
+    "total_keys",
+    "undo",
+]
 
 
 class OutOfRange(Invalid):
@@ -63,6 +73,16 @@ def total_keys(
                     yield total_key(line, pricing, at=at, member=line.member)
 
 
+def share_left(line: Line, cycle: Cycle, *, at: datetime) -> Fraction | None:
+    """The part of the period that a prorated line pays for; None where days do not count."""
+    if not line.bucket.prorated:
+        return None
+    bounds = periods.period_at(
+        at, interval=cycle.interval, billing_time=cycle.billing_time, anchor=cycle.anchor
+    )
+    return Period(start=bounds.start, end=bounds.end).share(at)
+
+
 class _Moving:
     """Running totals as a sequence of lines moves them, apart from those it started from."""
 
@@ -75,8 +95,11 @@ class _Moving:
         self.moved: dict[TotalKey, Total] = {}
         self.changes: list[TotalChange] = []
 
-    def price(self, line: Line, *, most: bool = False) -> tuple[Decimal, Total]:
-        """What the line adds (or the most it may add), and the total that was priced from."""
+    def price(self, line: Line, *, most: bool = False) -> tuple[Decimal, Total, bool]:
+        """What the line adds (or the most it may add).
+
+        And the total that was priced from, and whether a unique count had its member already.
+        """
         pricing = self._pricing
         assert pricing is not None, "only an agreement has prices that need a total"
         key = total_key(line, pricing, at=self._at)
@@ -89,10 +112,14 @@ class _Moving:
             self._move(member_key, known, _member(known, is_there=not line.removes))
         price = quotes.upper_bound if most else quotes.marginal
         exact, after = price(
-            line, before, plan_version_id=pricing.plan_version_id, is_member=is_member
+            line,
+            before,
+            plan_version_id=pricing.plan_version_id,
+            is_member=is_member,
+            share=share_left(line, pricing.cycle, at=self._at),
         )
         self._move(key, before, after)
-        return exact, before
+        return exact, before, is_member
 
     def _get(self, key: TotalKey) -> Total:
         return self.moved.get(key) or self._totals.get(key, ZERO_TOTAL)
@@ -129,7 +156,7 @@ def _amount_to_hold(item: Item, asset: Asset, moving: _Moving) -> int:
     for priced in item.lines:
         exact = priced.exact
         if exact is None:
-            exact, _ = moving.price(priced.line, most=True)
+            exact, _, _ = moving.price(priced.line, most=True)
         amount_minor += _to_minor(exact, asset, Rounding.UP)
     return amount_minor
 
@@ -162,9 +189,9 @@ def price_item(
     lines: list[EventLine] = []
     moving = _Moving(totals, pricing, at=at)
     for priced in item.lines:
-        line, exact, before = priced.line, priced.exact, None
+        line, exact, before, was_member = priced.line, priced.exact, None, False
         if exact is None:
-            exact, before = moving.price(line)
+            exact, before, was_member = moving.price(line)
         rounded = _to_minor(exact, asset, Rounding.HALF_AWAY)
         amount_minor += rounded
         lines.append(
@@ -178,6 +205,7 @@ def price_item(
                 line.group,
                 line.member,
                 line.removes,
+                was_member,
                 line.precise_amount_cents,
             )
         )

@@ -220,6 +220,8 @@ class EventLine(Struct, omit_defaults=True):
     member: str | None = None
     """Of a unique count: what is counted once."""
     removes: bool = False
+    was_member: bool = False
+    """Of a unique count: it was counted before this event."""
     precise_amount_cents: Decimal | None = None
     """The price that the event itself named (dynamic model)."""
 
