@@ -14,7 +14,7 @@ from msgspec import structs
 from ledger.money import Rounding, to_minor
 from rating import ZERO_TOTAL, ChargeModel, Event, Line, marginal, price_events
 from rating.advance import fees_in_advance
-from rating.charge_models import name_of, read_model
+from rating.charge_models import read_model
 from tests.rating.metering import (
     added,
     graduated,
@@ -193,8 +193,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
-@given(quantities=QUANTITIES)
+@given(model=st.sampled_from(MODELS), quantities=QUANTITIES)
 def test_fees_add_up_to_the_highest_price_of_any_beginning_of_the_sequence(
     model: ChargeModel, quantities: list[Decimal]
 ) -> None:
@@ -215,8 +214,11 @@ def test_fees_add_up_to_the_highest_price_of_any_beginning_of_the_sequence(
 MEMBERS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
-@given(quantities=QUANTITIES, changes=st.lists(st.booleans(), min_size=12, max_size=12))
+@given(
+    model=st.sampled_from(MODELS),
+    quantities=QUANTITIES,
+    changes=st.lists(st.booleans(), min_size=12, max_size=12),
+)
 def test_real_time_charges_the_fees_in_advance(
     model: ChargeModel, quantities: list[Decimal], changes: list[bool]
 ) -> None:
