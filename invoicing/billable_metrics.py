@@ -119,7 +119,9 @@ async def update(
         for name in ("aggregation_type", "recurring")
         if getattr(wanted, name) != getattr(before, name)
     ]
-    if counted_anew and await plans.are_subscribed(connection, organization_id, before.id):
+    if counted_anew and await plans.are_subscribed(
+        connection, organization_id, before.id, now=now
+    ):
         message = "subscriptions are charged by this metric: make another one"
         raise Invalid({name: ["used_by_subscriptions"] for name in counted_anew}, message)
     wanted = structs.replace(wanted, updated_at=now)

@@ -41,6 +41,11 @@ class Invalid(InvoicingError):
         """One field is wrong."""
         return cls({name: [code]}, message)
 
+    def under(self, prefix: str) -> "Invalid":
+        """The same of fields that are part of another: `filters.0.values` of `values`."""
+        details = {f"{prefix}.{field}": codes for field, codes in self.details.items()}
+        return Invalid(details, self.message)
+
 
 class NotAllowed(InvoicingError):
     """The thing exists, but what it has become forbids this."""

@@ -1,27 +1,62 @@
 """Plans: what a subscription costs, and the prices of its usage.
 
-The prices are versioned. A version is never changed: a change of the charges, or of a metric they
-measure, publishes a new one, which prices new usage from then on. A hold is settled by the version
-that it was made with.
+The prices are versioned (`plan_versions`): a change of the charges, or of a metric they measure,
+publishes a new version, which prices usage from its time on. A hold is settled by the version that
+it was made with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import catalogue_versions, charges
-from invoicing.charges import ChargeChanges, PlanCharge, PricedMetric
+from invoicing import catalogue_versions, charge_changes, fixed_charges, plan_versions
+from invoicing.charge_assets import PlanAssets
+from invoicing.charge_changes import ChargeChanges
+from invoicing.charge_options import check_options
+from invoicing.charges import PlanCharge, PricedMetric, with_metric
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
+from invoicing.fixed_charges import FixedChargeChanges, PlanFixedCharge, PricedAddOn, with_add_on
 from invoicing.pages import Page, Window
-from invoicing.records import Connection, Record, apply, load_queries, to_json
+from invoicing.plan_versions import Timeline, version_at, versions_between
+from invoicing.price_changes import Prices
+from invoicing.records import Connection, Record, apply, load_queries
 from ledger.ids import new_uuid
 from rating.rate_cards import RateCard
+
+__all__ = [
+    "INTERVALS_A_YEAR",
+    "DefaultPlan",
+    "Plan",
+    "PlanChanges",
+    "are_subscribed",
+    "change_metadata",
+    "create",
+    "delete",
+    "find",
+    "find_add_ons",
+    "find_all",
+    "find_default",
+    "find_metrics",
+    "get",
+    "get_id",
+    "load_rate_card",
+    "lock",
+    "publish",
+    "republish_with_add_on",
+    "republish_with_metric",
+    "republish_without_metric",
+    "timeline",
+    "update",
+    "version_at",
+    "versions_between",
+    "yearly_amount_cents",
+]
 
 _queries: Final = load_queries(__file__)
 _read_charges: Final = msgspec.json.Decoder(list[PlanCharge], float_hook=Decimal).decode
@@ -35,12 +70,16 @@ INTERVALS_A_YEAR: Final = {
 }
 _AMOUNT_CENTS_MAX: Final = 2**63 - 1
 _TRIAL_DAYS_MAX: Final = 3650
+METADATA_MAX: Final = 50
+_NO_UNITS: Final[Mapping[str, int]] = {}
+_NOT_STORED: Final = ("charges", "fixed_charges", "version", "active_subscriptions_count")
+_CANNOT_WAIT: Final = ("amount_cents", "amount_currency", "interval", "pay_in_advance", "trial_period")
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """A plan with its current version."""
+    """A plan with the version that is in force."""
 
-    json_columns: ClassVar[tuple[str, ...]] = ("tax_codes", "metadata", "charges")
+    json_columns: ClassVar[tuple[str, ...]] = ("tax_codes", "metadata", "charges", "fixed_charges")
 
     organization_id: UUID
     id: UUID
@@ -60,6 +99,7 @@ class Plan(Record, frozen=True, kw_only=True):
     metadata: dict[str, str | None] = field(default_factory=dict[str, str | None])
     current_version_id: UUID
     charges: list[PlanCharge] = field(default_factory=list[PlanCharge])
+    fixed_charges: list[PlanFixedCharge] = field(default_factory=list[PlanFixedCharge])
     version: int = 0
     active_subscriptions_count: int = 0
     created_at: datetime
@@ -98,6 +138,10 @@ class PlanChanges(Struct, kw_only=True):
     bill_fixed_charges_monthly: bool | UnsetType | None = UNSET
     is_default: bool | UnsetType = UNSET
     metadata: dict[str, str | None] | UnsetType = UNSET
+    wanted_fixed_charges: list[FixedChargeChanges] | UnsetType = UNSET
+    """Replace all there were."""
+    effective_at: datetime | None = None
+    """From when on other charges than before are in force; None: at once."""
 
 
 async def create(
@@ -106,9 +150,16 @@ async def create(
     changes: PlanChanges,
     wanted: Sequence[ChargeChanges] = (),
     *,
+    units: Mapping[str, int] = _NO_UNITS,
     now: datetime,
 ) -> Plan:
-    """Add a plan and its first version; raises Invalid."""
+    """Add a plan and its first version; raises Invalid.
+
+    `units` are the native units that there are, with their scales, of those that charges name.
+    """
+    if changes.effective_at is not None:
+        message = "a new plan's prices are in force from the start"
+        raise Invalid.field("effective_at", "value_is_invalid", message)
     await catalogue_versions.bump(connection, organization_id)
     version_id = new_uuid(now)
     blank = Plan(
@@ -119,12 +170,22 @@ async def create(
         updated_at=now,
     )
     plan = apply(changes, blank)
-    merged = await _merge(connection, plan, wanted, also=_problems(plan), now=now)
+    prices = await _merge(
+        connection, plan, Prices(), wanted, changes, units=units, also=_problems(plan), now=now
+    )
     await _end_other_defaults(connection, plan, now=now)
-    if await _queries.insert_plan(connection, **plan.columns()) is None:
+    if await _queries.insert_plan(connection, **_columns(plan)) is None:
         raise Invalid.field("code", "value_already_exist")
-    await _insert_version(connection, plan, version_id, merged, now=now)
-    return await get(connection, organization_id, plan.code)
+    await plan_versions.insert_first(
+        connection, organization_id, plan.id, version_id, prices, now=now
+    )
+    first = await plan_versions.timeline(
+        connection, organization_id, plan.id, effective_at=None, now=now
+    )
+    await plan_versions.note_units(
+        connection, structs.replace(first, prices=Prices()), prices, immediately=()
+    )
+    return await get(connection, organization_id, plan.code, now=now)
 
 
 async def update(
@@ -134,32 +195,37 @@ async def update(
     changes: PlanChanges,
     wanted: Sequence[ChargeChanges] | UnsetType = UNSET,
     *,
+    units: Mapping[str, int] = _NO_UNITS,
     now: datetime,
 ) -> Plan:
-    """Change a plan; other charges than before become a new version. Raises NotFound or Invalid."""
-    await catalogue_versions.bump(connection, organization_id)
-    before = await _lock(connection, organization_id, code)
+    """Change a plan; other charges than before become a new version. Raises NotFound or Invalid.
+
+    `units` are the native units that there are, with their scales, of those that charges name.
+    """
+    before = await lock(connection, organization_id, code, now=now)
     plan = structs.replace(apply(changes, before), updated_at=now)
-    problems = _problems(plan)
-    if plan.code != code and await find(connection, organization_id, plan.code):
+    problems = _problems(plan) | _cannot_wait(before, plan, changes, wanted)
+    if plan.code != code and await find(connection, organization_id, plan.code, now=now):
         problems["code"] = ["value_already_exist"]
-    if isinstance(wanted, UnsetType):
+    if wanted is UNSET and changes.wanted_fixed_charges is UNSET:
         if problems:
             raise Invalid(problems)
     else:
-        merged = await _merge(connection, plan, wanted, also=problems, now=now)
-        plan = await _publish(connection, plan, merged, now=now)
+        line = await timeline(connection, before, effective_at=changes.effective_at, now=now)
+        prices = await _merge(
+            connection, plan, line.prices, wanted, changes, units=units, also=problems, now=now
+        )
+        plan = await publish(connection, plan, line, prices, now=now)
     await _end_other_defaults(connection, plan, now=now)
-    await _queries.update_plan(connection, **plan.columns())
-    return await get(connection, organization_id, plan.code)
+    await _queries.update_plan(connection, **_columns(plan))
+    return await get(connection, organization_id, plan.code, now=now)
 
 
 async def delete(
     connection: Connection, organization_id: UUID, code: str, *, now: datetime
 ) -> Plan:
     """Withdraw a plan: its subscriptions end, its versions stay. Raises NotFound."""
-    await catalogue_versions.bump(connection, organization_id)
-    plan = await _lock(connection, organization_id, code)
+    plan = await lock(connection, organization_id, code, now=now)
     await _queries.delete_plan(connection, organization_id=organization_id, id=plan.id, now=now)
     await _queries.end_subscriptions_to_plan(
         connection, organization_id=organization_id, plan_id=plan.id, now=now
@@ -167,18 +233,48 @@ async def delete(
     return plan
 
 
-async def find(connection: Connection, organization_id: UUID, code: str) -> Plan | None:
-    """The plan with this code, unless deleted."""
-    row = await _queries.find_plan(connection, organization_id=organization_id, code=code)
+async def change_metadata(
+    connection: Connection,
+    organization_id: UUID,
+    code: str,
+    change: Callable[[dict[str, str | None]], dict[str, str | None]],
+    *,
+    now: datetime,
+) -> dict[str, str | None]:
+    """Replace what is remembered of a plan; raises NotFound, or Invalid where it is too much."""
+    plan = await lock(connection, organization_id, code, now=now)
+    metadata = change(plan.metadata)
+    if len(metadata) > METADATA_MAX:
+        raise Invalid.field("metadata", "invalid_count")
+    changed = structs.replace(plan, metadata=metadata, updated_at=now)
+    await _queries.update_plan(connection, **_columns(changed))
+    return metadata
+
+
+async def find(
+    connection: Connection, organization_id: UUID, code: str, *, now: datetime
+) -> Plan | None:
+    """The plan with this code and its prices of now, unless deleted."""
+    row = await _queries.find_plan(connection, organization_id=organization_id, code=code, now=now)
     return None if row is None else Plan.of(row)
 
 
-async def get(connection: Connection, organization_id: UUID, code: str) -> Plan:
+async def get(connection: Connection, organization_id: UUID, code: str, *, now: datetime) -> Plan:
     """As `find`, or raise NotFound."""
-    plan = await find(connection, organization_id, code)
+    plan = await find(connection, organization_id, code, now=now)
     if plan is None:
         raise NotFound("plan")
     return plan
+
+
+async def get_id(connection: Connection, organization_id: UUID, code: str) -> UUID:
+    """The id of the plan with this code, without its prices; raises NotFound."""
+    plan_id: UUID | None = await _queries.find_plan_id(
+        connection, organization_id=organization_id, code=code
+    )
+    if plan_id is None:
+        raise NotFound("plan")
+    return plan_id
 
 
 async def find_default(connection: Connection, organization_id: UUID) -> DefaultPlan | None:
@@ -187,10 +283,16 @@ async def find_default(connection: Connection, organization_id: UUID) -> Default
     return None if row is None else DefaultPlan.of(row)
 
 
-async def find_all(connection: Connection, organization_id: UUID, *, window: Window) -> Page[Plan]:
-    """A page of plans, newest first."""
+async def find_all(
+    connection: Connection, organization_id: UUID, *, window: Window, now: datetime
+) -> Page[Plan]:
+    """A page of plans with their prices of now, newest first."""
     rows = _queries.list_plans(
-        connection, organization_id=organization_id, limit=window.size, offset=window.offset
+        connection,
+        organization_id=organization_id,
+        limit=window.size,
+        offset=window.offset,
+        now=now,
     )
     items = [Plan.of(row) async for row in rows]
     return Page(items, await _queries.count_plans(connection, organization_id=organization_id))
@@ -217,11 +319,14 @@ async def load_rate_card(
 
 
 async def find_metrics(
-    connection: Connection, organization_id: UUID, wanted: Sequence[ChargeChanges], plan: Plan
+    connection: Connection,
+    organization_id: UUID,
+    wanted: Sequence[ChargeChanges],
+    existing: Sequence[PlanCharge],
 ) -> list[PricedMetric]:
     """The metrics that these charges name, and those that the plan prices already."""
     ids = {change.billable_metric_id for change in wanted if change.billable_metric_id}
-    ids |= {charge.billable_metric_id for charge in plan.charges}
+    ids |= {charge.billable_metric_id for charge in existing}
     codes = {change.billable_metric_code for change in wanted if change.billable_metric_code}
     rows = _queries.find_metrics(
         connection, organization_id=organization_id, ids=list(ids), codes=list(codes)
@@ -229,37 +334,122 @@ async def find_metrics(
     return [PricedMetric.of(row) async for row in rows]
 
 
-async def are_subscribed(connection: Connection, organization_id: UUID, metric_id: UUID) -> bool:
-    """Whether anyone is subscribed to a plan that prices the metric."""
+async def are_subscribed(
+    connection: Connection, organization_id: UUID, metric_id: UUID, *, now: datetime
+) -> bool:
+    """Whether anyone is subscribed to a plan that prices the metric, now or in time."""
     subscribed: bool = await _queries.are_plans_of_metric_subscribed(
-        connection, organization_id=organization_id, billable_metric_id=str(metric_id)
+        connection, organization_id=organization_id, billable_metric_id=str(metric_id), now=now
     )
     return subscribed
+
+
+async def find_add_ons(
+    connection: Connection,
+    organization_id: UUID,
+    wanted: Sequence[FixedChargeChanges],
+    existing: Sequence[PlanFixedCharge],
+) -> list[PricedAddOn]:
+    """The add-ons that these fixed charges name, and those that the plan has, deleted or not."""
+    ids = {change.add_on_id for change in wanted if change.add_on_id}
+    codes = {change.add_on_code for change in wanted if change.add_on_code}
+    rows = _queries.find_add_ons(
+        connection,
+        organization_id=organization_id,
+        ids=list(ids),
+        codes=list(codes),
+        known=[charge.add_on_id for charge in existing],
+    )
+    return [PricedAddOn.of(row) async for row in rows]
+
+
+async def timeline(
+    connection: Connection, plan: Plan, *, effective_at: datetime | None, now: datetime
+) -> Timeline:
+    """What a change of a locked plan's prices begins from; raises Invalid for a time gone by."""
+    return await plan_versions.timeline(
+        connection, plan.organization_id, plan.id, effective_at=effective_at, now=now
+    )
+
+
+async def publish(
+    connection: Connection,
+    plan: Plan,
+    line: Timeline,
+    prices: Prices,
+    *,
+    immediately: Sequence[UUID] = (),
+    now: datetime,
+) -> Plan:
+    """The plan once these are its prices from the timeline's time on; it is to be stored yet.
+
+    `immediately` are the fixed charges whose units the running period is billed for too. Raises
+    Invalid where a version that waits cannot take the change over.
+    """
+    version_id = await plan_versions.publish(connection, line, prices, now=now)
+    await plan_versions.note_units(connection, line, prices, immediately=immediately)
+    if version_id is None or not line.is_now:
+        return plan
+    return structs.replace(plan, current_version_id=version_id, updated_at=now)
+
+
+async def store(connection: Connection, plan: Plan) -> None:
+    """Write a changed plan."""
+    await _queries.update_plan(connection, **_columns(plan))
 
 
 async def republish_with_metric(
     connection: Connection, organization_id: UUID, metric: PricedMetric, *, now: datetime
 ) -> None:
-    """Take a changed metric over into every plan that prices it."""
-    for plan in await _lock_plans_of(connection, organization_id, metric.id):
+    """Take a changed metric over into every plan that prices it; raises Invalid."""
+
+    def change(prices: Prices) -> Prices:
         changed = [
-            charges.with_metric(charge, metric)
-            if charge.billable_metric_id == metric.id
-            else charge
-            for charge in plan.charges
+            with_metric(charge, metric) if charge.billable_metric_id == metric.id else charge
+            for charge in prices.charges
         ]
-        plan_now = await _publish(connection, plan, changed, now=now)
-        await _queries.update_plan(connection, **plan_now.columns())
+        for charge in changed:
+            if charge.billable_metric_id == metric.id:
+                _check_with_metric(charge)
+        return structs.replace(prices, charges=changed)
+
+    codes = _queries.find_plans_of_metric(
+        connection, organization_id=organization_id, billable_metric_id=str(metric.id), now=now
+    )
+    await _republish(connection, organization_id, [row["code"] async for row in codes], change, now)
 
 
 async def republish_without_metric(
     connection: Connection, organization_id: UUID, metric_id: UUID, *, now: datetime
 ) -> None:
     """Take the charges of a deleted metric out of every plan."""
-    for plan in await _lock_plans_of(connection, organization_id, metric_id):
-        kept = [charge for charge in plan.charges if charge.billable_metric_id != metric_id]
-        plan_now = await _publish(connection, plan, kept, now=now)
-        await _queries.update_plan(connection, **plan_now.columns())
+
+    def change(prices: Prices) -> Prices:
+        kept = [charge for charge in prices.charges if charge.billable_metric_id != metric_id]
+        return structs.replace(prices, charges=kept)
+
+    codes = _queries.find_plans_of_metric(
+        connection, organization_id=organization_id, billable_metric_id=str(metric_id), now=now
+    )
+    await _republish(connection, organization_id, [row["code"] async for row in codes], change, now)
+
+
+async def republish_with_add_on(
+    connection: Connection, organization_id: UUID, add_on: PricedAddOn, *, now: datetime
+) -> None:
+    """Take the changed names of an add-on over into every plan that has it."""
+
+    def change(prices: Prices) -> Prices:
+        changed = [
+            with_add_on(charge, add_on) if charge.add_on_id == add_on.id else charge
+            for charge in prices.fixed_charges
+        ]
+        return structs.replace(prices, fixed_charges=changed)
+
+    codes = _queries.find_plans_of_add_on(
+        connection, organization_id=organization_id, add_on_id=str(add_on.id), now=now
+    )
+    await _republish(connection, organization_id, [row["code"] async for row in codes], change, now)
 
 
 def yearly_amount_cents(plan: Plan) -> int:
@@ -267,70 +457,78 @@ def yearly_amount_cents(plan: Plan) -> int:
     return plan.amount_cents * INTERVALS_A_YEAR[plan.interval]
 
 
-async def _lock(connection: Connection, organization_id: UUID, code: str) -> Plan:
-    """The plan, held so that versions are published one after the other."""
+async def lock(connection: Connection, organization_id: UUID, code: str, *, now: datetime) -> Plan:
+    """The plan, held so that changes of it queue up: the first step of each. Raises NotFound."""
+    await catalogue_versions.bump(connection, organization_id)
     await _queries.lock_plan(connection, organization_id=organization_id, code=code)
-    return await get(connection, organization_id, code)
+    return await get(connection, organization_id, code, now=now)
 
 
-async def _lock_plans_of(
-    connection: Connection, organization_id: UUID, metric_id: UUID
-) -> list[Plan]:
-    rows = _queries.find_plans_of_metric(
-        connection, organization_id=organization_id, billable_metric_id=str(metric_id)
-    )
-    codes: list[Any] = [row["code"] async for row in rows]
-    return [await _lock(connection, organization_id, code) for code in codes]
+async def _republish(
+    connection: Connection,
+    organization_id: UUID,
+    codes: Sequence[str],
+    change: Callable[[Prices], Prices],
+    now: datetime,
+) -> None:
+    """Change all that is in force now or later, of these plans."""
+    for code in codes:
+        plan = await lock(connection, organization_id, code, now=now)
+        line = await timeline(connection, plan, effective_at=None, now=now)
+        version_id = await plan_versions.rewrite(connection, line, change, now=now)
+        if version_id is not None:
+            await store(
+                connection, structs.replace(plan, current_version_id=version_id, updated_at=now)
+            )
 
 
 async def _merge(
     connection: Connection,
     plan: Plan,
-    wanted: Sequence[ChargeChanges],
+    before: Prices,
+    wanted: Sequence[ChargeChanges] | UnsetType,
+    changes: PlanChanges,
     *,
+    units: Mapping[str, int],
     also: dict[str, list[str]],
     now: datetime,
-) -> list[PlanCharge]:
-    """The charges of the next version; raises Invalid with all that is wrong, `also` included."""
-    metrics = await find_metrics(connection, plan.organization_id, wanted, plan)
-    try:
-        merged = charges.merge(
-            plan.charges, wanted, metrics, asset_code=plan.amount_currency, now=now
-        )
-    except Invalid as error:
-        raise Invalid({**also, **error.details}, error.message) from None
-    if also:
-        raise Invalid(also)
+) -> Prices:
+    """The prices of the next version; raises Invalid with all that is wrong, `also` included."""
+    problems, message = dict(also), ""
+    merged = before
+    if not isinstance(wanted, UnsetType):
+        metrics = await find_metrics(connection, plan.organization_id, wanted, before.charges)
+        assets = PlanAssets(currency=plan.amount_currency, units=units)
+        try:
+            charges = charge_changes.merge(before.charges, wanted, metrics, assets=assets, now=now)
+            merged = structs.replace(merged, charges=charges)
+        except Invalid as error:
+            problems, message = problems | error.details, error.message
+    fixed = changes.wanted_fixed_charges
+    if not isinstance(fixed, UnsetType):
+        add_ons = await find_add_ons(connection, plan.organization_id, fixed, before.fixed_charges)
+        try:
+            entries = fixed_charges.merge(
+                before.fixed_charges, fixed, add_ons, currency=plan.amount_currency, now=now
+            )
+            merged = structs.replace(merged, fixed_charges=entries)
+        except Invalid as error:
+            problems, message = problems | error.details, message or error.message
+    if problems:
+        raise Invalid(problems, message)
     return merged
 
 
-async def _publish(
-    connection: Connection, plan: Plan, merged: Sequence[PlanCharge], *, now: datetime
-) -> Plan:
-    """The plan at a new version, or as it is if its charges are the same."""
-    if list(merged) == plan.charges:
-        return plan
-    version_id = new_uuid(now)
-    await _insert_version(connection, plan, version_id, merged, now=now)
-    return structs.replace(plan, current_version_id=version_id)
-
-
-async def _insert_version(
-    connection: Connection,
-    plan: Plan,
-    version_id: UUID,
-    merged: Sequence[PlanCharge],
-    *,
-    now: datetime,
-) -> None:
-    await _queries.insert_plan_version(
-        connection,
-        organization_id=plan.organization_id,
-        id=version_id,
-        plan_id=plan.id,
-        charges=to_json(merged),
-        effective_at=now,
-    )
+def _check_with_metric(charge: PlanCharge) -> None:
+    """Raise Invalid where a metric becomes one that a charge cannot price."""
+    try:
+        check_options(charge)
+    except Invalid:
+        raise Invalid.field(
+            "aggregation_type",
+            "invalid_aggregation_type_or_charge_model",
+            f"the charge {charge.code} of a plan cannot price it so",
+        ) from None
 
 
 async def _end_other_defaults(connection: Connection, plan: Plan, *, now: datetime) -> None:
@@ -339,6 +537,33 @@ async def _end_other_defaults(connection: Connection, plan: Plan, *, now: dateti
         await _queries.end_other_defaults(
             connection, organization_id=plan.organization_id, id=plan.id, now=now
         )
+
+
+def _columns(plan: Plan) -> dict[str, object]:
+    """What is stored of a plan itself."""
+    columns = plan.columns()
+    for name in _NOT_STORED:
+        del columns[name]
+    return columns
+
+
+def _cannot_wait(
+    before: Plan,
+    plan: Plan,
+    changes: PlanChanges,
+    wanted: Sequence[ChargeChanges] | UnsetType,
+) -> dict[str, list[str]]:
+    """What a change asks to wait for its time, and cannot: all but the charges is changed at once."""
+    if changes.effective_at is None:
+        return {}
+    problems = {
+        name: ["value_is_invalid"]
+        for name in _CANNOT_WAIT
+        if getattr(before, name) != getattr(plan, name)
+    }
+    if wanted is UNSET and changes.wanted_fixed_charges is UNSET:
+        problems["effective_at"] = ["value_is_invalid"]
+    return problems
 
 
 def _problems(plan: Plan) -> dict[str, list[str]]:

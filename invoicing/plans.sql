@@ -22,23 +22,30 @@ update invoicing.plans set
 where organization_id = :organization_id and id = :id
 returning *;
 
--- name: insert_plan_version!
-insert into invoicing.plan_versions (organization_id, id, plan_id, version, charges, effective_at)
-select :organization_id, :id, :plan_id, coalesce(max(version), 0) + 1, :charges::jsonb, :effective_at
-from invoicing.plan_versions where organization_id = :organization_id and plan_id = :plan_id;
-
 -- name: end_other_defaults!
 -- At most one plan is the default: the latest to say so.
 update invoicing.plans set is_default = false, updated_at = :now
 where organization_id = :organization_id and is_default and id <> :id;
 
 -- name: find_plan^
-select p.*, v.charges, v.version, (select count(*) from invoicing.subscriptions s
-        where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
-    as active_subscriptions_count
+-- With the version in force.
+select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
+    p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
+    p.is_default, p.tax_codes, p.metadata, p.created_at, p.updated_at, v.id as current_version_id, v.version,
+    v.charges, v.fixed_charges,
+    (select count(*) from invoicing.subscriptions s
+     where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
+        as active_subscriptions_count
 from invoicing.plans p
-join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
+join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = coalesce(
+    (select f.id from invoicing.plan_versions f
+     where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now
+     order by f.effective_at desc, f.version desc limit 1),
+    p.current_version_id)
 where p.organization_id = :organization_id and p.code = :code and p.deleted_at is null;
+
+-- name: find_plan_id$
+select id from invoicing.plans where organization_id = :organization_id and code = :code and deleted_at is null;
 
 -- name: lock_plan!
 select from invoicing.plans
@@ -46,11 +53,19 @@ where organization_id = :organization_id and code = :code and deleted_at is null
 for no key update;
 
 -- name: list_plans
-select p.*, v.charges, v.version, (select count(*) from invoicing.subscriptions s
-        where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
-    as active_subscriptions_count
+select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
+    p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
+    p.is_default, p.tax_codes, p.metadata, p.created_at, p.updated_at, v.id as current_version_id, v.version,
+    v.charges, v.fixed_charges,
+    (select count(*) from invoicing.subscriptions s
+     where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
+        as active_subscriptions_count
 from invoicing.plans p
-join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
+join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = coalesce(
+    (select f.id from invoicing.plan_versions f
+     where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now
+     order by f.effective_at desc, f.version desc limit 1),
+    p.current_version_id)
 where p.organization_id = :organization_id and p.deleted_at is null
 order by p.id desc limit :limit offset :offset;
 
@@ -58,22 +73,42 @@ order by p.id desc limit :limit offset :offset;
 select count(*) from invoicing.plans where organization_id = :organization_id and deleted_at is null;
 
 -- name: find_plans_of_metric
--- The plans that price a metric, so that a change of it becomes a new version of each. In the order of their ids, which
--- is the order in which they are locked.
+-- The plans that price a metric now or in a version that waits, so that a change of it becomes a new version of each. In
+-- the order of their ids, which is the order in which they are locked.
 select p.code
 from invoicing.plans p
-join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
-where p.organization_id = :organization_id and p.deleted_at is null
-  and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text))
+where p.organization_id = :organization_id and p.deleted_at is null and exists (
+    select from invoicing.plan_versions v
+    where v.organization_id = p.organization_id and v.plan_id = p.id
+      and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text))
+      and v.effective_at >= (
+        select coalesce(max(f.effective_at), '-infinity') from invoicing.plan_versions f
+        where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now))
 order by p.id;
 
 -- name: are_plans_of_metric_subscribed$
 select exists (
-    select from invoicing.plans p
-    join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = p.current_version_id
-    join invoicing.subscriptions s on s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active'
-    where p.organization_id = :organization_id
-      and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text)));
+    select from invoicing.plan_versions v
+    join invoicing.subscriptions s
+        on s.organization_id = v.organization_id and s.plan_id = v.plan_id and s.status = 'active'
+    where v.organization_id = :organization_id
+      and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text))
+      and v.effective_at >= (
+        select coalesce(max(f.effective_at), '-infinity') from invoicing.plan_versions f
+        where f.organization_id = v.organization_id and f.plan_id = v.plan_id and f.effective_at <= :now));
+
+-- name: find_plans_of_add_on
+-- As `find_plans_of_metric`.
+select p.code
+from invoicing.plans p
+where p.organization_id = :organization_id and p.deleted_at is null and exists (
+    select from invoicing.plan_versions v
+    where v.organization_id = p.organization_id and v.plan_id = p.id
+      and v.fixed_charges @> jsonb_build_array(jsonb_build_object('add_on_id', :add_on_id::text))
+      and v.effective_at >= (
+        select coalesce(max(f.effective_at), '-infinity') from invoicing.plan_versions f
+        where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now))
+order by p.id;
 
 -- name: find_default_plan^
 select id, code, current_version_id from invoicing.plans
@@ -107,3 +142,11 @@ select id, code, aggregation_type, field_name, recurring, rounding_function, rou
 from invoicing.billable_metrics
 where organization_id = :organization_id and deleted_at is null
   and (id = any(:ids::uuid[]) or code = any(:codes::text[]));
+
+-- name: find_add_ons
+-- Those that fixed charges name, by id or by code, and those that the plan has already, also where they are deleted.
+select id, code, name, invoice_display_name, amount_cents, amount_currency from invoicing.add_ons
+where organization_id = :organization_id
+  and (id = any(:known::uuid[])
+       or deleted_at is null and (id = any(:ids::uuid[]) or code = any(:codes::text[])))
+order by deleted_at nulls first;

@@ -140,7 +140,7 @@ async def create(
     """
     _check(request, now=now)
     await catalogue_versions.bump(connection, organization_id)
-    plan = await plans.get(connection, organization_id, request.plan_code)
+    plan = await plans.get(connection, organization_id, request.plan_code, now=now)
     customer = await customers.find(connection, organization_id, request.external_customer_id)
     if customer is None:
         customer = await customers.upsert(
@@ -160,7 +160,7 @@ async def create(
         if current.plan_id == plan.id:
             changes = SubscriptionChanges(name=request.name or UNSET)
             return await _change(connection, current, changes, now=now)
-        old_plan = await plans.get(connection, organization_id, current.plan_code)
+        old_plan = await plans.get(connection, organization_id, current.plan_code, now=now)
         if plans.yearly_amount_cents(plan) < plans.yearly_amount_cents(old_plan):
             raise Invalid.field(
                 "plan_code",

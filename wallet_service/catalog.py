@@ -23,7 +23,9 @@ from msgspec import Struct
 
 from invoicing import billable_metrics, plans
 from invoicing.billable_metrics import BillableMetric, MetricChanges, MetricFilter
-from invoicing.charges import ChargeChanges, FilterChanges, PlanCharge
+from invoicing.charge_changes import ChargeChanges
+from invoicing.charge_filters import FilterChanges
+from invoicing.charges import PlanCharge
 from invoicing.plans import Plan, PlanChanges
 from invoicing.records import Connection
 from wallet_service.price_lists import (
@@ -107,7 +109,7 @@ async def import_price_list(
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> ImportReport:
     """Bring metrics and plan to a price list; raises CatalogConflict, or invoicing's Invalid."""
-    before = await plans.find(connection, organization_id, PLAN_CODE)
+    before = await plans.find(connection, organization_id, PLAN_CODE, now=now)
     created: list[str] = []
     names = [model.model for model in price_list.models]
     for code in PRICE_FIELDS if names else ():
@@ -141,7 +143,7 @@ async def import_bundled(
     connection: Connection, organization_id: UUID, *, now: datetime
 ) -> ImportReport | None:
     """Give a new organization the prices of well-known models; None if it has the plan already."""
-    if await plans.find(connection, organization_id, PLAN_CODE) is not None:
+    if await plans.find(connection, organization_id, PLAN_CODE, now=now) is not None:
         return None
     return await import_price_list(connection, organization_id, well_known(), now=now)
 
@@ -273,4 +275,4 @@ async def _write_plan(
         return await plans.update(connection, organization_id, PLAN_CODE, changes, wanted, now=now)
     if not has_default:
         return await plans.update(connection, organization_id, PLAN_CODE, changes, now=now)
-    return await plans.get(connection, organization_id, PLAN_CODE)
+    return await plans.get(connection, organization_id, PLAN_CODE, now=now)

@@ -11,7 +11,7 @@ import pytest
 
 from invoicing import billable_metrics, plans
 from invoicing.billable_metrics import BillableMetric, MetricChanges, MetricFilter
-from invoicing.charges import ChargeChanges
+from invoicing.charge_changes import ChargeChanges
 from invoicing.plans import Plan, PlanChanges
 from ledger.ids import new_uuid
 from tests.conftest import Clock

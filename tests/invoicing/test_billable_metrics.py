@@ -32,7 +32,7 @@ async def test_a_changed_metric_is_priced_as_it_is_now_and_held_prices_stay(desk
     before = await desk.plan("plan", price("2"))
     changes = MetricChanges(field_name="characters")
     await billable_metrics.update(*desk.place, "tokens", changes, now=desk.now)
-    after = await plans.get(*desk.place, "plan")
+    after = await plans.get(*desk.place, "plan", now=desk.now)
     assert after.current_version_id != before.current_version_id
     assert after.charges[0].id == before.charges[0].id
     assert await cost(desk, before.current_version_id, tokens=3) == Decimal(6)
@@ -45,14 +45,14 @@ async def test_a_metric_that_only_gets_another_name_makes_no_new_price(desk: Des
     await billable_metrics.update(
         *desk.place, "tokens", MetricChanges(name="Renamed"), now=desk.now
     )
-    assert (await plans.get(*desk.place, "plan")).current_version_id == before.current_version_id
+    assert (await plans.get(*desk.place, "plan", now=desk.now)).current_version_id == before.current_version_id
 
 
 async def test_a_deleted_metric_is_priced_no_more_and_held_prices_stay(desk: Desk) -> None:
     await desk.tokens()
     before = await desk.plan("plan", price("2"))
     await billable_metrics.delete(*desk.place, "tokens", now=desk.now)
-    after = await plans.get(*desk.place, "plan")
+    after = await plans.get(*desk.place, "plan", now=desk.now)
     assert after.charges == []
     with pytest.raises(UnknownCode):
         await cost(desk, after.current_version_id, tokens=3)
@@ -130,7 +130,7 @@ async def test_a_charge_takes_over_all_that_its_metric_says_of_units(desk: Desk)
         expression="event.properties.words * 1.5",
     )
     await billable_metrics.update(*desk.place, "tokens", changes, now=desk.now)
-    after = await plans.get(*desk.place, "plan")
+    after = await plans.get(*desk.place, "plan", now=desk.now)
     card = await plans.load_rate_card(*desk.place, after.current_version_id)
     (charge,) = card.charges
     assert (charge.recurring, charge.expression) == (True, "event.properties.words * 1.5")

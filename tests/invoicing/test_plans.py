@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 
 from invoicing import catalogue_versions, plans, subscriptions
-from invoicing.charges import ChargeChanges, FilterChanges
+from invoicing.charge_changes import ChargeChanges
+from invoicing.charge_filters import FilterChanges
 from invoicing.errors import Invalid, NotFound
 from invoicing.plans import PlanChanges
 from invoicing.subscriptions import SubscriptionRequest
@@ -100,7 +101,7 @@ async def test_amounts_are_kept_to_the_last_digit(desk: Desk) -> None:
     await desk.tokens()
     tiny = "0.000000000000000000000000000001"
     plan = await desk.plan("plan", price(tiny))
-    found = await plans.get(*desk.place, "plan")
+    found = await plans.get(*desk.place, "plan", now=desk.now)
     assert found.charges[0].properties == {"amount": tiny}
     assert await cost(desk, plan.current_version_id, tokens=1) == Decimal(tiny)
 
@@ -122,7 +123,7 @@ async def test_at_most_one_plan_is_the_default(desk: Desk) -> None:
     default = await plans.find_default(*desk.place)
     assert default is not None
     assert default.code == "second"
-    assert not (await plans.get(*desk.place, "first")).is_default
+    assert not (await plans.get(*desk.place, "first", now=desk.now)).is_default
     await plans.update(*desk.place, "second", PlanChanges(is_default=False), now=desk.now)
     assert await plans.find_default(*desk.place) is None
 
@@ -135,7 +136,7 @@ async def test_the_subscriptions_of_a_deleted_plan_end(desk: Desk) -> None:
     assert await subscriptions.find(*desk.place, "s") is None
     assert await plans.find_default(*desk.place) is None
     with pytest.raises(NotFound):
-        await plans.get(*desk.place, "plan")
+        await plans.get(*desk.place, "plan", now=desk.now)
 
 
 async def test_a_version_can_be_neither_changed_nor_removed(desk: Desk, refused: Refused) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from invoicing import billable_metrics, catalogue_versions, plans
 from invoicing.billable_metrics import MetricChanges
-from invoicing.charges import ChargeChanges
+from invoicing.charge_changes import ChargeChanges
 from invoicing.plans import PlanChanges
 from ledger.ids import new_uuid
 from rating import RateCard, UnknownPrice, linear
@@ -44,7 +44,7 @@ class Shop:
 
     async def card(self) -> RateCard:
         async with self.database.tenant(self.organization_id) as connection:
-            plan = await plans.get(connection, self.organization_id, PLAN_CODE)
+            plan = await plans.get(connection, self.organization_id, PLAN_CODE, now=self.now)
             return await plans.load_rate_card(
                 connection, self.organization_id, plan.current_version_id
             )
@@ -119,7 +119,7 @@ async def test_other_charges_of_the_plan_are_left_alone(shop: Shop) -> None:
             MetricChanges(code="api_calls", name="API calls", aggregation_type="count_agg"),
             now=now,
         )
-        plan = await plans.get(connection, organization_id, PLAN_CODE)
+        plan = await plans.get(connection, organization_id, PLAN_CODE, now=now)
         own_charge = ChargeChanges(
             billable_metric_code="api_calls",
             charge_model="standard",
@@ -137,7 +137,7 @@ async def test_other_charges_of_the_plan_are_left_alone(shop: Shop) -> None:
     (line,) = (await shop.card()).lines("api_calls", {})
     assert linear(line) == Decimal("0.01")
     async with shop.database.tenant(organization_id) as connection:
-        plan = await plans.get(connection, organization_id, PLAN_CODE)
+        plan = await plans.get(connection, organization_id, PLAN_CODE, now=now)
     assert plan.name == "Our prices"
 
 
