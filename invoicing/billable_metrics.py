@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import catalogue_versions, plans
+from invoicing import catalogue_versions, republishing
 from invoicing.charges import PricedMetric
 from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Page, Window
@@ -119,14 +119,14 @@ async def update(
         for name in ("aggregation_type", "recurring")
         if getattr(wanted, name) != getattr(before, name)
     ]
-    if counted_anew and await plans.are_subscribed(
+    if counted_anew and await republishing.are_subscribed(
         connection, organization_id, before.id, now=now
     ):
         message = "subscriptions are charged by this metric: make another one"
         raise Invalid({name: ["used_by_subscriptions"] for name in counted_anew}, message)
     wanted = structs.replace(wanted, updated_at=now)
     metric = BillableMetric.of(await _queries.update_metric(connection, **wanted.columns()))
-    await plans.republish_with_metric(connection, organization_id, _priced(metric), now=now)
+    await republishing.republish_with_metric(connection, organization_id, _priced(metric), now=now)
     return metric
 
 
@@ -140,7 +140,7 @@ async def delete(
         raise NotFound("billable_metric")
     metric = BillableMetric.of(row)
     await _queries.delete_metric(connection, organization_id=organization_id, id=metric.id, now=now)
-    await plans.republish_without_metric(connection, organization_id, metric.id, now=now)
+    await republishing.republish_without_metric(connection, organization_id, metric.id, now=now)
     return metric
 
 

@@ -17,7 +17,7 @@ from invoicing.charge_assets import (
 from invoicing.charge_filters import FilterChanges, declared_values, merge_filters
 from invoicing.charge_options import check_options
 from invoicing.charge_properties import check_model, needs_settings, read_properties
-from invoicing.charges import PlanCharge, PricedMetric, check_assets, with_metric
+from invoicing.charges import PlanCharge, PricedMetric, check_assets, mixed_assets, with_metric
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid
 from invoicing.records import apply
@@ -90,7 +90,10 @@ def merge(
             merged.append(charge)
     if problems:
         raise Invalid(problems, "; ".join(dict.fromkeys(messages)))
-    check_assets(merged)
+    try:
+        check_assets(merged)
+    except Invalid as error:
+        raise error.under(f"charges.{mixed_assets(merged)}") from None
     return merged
 
 

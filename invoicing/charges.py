@@ -132,12 +132,18 @@ def check_assets(charges: Sequence[PlanCharge]) -> None:
 
     An event is paid from one balance, whatever number of charges it is priced by.
     """
+    position = mixed_assets(charges)
+    if position is not None:
+        code = charges[position].billable_metric_code
+        message = f"all charges of {code} are in the same assets, in the same order"
+        raise Invalid.field("asset_code", "mixed_assets", message)
+
+
+def mixed_assets(charges: Sequence[PlanCharge]) -> int | None:
+    """The first charge whose assets are not those of the charges of its metric before it."""
     assets: dict[UUID, tuple[str, ...]] = {}
     for position, charge in enumerate(charges):
         own = (charge.asset_code, *(entry.asset_code for entry in charge.alternatives))
         if assets.setdefault(charge.billable_metric_id, own) != own:
-            raise Invalid.field(
-                f"charges.{position}.asset_code",
-                "mixed_assets",
-                f"all charges of {charge.billable_metric_code} are in the same assets",
-            )
+            return position
+    return None

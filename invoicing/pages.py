@@ -1,5 +1,6 @@
 """One page of a list, and how much there is in all."""
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -24,3 +25,8 @@ class Window(Struct, frozen=True, kw_only=True):
     def offset(self) -> int:
         """How many items come before this page."""
         return (self.number - 1) * self.size
+
+
+def cut(items: Sequence[_Item], window: Window) -> Page[_Item]:
+    """A page of what is all at hand."""
+    return Page(list(items[window.offset : window.offset + window.size]), len(items))

@@ -60,10 +60,10 @@ class Timeline(Struct, frozen=True, kw_only=True):
     plan_id: UUID
     effective_at: datetime
     """When the change is to take effect."""
-    is_now: bool
-    prices: Prices
+    is_now: bool = True
+    prices: Prices = Prices()
     """Those in force until then."""
-    later: list[tuple[PlanVersion, Prices]]
+    later: list[tuple[PlanVersion, Prices]] = []
 
 
 class AgreedUnits(Record, frozen=True, kw_only=True):
@@ -84,13 +84,9 @@ async def insert_first(
     now: datetime,
 ) -> None:
     """Give a new plan its prices."""
-    await _queries.insert_plan_version(
-        connection,
-        organization_id=organization_id,
-        plan_id=plan_id,
-        **_columns(version_id, prices, before=None),
-        effective_at=now,
-    )
+    line = Timeline(organization_id=organization_id, plan_id=plan_id, effective_at=now)
+    await _insert(connection, line, now, _columns(version_id, prices, before=None))
+    await _note_units(connection, line, prices.fixed_charges, immediately=())
 
 
 async def timeline(
@@ -127,11 +123,17 @@ async def timeline(
 
 
 async def publish(
-    connection: Connection, line: Timeline, prices: Prices, *, now: datetime
+    connection: Connection,
+    line: Timeline,
+    prices: Prices,
+    *,
+    immediately: Container[UUID] = (),
+    now: datetime,
 ) -> UUID | None:
     """Make these the prices from the timeline's time on; the id of the version, None if unchanged.
 
-    Versions that wait for a later time take the change over. Raises Invalid where they cannot.
+    Versions that wait for a later time take the change over; raises Invalid where they cannot.
+    `immediately` are the fixed charges whose new units the running period is billed for too.
     """
 
     def carried(version: PlanVersion, waiting: Prices) -> Prices:
@@ -139,6 +141,7 @@ async def publish(
         _check_carried(changed, version)
         return changed
 
+    await _note_units(connection, line, prices.fixed_charges, immediately=immediately)
     return await _publish(connection, line, prices, carried, now=now)
 
 
@@ -207,15 +210,16 @@ async def agreed_units(
     return [AgreedUnits.of(row) async for row in rows]
 
 
-async def note_units(
-    connection: Connection, line: Timeline, prices: Prices, *, immediately: Container[UUID]
+async def _note_units(
+    connection: Connection,
+    line: Timeline,
+    charges: list[PlanFixedCharge],
+    *,
+    immediately: Container[UUID],
 ) -> None:
-    """Remember how many units are agreed from the timeline's time on, where that is new.
-
-    `immediately` are the fixed charges of which the running period is billed for them too.
-    """
+    """Remember how many units are agreed from the timeline's time on, where that is new."""
     before = {charge.id: charge.units for charge in line.prices.fixed_charges}
-    new = [charge for charge in prices.fixed_charges if before.get(charge.id) != charge.units]
+    new = [charge for charge in charges if before.get(charge.id) != charge.units]
     if new:
         await _queries.insert_units(
             connection,
@@ -249,14 +253,20 @@ async def _publish(
             new.append((version.effective_at, columns))
         previous = changed
     for effective_at, columns in new:
-        await _queries.insert_plan_version(
-            connection,
-            organization_id=line.organization_id,
-            plan_id=line.plan_id,
-            **columns,
-            effective_at=effective_at,
-        )
+        await _insert(connection, line, effective_at, columns)
     return version_id
+
+
+async def _insert(
+    connection: Connection, line: Timeline, effective_at: datetime, columns: dict[str, Any]
+) -> None:
+    await _queries.insert_plan_version(
+        connection,
+        organization_id=line.organization_id,
+        plan_id=line.plan_id,
+        effective_at=effective_at,
+        **columns,
+    )
 
 
 def _columns(version_id: UUID, prices: Prices, *, before: Prices | None) -> dict[str, Any]:

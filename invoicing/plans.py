@@ -14,15 +14,15 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import catalogue_versions, charge_changes, fixed_charges, plan_versions
+from invoicing import catalogue_versions, plan_versions
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import ChargeChanges
-from invoicing.charge_options import check_options
-from invoicing.charges import PlanCharge, PricedMetric, with_metric
+from invoicing.charges import PlanCharge
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
-from invoicing.fixed_charges import FixedChargeChanges, PlanFixedCharge, PricedAddOn, with_add_on
+from invoicing.fixed_charges import FixedChargeChanges, PlanFixedCharge
 from invoicing.pages import Page, Window
+from invoicing.plan_pricing import WantedPrices, merge_prices
 from invoicing.plan_versions import Timeline, version_at, versions_between
 from invoicing.price_changes import Prices
 from invoicing.records import Connection, Record, apply, load_queries
@@ -34,23 +34,17 @@ __all__ = [
     "DefaultPlan",
     "Plan",
     "PlanChanges",
-    "are_subscribed",
     "change_metadata",
     "create",
     "delete",
     "find",
-    "find_add_ons",
     "find_all",
     "find_default",
-    "find_metrics",
     "get",
     "get_id",
     "load_rate_card",
     "lock",
     "publish",
-    "republish_with_add_on",
-    "republish_with_metric",
-    "republish_without_metric",
     "timeline",
     "update",
     "version_at",
@@ -73,7 +67,13 @@ _TRIAL_DAYS_MAX: Final = 3650
 METADATA_MAX: Final = 50
 _NO_UNITS: Final[Mapping[str, int]] = {}
 _NOT_STORED: Final = ("charges", "fixed_charges", "version", "active_subscriptions_count")
-_CANNOT_WAIT: Final = ("amount_cents", "amount_currency", "interval", "pay_in_advance", "trial_period")
+_CANNOT_WAIT: Final = (
+    "amount_cents",
+    "amount_currency",
+    "interval",
+    "pay_in_advance",
+    "trial_period",
+)
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -170,20 +170,21 @@ async def create(
         updated_at=now,
     )
     plan = apply(changes, blank)
-    prices = await _merge(
-        connection, plan, Prices(), wanted, changes, units=units, also=_problems(plan), now=now
+    wanted_prices = WantedPrices(charges=wanted, fixed_charges=changes.wanted_fixed_charges)
+    prices = await merge_prices(
+        connection,
+        organization_id,
+        Prices(),
+        wanted_prices,
+        assets=PlanAssets(currency=plan.amount_currency, units=units),
+        also=_problems(plan),
+        now=now,
     )
     await _end_other_defaults(connection, plan, now=now)
     if await _queries.insert_plan(connection, **_columns(plan)) is None:
         raise Invalid.field("code", "value_already_exist")
     await plan_versions.insert_first(
         connection, organization_id, plan.id, version_id, prices, now=now
-    )
-    first = await plan_versions.timeline(
-        connection, organization_id, plan.id, effective_at=None, now=now
-    )
-    await plan_versions.note_units(
-        connection, structs.replace(first, prices=Prices()), prices, immediately=()
     )
     return await get(connection, organization_id, plan.code, now=now)
 
@@ -204,18 +205,29 @@ async def update(
     """
     before = await lock(connection, organization_id, code, now=now)
     plan = structs.replace(apply(changes, before), updated_at=now)
-    problems = _problems(plan) | _cannot_wait(before, plan, changes, wanted)
+    problems = _problems(plan) | _cannot_wait(before, plan, changes.effective_at)
     if plan.code != code and await find(connection, organization_id, plan.code, now=now):
         problems["code"] = ["value_already_exist"]
-    if wanted is UNSET and changes.wanted_fixed_charges is UNSET:
+    wanted_prices = WantedPrices(charges=wanted, fixed_charges=changes.wanted_fixed_charges)
+    if not wanted_prices.are_any:
+        if changes.effective_at is not None:
+            problems["effective_at"] = ["value_is_invalid"]
         if problems:
             raise Invalid(problems)
     else:
         line = await timeline(connection, before, effective_at=changes.effective_at, now=now)
-        prices = await _merge(
-            connection, plan, line.prices, wanted, changes, units=units, also=problems, now=now
+        prices = await merge_prices(
+            connection,
+            organization_id,
+            line.prices,
+            wanted_prices,
+            assets=PlanAssets(currency=plan.amount_currency, units=units),
+            also=problems,
+            now=now,
         )
-        plan = await publish(connection, plan, line, prices, now=now)
+        plan = await publish(
+            connection, plan, line, prices, immediately=wanted_prices.immediately(prices), now=now
+        )
     await _end_other_defaults(connection, plan, now=now)
     await _queries.update_plan(connection, **_columns(plan))
     return await get(connection, organization_id, plan.code, now=now)
@@ -318,51 +330,6 @@ async def load_rate_card(
     )
 
 
-async def find_metrics(
-    connection: Connection,
-    organization_id: UUID,
-    wanted: Sequence[ChargeChanges],
-    existing: Sequence[PlanCharge],
-) -> list[PricedMetric]:
-    """The metrics that these charges name, and those that the plan prices already."""
-    ids = {change.billable_metric_id for change in wanted if change.billable_metric_id}
-    ids |= {charge.billable_metric_id for charge in existing}
-    codes = {change.billable_metric_code for change in wanted if change.billable_metric_code}
-    rows = _queries.find_metrics(
-        connection, organization_id=organization_id, ids=list(ids), codes=list(codes)
-    )
-    return [PricedMetric.of(row) async for row in rows]
-
-
-async def are_subscribed(
-    connection: Connection, organization_id: UUID, metric_id: UUID, *, now: datetime
-) -> bool:
-    """Whether anyone is subscribed to a plan that prices the metric, now or in time."""
-    subscribed: bool = await _queries.are_plans_of_metric_subscribed(
-        connection, organization_id=organization_id, billable_metric_id=str(metric_id), now=now
-    )
-    return subscribed
-
-
-async def find_add_ons(
-    connection: Connection,
-    organization_id: UUID,
-    wanted: Sequence[FixedChargeChanges],
-    existing: Sequence[PlanFixedCharge],
-) -> list[PricedAddOn]:
-    """The add-ons that these fixed charges name, and those that the plan has, deleted or not."""
-    ids = {change.add_on_id for change in wanted if change.add_on_id}
-    codes = {change.add_on_code for change in wanted if change.add_on_code}
-    rows = _queries.find_add_ons(
-        connection,
-        organization_id=organization_id,
-        ids=list(ids),
-        codes=list(codes),
-        known=[charge.add_on_id for charge in existing],
-    )
-    return [PricedAddOn.of(row) async for row in rows]
-
-
 async def timeline(
     connection: Connection, plan: Plan, *, effective_at: datetime | None, now: datetime
 ) -> Timeline:
@@ -386,8 +353,9 @@ async def publish(
     `immediately` are the fixed charges whose units the running period is billed for too. Raises
     Invalid where a version that waits cannot take the change over.
     """
-    version_id = await plan_versions.publish(connection, line, prices, now=now)
-    await plan_versions.note_units(connection, line, prices, immediately=immediately)
+    version_id = await plan_versions.publish(
+        connection, line, prices, immediately=immediately, now=now
+    )
     if version_id is None or not line.is_now:
         return plan
     return structs.replace(plan, current_version_id=version_id, updated_at=now)
@@ -396,60 +364,6 @@ async def publish(
 async def store(connection: Connection, plan: Plan) -> None:
     """Write a changed plan."""
     await _queries.update_plan(connection, **_columns(plan))
-
-
-async def republish_with_metric(
-    connection: Connection, organization_id: UUID, metric: PricedMetric, *, now: datetime
-) -> None:
-    """Take a changed metric over into every plan that prices it; raises Invalid."""
-
-    def change(prices: Prices) -> Prices:
-        changed = [
-            with_metric(charge, metric) if charge.billable_metric_id == metric.id else charge
-            for charge in prices.charges
-        ]
-        for charge in changed:
-            if charge.billable_metric_id == metric.id:
-                _check_with_metric(charge)
-        return structs.replace(prices, charges=changed)
-
-    codes = _queries.find_plans_of_metric(
-        connection, organization_id=organization_id, billable_metric_id=str(metric.id), now=now
-    )
-    await _republish(connection, organization_id, [row["code"] async for row in codes], change, now)
-
-
-async def republish_without_metric(
-    connection: Connection, organization_id: UUID, metric_id: UUID, *, now: datetime
-) -> None:
-    """Take the charges of a deleted metric out of every plan."""
-
-    def change(prices: Prices) -> Prices:
-        kept = [charge for charge in prices.charges if charge.billable_metric_id != metric_id]
-        return structs.replace(prices, charges=kept)
-
-    codes = _queries.find_plans_of_metric(
-        connection, organization_id=organization_id, billable_metric_id=str(metric_id), now=now
-    )
-    await _republish(connection, organization_id, [row["code"] async for row in codes], change, now)
-
-
-async def republish_with_add_on(
-    connection: Connection, organization_id: UUID, add_on: PricedAddOn, *, now: datetime
-) -> None:
-    """Take the changed names of an add-on over into every plan that has it."""
-
-    def change(prices: Prices) -> Prices:
-        changed = [
-            with_add_on(charge, add_on) if charge.add_on_id == add_on.id else charge
-            for charge in prices.fixed_charges
-        ]
-        return structs.replace(prices, fixed_charges=changed)
-
-    codes = _queries.find_plans_of_add_on(
-        connection, organization_id=organization_id, add_on_id=str(add_on.id), now=now
-    )
-    await _republish(connection, organization_id, [row["code"] async for row in codes], change, now)
 
 
 def yearly_amount_cents(plan: Plan) -> int:
@@ -462,73 +376,6 @@ async def lock(connection: Connection, organization_id: UUID, code: str, *, now:
     await catalogue_versions.bump(connection, organization_id)
     await _queries.lock_plan(connection, organization_id=organization_id, code=code)
     return await get(connection, organization_id, code, now=now)
-
-
-async def _republish(
-    connection: Connection,
-    organization_id: UUID,
-    codes: Sequence[str],
-    change: Callable[[Prices], Prices],
-    now: datetime,
-) -> None:
-    """Change all that is in force now or later, of these plans."""
-    for code in codes:
-        plan = await lock(connection, organization_id, code, now=now)
-        line = await timeline(connection, plan, effective_at=None, now=now)
-        version_id = await plan_versions.rewrite(connection, line, change, now=now)
-        if version_id is not None:
-            await store(
-                connection, structs.replace(plan, current_version_id=version_id, updated_at=now)
-            )
-
-
-async def _merge(
-    connection: Connection,
-    plan: Plan,
-    before: Prices,
-    wanted: Sequence[ChargeChanges] | UnsetType,
-    changes: PlanChanges,
-    *,
-    units: Mapping[str, int],
-    also: dict[str, list[str]],
-    now: datetime,
-) -> Prices:
-    """The prices of the next version; raises Invalid with all that is wrong, `also` included."""
-    problems, message = dict(also), ""
-    merged = before
-    if not isinstance(wanted, UnsetType):
-        metrics = await find_metrics(connection, plan.organization_id, wanted, before.charges)
-        assets = PlanAssets(currency=plan.amount_currency, units=units)
-        try:
-            charges = charge_changes.merge(before.charges, wanted, metrics, assets=assets, now=now)
-            merged = structs.replace(merged, charges=charges)
-        except Invalid as error:
-            problems, message = problems | error.details, error.message
-    fixed = changes.wanted_fixed_charges
-    if not isinstance(fixed, UnsetType):
-        add_ons = await find_add_ons(connection, plan.organization_id, fixed, before.fixed_charges)
-        try:
-            entries = fixed_charges.merge(
-                before.fixed_charges, fixed, add_ons, currency=plan.amount_currency, now=now
-            )
-            merged = structs.replace(merged, fixed_charges=entries)
-        except Invalid as error:
-            problems, message = problems | error.details, message or error.message
-    if problems:
-        raise Invalid(problems, message)
-    return merged
-
-
-def _check_with_metric(charge: PlanCharge) -> None:
-    """Raise Invalid where a metric becomes one that a charge cannot price."""
-    try:
-        check_options(charge)
-    except Invalid:
-        raise Invalid.field(
-            "aggregation_type",
-            "invalid_aggregation_type_or_charge_model",
-            f"the charge {charge.code} of a plan cannot price it so",
-        ) from None
 
 
 async def _end_other_defaults(connection: Connection, plan: Plan, *, now: datetime) -> None:
@@ -547,23 +394,15 @@ def _columns(plan: Plan) -> dict[str, object]:
     return columns
 
 
-def _cannot_wait(
-    before: Plan,
-    plan: Plan,
-    changes: PlanChanges,
-    wanted: Sequence[ChargeChanges] | UnsetType,
-) -> dict[str, list[str]]:
-    """What a change asks to wait for its time, and cannot: all but the charges is changed at once."""
-    if changes.effective_at is None:
+def _cannot_wait(before: Plan, plan: Plan, effective_at: datetime | None) -> dict[str, list[str]]:
+    """What is asked to wait for its time, and cannot: all but the charges changes at once."""
+    if effective_at is None:
         return {}
-    problems = {
+    return {
         name: ["value_is_invalid"]
         for name in _CANNOT_WAIT
         if getattr(before, name) != getattr(plan, name)
     }
-    if wanted is UNSET and changes.wanted_fixed_charges is UNSET:
-        problems["effective_at"] = ["value_is_invalid"]
-    return problems
 
 
 def _problems(plan: Plan) -> dict[str, list[str]]:

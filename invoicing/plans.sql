@@ -72,44 +72,6 @@ order by p.id desc limit :limit offset :offset;
 -- name: count_plans$
 select count(*) from invoicing.plans where organization_id = :organization_id and deleted_at is null;
 
--- name: find_plans_of_metric
--- The plans that price a metric now or in a version that waits, so that a change of it becomes a new version of each. In
--- the order of their ids, which is the order in which they are locked.
-select p.code
-from invoicing.plans p
-where p.organization_id = :organization_id and p.deleted_at is null and exists (
-    select from invoicing.plan_versions v
-    where v.organization_id = p.organization_id and v.plan_id = p.id
-      and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text))
-      and v.effective_at >= (
-        select coalesce(max(f.effective_at), '-infinity') from invoicing.plan_versions f
-        where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now))
-order by p.id;
-
--- name: are_plans_of_metric_subscribed$
-select exists (
-    select from invoicing.plan_versions v
-    join invoicing.subscriptions s
-        on s.organization_id = v.organization_id and s.plan_id = v.plan_id and s.status = 'active'
-    where v.organization_id = :organization_id
-      and v.charges @> jsonb_build_array(jsonb_build_object('billable_metric_id', :billable_metric_id::text))
-      and v.effective_at >= (
-        select coalesce(max(f.effective_at), '-infinity') from invoicing.plan_versions f
-        where f.organization_id = v.organization_id and f.plan_id = v.plan_id and f.effective_at <= :now));
-
--- name: find_plans_of_add_on
--- As `find_plans_of_metric`.
-select p.code
-from invoicing.plans p
-where p.organization_id = :organization_id and p.deleted_at is null and exists (
-    select from invoicing.plan_versions v
-    where v.organization_id = p.organization_id and v.plan_id = p.id
-      and v.fixed_charges @> jsonb_build_array(jsonb_build_object('add_on_id', :add_on_id::text))
-      and v.effective_at >= (
-        select coalesce(max(f.effective_at), '-infinity') from invoicing.plan_versions f
-        where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now))
-order by p.id;
-
 -- name: find_default_plan^
 select id, code, current_version_id from invoicing.plans
 where organization_id = :organization_id and is_default and deleted_at is null;
@@ -135,18 +97,3 @@ set status = case status when 'pending' then 'canceled' else 'terminated' end,
     canceled_at = case status when 'pending' then :now::timestamptz end,
     updated_at = :now
 where organization_id = :organization_id and plan_id = :plan_id and status in ('active', 'pending');
-
--- name: find_metrics
--- What a plan's charges measure, all at once, by id or by code.
-select id, code, aggregation_type, field_name, recurring, rounding_function, rounding_precision, expression, filters
-from invoicing.billable_metrics
-where organization_id = :organization_id and deleted_at is null
-  and (id = any(:ids::uuid[]) or code = any(:codes::text[]));
-
--- name: find_add_ons
--- Those that fixed charges name, by id or by code, and those that the plan has already, also where they are deleted.
-select id, code, name, invoice_display_name, amount_cents, amount_currency from invoicing.add_ons
-where organization_id = :organization_id
-  and (id = any(:known::uuid[])
-       or deleted_at is null and (id = any(:ids::uuid[]) or code = any(:codes::text[])))
-order by deleted_at nulls first;

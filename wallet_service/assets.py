@@ -4,7 +4,7 @@ Currencies are there from the start; native units are made.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from ledger.money import SCALE_MAX
 from wallet_service.decision import Asset
 from wallet_service.errors import Invalid, NotFound
 
-__all__ = ["MONEY_SCALE", "AssetRow", "create", "find", "find_all", "find_by_ledger"]
+__all__ = ["MONEY_SCALE", "AssetRow", "create", "find", "find_all", "find_by_ledger", "find_units"]
 
 MONEY_SCALE: Final = 9
 """Decimals of an amount of money: list prices of models are as fine as 10^-9, and finer."""
@@ -64,6 +64,16 @@ async def find_by_ledger(
         connection, organization_id=organization_id, ledger=number
     )
     return None if row is None else AssetRow.of(row)
+
+
+async def find_units(
+    connection: Connection, organization_id: UUID, codes: Collection[str]
+) -> dict[str, int]:
+    """The native units among these codes, and how many decimals each has."""
+    if not codes:
+        return {}
+    rows = _queries.find_units(connection, organization_id=organization_id, codes=list(codes))
+    return {row["code"]: row["scale"] async for row in rows}
 
 
 async def create(

@@ -16,6 +16,10 @@ from wallet.assets where organization_id = :organization_id and code = :code;
 select organization_id, code, name, kind, scale, ledger, created_at
 from wallet.assets where organization_id = :organization_id and ledger = :ledger;
 
+-- name: find_units
+select code, scale from wallet.assets
+where organization_id = :organization_id and code = any(:codes::text[]) and kind = 'unit';
+
 -- name: list_assets
 select organization_id, code, name, kind, scale, ledger, created_at
 from wallet.assets where organization_id = :organization_id

@@ -200,7 +200,7 @@ def test_a_plan_that_is_wrong_is_refused_by_field(
             "billable_metric_not_found",
         ),
         ({"charge_model": None}, "charge_model", "value_is_mandatory"),
-        ({"charge_model": "graduated"}, "charge_model", "value_is_invalid"),
+        ({"charge_model": "custom"}, "charge_model", "value_is_invalid"),
         ({"charge_model": "magic"}, "charge_model", "value_is_invalid"),
         ({"properties": None}, "properties", "value_is_mandatory"),
         ({"properties": {}}, "properties", "value_is_mandatory"),
@@ -213,11 +213,6 @@ def test_a_plan_that_is_wrong_is_refused_by_field(
         ({"properties": {"amount": True}}, "properties.amount", "invalid_amount"),
         ({"properties": {"amount": []}}, "properties.amount", "invalid_amount"),
         ({"properties": {"amount": 10**50}}, "properties.amount", "invalid_amount"),
-        (
-            {"properties": {"amount": "1", "pricing_group_keys": ["user"]}},
-            "properties.pricing_group_keys",
-            "value_is_invalid",
-        ),
         (
             {"charge_model": "package", "properties": {"amount": "1", "package_size": 0}},
             "properties.package_size",
@@ -248,7 +243,9 @@ def test_a_plan_that_is_wrong_is_refused_by_field(
         ),
         ({"min_amount_cents": -1}, "min_amount_cents", "value_is_out_of_range"),
         ({"asset_code": "tokens!"}, "asset_code", "value_is_invalid"),
-        ({"prorated": True}, "prorated", "value_is_invalid"),
+        ({"prorated": True}, "prorated", "invalid_billable_metric_or_charge_model"),
+        ({"asset_code": "NO_SUCH_UNIT"}, "asset_code", "asset_not_found"),
+        ({"effective_at": "2999-01-01"}, "effective_at", "value_is_invalid"),
         ({"tax_codes": ["vat"]}, "tax_codes", "value_is_invalid"),
         ({"filters": [{}]}, "filters.0.values", "value_is_invalid"),
         (

@@ -21,6 +21,7 @@ from wallet_service.settings import Settings
 ITEMS = {"amount": "1", "asset_code": "USD"}
 METRIC = {"name": "Calls", "code": "matrix", "aggregation_type": "count_agg"}
 PLAN = {"name": "P", "code": "matrix", "interval": "monthly", "amount_currency": "USD"}
+EU = {"values": {"region": ["eu"]}, "properties": {"amount": "1"}}
 STANDARD = {"charge_model": "standard", "properties": {"amount": "1"}}
 
 
@@ -233,6 +234,54 @@ ROWS = [
     Row("GET /plans/{code}", "/plans/{plan}", 404),
     Row("PUT /plans/{code}", "/plans/{plan}", 404, {"plan": {"name": "Taken over"}}),
     Row("DELETE /plans/{code}", "/plans/{plan}", 404),
+    *(
+        Row(
+            f"{method} /plans/{{code}}/charges{rest}",
+            f"/plans/{plan}/charges{there}",
+            404,
+            body,
+        )
+        for plan in ("{plan}", "own")
+        for method, rest, there, body in (
+            ("GET", "/{charge_code}", "/{metric}", None),
+            ("PUT", "/{charge_code}", "/{metric}", {"charge": {"prorated": False}}),
+            ("DELETE", "/{charge_code}", "/{metric}", None),
+            ("GET", "/{charge_code}/filters", "/{metric}/filters", None),
+            ("POST", "/{charge_code}/filters", "/{metric}/filters", {"filter": EU}),
+            ("GET", "/{charge_code}/filters/{filter_id}", "/{metric}/filters/{filter}", None),
+            (
+                "PUT",
+                "/{charge_code}/filters/{filter_id}",
+                "/{metric}/filters/{filter}",
+                {"filter": EU},
+            ),
+            ("DELETE", "/{charge_code}/filters/{filter_id}", "/{metric}/filters/{filter}", None),
+        )
+    ),
+    Row(
+        "GET /plans/{code}/charges/{charge_code}/filters/{filter_id}",
+        "/plans/own/charges/own/filters/{filter}",
+        404,
+    ),
+    Row("GET /plans/{code}/charges", "/plans/{plan}/charges", 404),
+    Row(
+        "POST /plans/{code}/charges",
+        "/plans/{plan}/charges",
+        404,
+        {"charge": STANDARD | {"billable_metric_code": "own"}},
+    ),
+    Row(
+        "POST /plans/{code}/charges",
+        "/plans/own/charges",
+        422,
+        {"charge": STANDARD | {"billable_metric_id": "{metric_id}"}},
+    ),
+    Row(
+        "POST /plans/{code}/charges",
+        "/plans/own/charges",
+        422,
+        {"charge": STANDARD | {"billable_metric_code": "own", "asset_code": "{asset}"}},
+    ),
     Row("GET /subscriptions", "/subscriptions?external_customer_id={customer}", 200),
     Row("GET /subscriptions", "/subscriptions?plan_code={plan}", 200),
     Row("GET /subscriptions/{external_id}", "/subscriptions/{subscription}", 404),
@@ -313,11 +362,11 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
     """One of everything, in another organization, and what it is called."""
     shop = await new_shop("theirs")
     metric = shop.unique("metric")
-    metric_id = shop.metric(metric)
+    metric_id = shop.metric(metric, region=["eu"])
     other_metric = shop.unique("metric")
     shop.metric(other_metric)
     plan = shop.unique("plan")
-    shop.plan(plan, standard(metric_id, "1"))
+    (charge,) = shop.plan(plan, standard(metric_id, "1", filters=[EU]))["charges"]
     customer = shop.customer(plan)
     metadata = {"secret": "yes"}
     code = shop.unique("wallet")
@@ -342,6 +391,7 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
         "metric_2": other_metric,
         "metric_id": metric_id,
         "plan": plan,
+        "filter": charge["filters"][0]["lago_id"],
         "hold": hold["id"],
         "captured": captured["id"],
         "call": hold["transaction_id"],

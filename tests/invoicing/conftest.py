@@ -1,6 +1,6 @@
 """An organization with a catalogue, in a database that the tests of a file share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -52,6 +52,7 @@ class Desk:
         *charges: ChargeChanges,
         amount_cents: int = 0,
         is_default: bool = False,
+        units: Mapping[str, int] | None = None,
     ) -> Plan:
         """A monthly plan in dollars."""
         changes = PlanChanges(
@@ -62,7 +63,7 @@ class Desk:
             amount_currency="USD",
             is_default=is_default,
         )
-        return await plans.create(*self.place, changes, charges, now=self.now)
+        return await plans.create(*self.place, changes, charges, units=units or {}, now=self.now)
 
 
 def price(amount: str, **fields: Any) -> ChargeChanges:

@@ -45,7 +45,9 @@ async def test_a_metric_that_only_gets_another_name_makes_no_new_price(desk: Des
     await billable_metrics.update(
         *desk.place, "tokens", MetricChanges(name="Renamed"), now=desk.now
     )
-    assert (await plans.get(*desk.place, "plan", now=desk.now)).current_version_id == before.current_version_id
+    assert (
+        await plans.get(*desk.place, "plan", now=desk.now)
+    ).current_version_id == before.current_version_id
 
 
 async def test_a_deleted_metric_is_priced_no_more_and_held_prices_stay(desk: Desk) -> None:

@@ -93,8 +93,10 @@ async def test_without_a_default_price_what_is_not_listed_has_none(desk: Desk) -
 
 async def test_a_charge_is_in_the_plans_currency_unless_it_names_an_asset(desk: Desk) -> None:
     await desk.tokens()
-    plan = await desk.plan("plan", price("1"), price("2", asset_code="TOKEN"))
-    assert [charge.asset_code for charge in plan.charges] == ["USD", "TOKEN"]
+    await desk.tokens("hours")
+    hours = price("2", billable_metric_code="hours", asset_code="GPU_HOUR")
+    plan = await desk.plan("plan", price("1"), hours, units={"GPU_HOUR": 9})
+    assert [charge.asset_code for charge in plan.charges] == ["USD", "GPU_HOUR"]
 
 
 async def test_amounts_are_kept_to_the_last_digit(desk: Desk) -> None:

@@ -5,6 +5,8 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UnsetType
 
 from invoicing import plans
+from invoicing.charge_changes import named_units
+from wallet_service import assets
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.plans import PlanBody, PlanReply, PlanRequest, PlansReply
@@ -23,28 +25,32 @@ class Plans(Controller):
     ) -> PlanReply:
         """Add a plan with its charges."""
         changes, wanted = data.plan.changes(), data.plan.charge_changes()
+        charges = () if isinstance(wanted, UnsetType) else wanted
         async with services.changing_catalogue(tenant.organization_id) as connection:
+            units = await assets.find_units(
+                connection, tenant.organization_id, named_units(charges)
+            )
             plan = await plans.create(
-                connection,
-                tenant.organization_id,
-                changes,
-                () if isinstance(wanted, UnsetType) else wanted,
-                now=now,
+                connection, tenant.organization_id, changes, charges, units=units, now=now
             )
         return PlanReply(PlanBody.of(plan))
 
     @get("/", summary="List plans")
-    async def list(self, tenant: Tenant, services: Services, window: Window) -> PlansReply:
+    async def list(
+        self, tenant: Tenant, services: Services, window: Window, now: Now
+    ) -> PlansReply:
         """All plans, newest first."""
         async with services.database.tenant(tenant.organization_id) as connection:
-            page = await plans.find_all(connection, tenant.organization_id, window=window)
+            page = await plans.find_all(connection, tenant.organization_id, window=window, now=now)
         return PlansReply([PlanBody.of(item) for item in page.items], meta(page, window))
 
     @get("/{code:str}", summary="Find a plan")
-    async def find(self, code: FromPath[str], tenant: Tenant, services: Services) -> PlanReply:
+    async def find(
+        self, code: FromPath[str], tenant: Tenant, services: Services, now: Now
+    ) -> PlanReply:
         """One plan, as it prices new usage."""
         async with services.database.tenant(tenant.organization_id) as connection:
-            plan = await plans.get(connection, tenant.organization_id, code)
+            plan = await plans.get(connection, tenant.organization_id, code, now=now)
         return PlanReply(PlanBody.of(plan))
 
     @put("/{code:str}", status_code=200, summary="Change a plan")
@@ -56,11 +62,13 @@ class Plans(Controller):
         services: Services,
         now: Now,
     ) -> PlanReply:
-        """Change a plan. `charges` replace all there were, and become a new version."""
+        """Change a plan. `charges` replace all there were, as a new version of its prices."""
         changes, wanted = data.plan.changes(), data.plan.charge_changes()
         async with services.changing_catalogue(tenant.organization_id) as connection:
+            named = set[str]() if isinstance(wanted, UnsetType) else named_units(wanted)
+            units = await assets.find_units(connection, tenant.organization_id, named)
             plan = await plans.update(
-                connection, tenant.organization_id, code, changes, wanted, now=now
+                connection, tenant.organization_id, code, changes, wanted, units=units, now=now
             )
         return PlanReply(PlanBody.of(plan))
 

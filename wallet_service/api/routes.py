@@ -12,6 +12,8 @@ from wallet_service.api.events import Events
 from wallet_service.api.grants import Grants
 from wallet_service.api.ledger import LedgerBook
 from wallet_service.api.organizations import Organizations
+from wallet_service.api.plan_charge_filters import PlanChargeFilters
+from wallet_service.api.plan_charges import PlanCharges
 from wallet_service.api.plans import Plans
 from wallet_service.api.subscriptions import Subscriptions
 from wallet_service.api.wallet_transactions import WalletTransactions
@@ -29,6 +31,8 @@ API_ROUTES: Final[list[Any]] = [
     Grants,
     LedgerBook,
     Organizations,
+    PlanChargeFilters,
+    PlanCharges,
     Plans,
     Subscriptions,
     WalletTransactions,

@@ -1,0 +1,212 @@
+"""Lago's official Python client, unmodified: every operation of its plans."""
+
+import httpx
+import pytest
+from lago_python_client.client import Client
+from lago_python_client.exceptions import LagoApiError
+from lago_python_client.models import (
+    BillableMetric,
+    BillableMetricFilter,
+    BillableMetricFilters,
+    Charge,
+    ChargeFilter,
+    ChargeFilters,
+    Charges,
+    Plan,
+)
+from lago_python_client.models.charge import ChargeFilterResponse, ChargeResponse
+from lago_python_client.services.response import get_response_data, prepare_index_response
+
+from tests.api.market import refused
+
+O3 = {"model": ["o3"]}
+GPT = {"model": ["gpt-4o"]}
+
+
+@pytest.fixture(scope="module")
+def metric(lago: Client):
+    return lago.billable_metrics.create(
+        BillableMetric(
+            name="Tokens",
+            code="lago-plans-tokens",
+            aggregation_type="sum_agg",
+            field_name="tokens",
+            filters=BillableMetricFilters(
+                __root__=[BillableMetricFilter(key="model", values=["gpt-4o", "o3"])]
+            ),
+        )
+    )
+
+
+@pytest.fixture
+def plan(lago: Client, metric, request: pytest.FixtureRequest) -> str:
+    """A plan of this test's own, with one charge, `input`."""
+    code = f"lago-{request.node.name}"
+    lago.plans.create(
+        Plan(
+            name="Tokens",
+            code=code,
+            interval="monthly",
+            amount_cents=0,
+            amount_currency="USD",
+            charges=Charges(__root__=[input_charge(metric)]),
+        )
+    )
+    return code
+
+
+def input_charge(metric) -> Charge:
+    o3 = ChargeFilter(
+        values=O3, properties={"amount": "0.000002"}, invoice_display_name="Reasoning"
+    )
+    return Charge(
+        billable_metric_id=metric.lago_id,
+        code="input",
+        charge_model="standard",
+        properties={"amount": "0.0000025"},
+        filters=ChargeFilters(__root__=[o3]),
+    )
+
+
+def listed(api: httpx.Client, path: str, model):
+    """What the client makes of a list whose request it sends without its key (1.55.0)."""
+    answer = api.get(path)
+    resource = path.rpartition("/")[2]
+    return prepare_index_response(resource, model, get_response_data(response=answer))
+
+
+def test_a_charge_is_added_changed_found_listed_and_taken_out(
+    lago: Client, api: httpx.Client, metric, plan: str
+) -> None:
+    ranges = [
+        {"from_value": 0, "to_value": 10, "per_unit_amount": "10", "flat_amount": "2"},
+        {"from_value": 11, "to_value": None, "per_unit_amount": "5.5", "flat_amount": "0"},
+    ]
+    created = lago.plan_charges.create(
+        plan,
+        Charge(
+            billable_metric_id=metric.lago_id,
+            code="output",
+            charge_model="graduated",
+            properties={"graduated_ranges": ranges},
+            invoice_display_name="Output",
+            min_amount_cents=500,
+        ),
+    )
+    assert (created.code, created.charge_model) == ("output", "graduated")
+    assert created.properties == {"graduated_ranges": ranges}
+    assert (created.min_amount_cents, created.billable_metric_code) == (500, metric.code)
+
+    changed = lago.plan_charges.update(plan, "output", Charge(invoice_display_name="Answers"))
+    assert (changed.lago_id, changed.invoice_display_name) == (created.lago_id, "Answers")
+    assert changed.properties == created.properties
+
+    assert lago.plan_charges.find(plan, "output") == changed
+    of_plan = lago.plans.find(plan).charges.__root__
+    assert [charge.code for charge in of_plan] == ["input", "output"]
+    page = listed(api, f"/plans/{plan}/charges", ChargeResponse)
+    assert page["charges"] == of_plan
+    assert page["meta"]["total_count"] == 2
+    with pytest.raises(LagoApiError) as unauthorized:
+        lago.plan_charges.find_all(plan)  # it sends no key here
+    assert unauthorized.value.status_code == 401
+
+    assert lago.plan_charges.destroy(plan, "output").lago_id == created.lago_id
+    with pytest.raises(LagoApiError) as gone:
+        lago.plan_charges.find(plan, "output")
+    assert gone.value.response["code"] == "charge_not_found"
+
+
+def test_a_filter_is_added_changed_found_listed_and_taken_out(lago: Client, plan: str) -> None:
+    created = lago.plans.create_charge_filter(
+        plan, "input", ChargeFilter(values=GPT, properties={"amount": "3"})
+    )
+    assert (created.values, created.properties) == (GPT, {"amount": "3"})
+
+    changed = lago.plans.update_charge_filter(
+        plan, "input", created.lago_id, ChargeFilter(properties={"amount": "4"})
+    )
+    assert (changed.lago_id, changed.properties) == (created.lago_id, {"amount": "4"})
+
+    assert lago.plans.find_charge_filter(plan, "input", created.lago_id) == changed
+    page = lago.plans.find_all_charge_filters(plan, "input", {"per_page": 1, "page": 2})
+    assert page["filters"] == [changed]
+    assert page["meta"]["total_pages"] == 2
+    assert isinstance(page["filters"][0], ChargeFilterResponse)
+
+    assert lago.plans.destroy_charge_filter(plan, "input", created.lago_id) == changed
+    with pytest.raises(LagoApiError) as gone:
+        lago.plans.find_charge_filter(plan, "input", created.lago_id)
+    assert gone.value.response["code"] == "charge_filter_not_found"
+    (left,) = lago.plan_charges.find(plan, "input").filters.__root__
+    assert left.values == O3
+
+
+def test_every_change_is_a_version_of_its_own(api: httpx.Client, lago: Client, plan: str) -> None:
+    def version() -> int:
+        return api.get(f"/plans/{plan}").json()["plan"]["version"]
+
+    lago.plan_charges.update(plan, "input", Charge(properties={"amount": "9"}))
+    assert version() == 2
+    lago.plan_charges.update(plan, "input", Charge(properties={"amount": "9"}))
+    assert version() == 2
+    (o3,) = lago.plan_charges.find(plan, "input").filters.__root__
+    lago.plans.create_charge_filter(
+        plan, "input", ChargeFilter(values=GPT, properties=o3.properties)
+    )
+    assert version() == 3
+
+
+def test_what_is_wrong_with_one_charge_or_filter_is_told_by_its_fields(
+    lago: Client, api: httpx.Client, metric, plan: str
+) -> None:
+    charges = f"/plans/{plan}/charges"
+    taken = {"billable_metric_id": metric.lago_id, "code": "input", "charge_model": "standard"}
+    answer = api.post(charges, json={"charge": taken | {"properties": {"amount": "1"}}})
+    assert refused(answer) == {"code": ["value_already_exist"]}
+    answer = api.post(charges, json={"charge": taken | {"code": "x", "properties": {}}})
+    assert refused(answer) == {"properties": ["value_is_mandatory"]}
+    answer = api.put(f"{charges}/input", json={"charge": {"filters": [{"values": {"a": ["b"]}}]}})
+    assert refused(answer) == {"filters.0.values": ["value_is_invalid"]}
+
+    filters = f"{charges}/input/filters"
+    for given, told in (
+        ({"values": O3, "properties": {"amount": "1"}}, {"values": ["value_is_duplicated"]}),
+        ({"values": GPT}, {"properties": ["value_is_mandatory"]}),
+        (
+            {"values": GPT, "properties": {"amount": "-1"}},
+            {"properties.amount": ["invalid_amount"]},
+        ),
+        ({"properties": {"amount": "1"}}, {"values": ["value_is_invalid"]}),
+        ({"values": {"model": ["gpt-5"]}, "properties": {}}, {"values": ["value_is_invalid"]}),
+        ({"values": {"model": []}, "properties": {}}, {"values": ["value_is_invalid"]}),
+        ({"values": {"model": [1]}}, {"values.0": ["value_is_invalid"]}),
+        ({"values": "all"}, {"values": ["value_is_invalid"]}),
+    ):
+        assert refused(api.post(filters, json={"filter": given})) == told
+    for path in (f"{filters}/no-id", f"{filters}/01900000-0000-7000-8000-000000000000"):
+        assert refused(api.get(path), 404) == "charge_filter_not_found"
+    assert refused(api.get(f"{charges}/nothing/filters"), 404) == "charge_not_found"
+    assert refused(api.get("/plans/nothing/charges"), 404) == "plan_not_found"
+
+
+def test_a_charge_without_a_price_of_its_own_keeps_its_last_filter(
+    lago: Client, api: httpx.Client, plan: str
+) -> None:
+    (o3,) = lago.plan_charges.find(plan, "input").filters.__root__
+    path = f"/plans/{plan}/charges/input"
+    entry = api.get(f"{path}/filters").json()["filters"][0]
+    assert entry["values"] == o3.values
+    assert api.put(path, json={"charge": {"properties": {}}}).status_code == 200
+    answer = api.delete(f"{path}/filters/{entry['lago_id']}")
+    assert refused(answer) == {"properties": ["value_is_mandatory"]}
+
+
+def test_a_filter_with_other_values_is_another_filter(api: httpx.Client, plan: str) -> None:
+    path = f"/plans/{plan}/charges/input/filters"
+    before = api.get(path).json()["filters"][0]
+    body = {"filter": {"values": GPT}}
+    after = api.put(f"{path}/{before['lago_id']}", json=body).json()["filter"]
+    assert after["lago_id"] != before["lago_id"]
+    assert after["properties"] == before["properties"]
+    assert api.get(f"{path}/{before['lago_id']}").status_code == 404
