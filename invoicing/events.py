@@ -68,7 +68,10 @@ async def insert_many(connection: Connection, events: Sequence[Event]) -> None:
 
 
 async def rate_late(connection: Connection, events: Sequence[Event]) -> None:
-    """Give events their rating that had none when they came; the facts of an event never change."""
+    """Give events their rating that had none when they came.
+
+    What was reported never changes, but for the one property that an expression may compute.
+    """
     if events:
         columns = [[getattr(event, name) for event in events] for name in Event.__struct_fields__]
         await connection.execute(_queries.rate_events_late.sql, *columns)

@@ -14,12 +14,13 @@ select * from unnest(
     :reverses_event_id::uuid[], :unrated_reason::text[]);
 
 -- name: rate_events_late!
--- Columns in the order of the struct's fields. Only what was unrated changes.
+-- Columns in the order of the struct's fields. Only what was unrated changes; of its properties, at most the one that an
+-- expression computes.
 update invoicing.events e set
     customer_id = n.customer_id, subscription_id = n.subscription_id,
     external_subscription_id = n.external_subscription_id, rating_status = n.rating_status,
     plan_version_id = n.plan_version_id, lines = n.lines, asset_code = n.asset_code, paid = n.paid,
-    unrated_reason = null, operation_id = n.operation_id
+    unrated_reason = null, operation_id = n.operation_id, properties = n.properties
 from unnest(
     :organization_id::uuid[], :id::uuid[], :transaction_id::text[], :customer_id::uuid[],
     :external_customer_id::text[], :subscription_id::uuid[], :external_subscription_id::text[], :code::text[],

@@ -41,6 +41,7 @@ from wallet_service.decision.commands import (
 )
 from wallet_service.decision.pricing import amounts_to_hold, total_keys
 from wallet_service.errors import Invalid, NotFound
+from wallet_service.expressions import compute_all
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.items import ItemRequest, agreement_for, common_assets, rate_items
 from wallet_service.operations import check_key, operation
@@ -231,7 +232,7 @@ class Authorizations:
         key: str | None = None
         if request.transaction_id is not None or not request.final:
             key = check_key(request.transaction_id)
-        items = await self._items_again(organization_id, facts, request)
+        items = await self._items_again(organization_id, facts, request, now=now)
         if items is None and facts.pricing is not None:
             raise Invalid("items", "value_is_mandatory", "say what was used: items or an amount")
         command = Capture(authorization_id, key, facts.asset, items, request.final, facts.pricing)
@@ -248,7 +249,7 @@ class Authorizations:
         """Hold more, or longer. Raises Denied, NotFound, NotAllowed, Invalid, Unavailable."""
         facts = await self._find_facts(organization_id, authorization_id, now=now)
         key = check_key(request.transaction_id)
-        items = await self._items_again(organization_id, facts, request, is_positive=True)
+        items = await self._items_again(organization_id, facts, request, is_positive=True, now=now)
         if items is None and request.expires_in is None:
             raise Invalid(
                 "expires_in", "value_is_mandatory", "extend the amount, the time, or both"
@@ -403,6 +404,7 @@ class Authorizations:
         agreement = agreement_for(
             card, [item.code for item in requests], request.external_subscription_id
         )
+        requests = compute_all(agreement.card, requests, at=now)
         codes = common_assets([item.code for item in requests], agreement.card)
         if request.asset_code is not None:
             if request.asset_code not in codes:
@@ -461,6 +463,7 @@ class Authorizations:
         request: CaptureRequest | ExtendRequest,
         *,
         is_positive: bool = False,
+        now: datetime,
     ) -> tuple[Item, ...] | None:
         """The items, or the amount, that a command on a hold names; None if it names neither."""
         requests = self._items_of(request.items, request.code, request.properties)
@@ -470,15 +473,21 @@ class Authorizations:
             return (_amount_item(request.amount, facts.asset, is_positive=is_positive),)
         if request.amount is not None:
             raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
-        return await self._rate_again(organization_id, facts, requests)
+        return await self._rate_again(organization_id, facts, requests, now=now)
 
     async def _rate_again(
-        self, organization_id: UUID, facts: _Facts, requests: Sequence[ItemRequest]
+        self,
+        organization_id: UUID,
+        facts: _Facts,
+        requests: Sequence[ItemRequest],
+        *,
+        now: datetime,
     ) -> tuple[Item, ...]:
         """Items at the price version that the hold has pinned."""
         if facts.pricing is None:
             raise Invalid("items", "value_is_invalid", "this hold is of an amount, not of items")
         card = await self._rates.card(organization_id, facts.pricing.plan_version_id)
+        requests = compute_all(card, requests, at=now)
         if facts.asset.code not in common_assets([item.code for item in requests], card):
             raise Invalid("items", "mixed_assets", f"the hold is in {facts.asset.code}")
         return rate_items(requests, card, facts.asset.code)

@@ -21,13 +21,13 @@ from ledger import money
 from ledger.errors import InvalidAmount
 from ledger.ids import new_uuid
 from rating.errors import InvalidQuantity, MissingProperty, RatingError, UnknownCode
-from rating.rate_cards import RateCard
 from wallet_service.committer import Committer
 from wallet_service.database import Database
 from wallet_service.decision import Operation
-from wallet_service.decision.commands import Choice, Debit, Item, Pricing, Reverse
+from wallet_service.decision.commands import Choice, Debit, Pricing, Reverse
 from wallet_service.errors import Invalid, NotAllowed, NotFound
-from wallet_service.items import agreement_for, negative, rate_item, read_precise_amount
+from wallet_service.expressions import compute
+from wallet_service.items import agreement_for, rate_item, read_precise_amount
 from wallet_service.operations import RESERVED_PREFIX, check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement, RateCardCache
 
@@ -255,12 +255,12 @@ class Usage:
         if source.agreement is not None:
             agreement = await self._rates.at(source.agreement, timestamp or now)
             pricing, card, code = agreement.pricing, agreement.card, request.code or ""
+            properties = compute(card, code, properties, at=timestamp or now)
             try:
                 for asset_code in card.assets(code):
                     item = rate_item(
                         code, properties, card, asset_code, precise_amount_cents=amount
                     )
-                    _refuse_negative(item, card)
                     asset = await self._rates.asset(organization_id, asset_code, now=now)
                     choices.append(Choice(asset, (item,)))
                 if not choices:
@@ -360,12 +360,6 @@ def _check(request: EventRequest) -> None:
         raise Invalid("code", "value_is_mandatory")
     if len(request.code) > 255:  # noqa: PLR2004 (as every code)
         raise Invalid("code", "value_is_too_long")
-
-
-def _refuse_negative(item: Item, card: RateCard) -> None:
-    for priced in item.lines:
-        if priced.line.units < 0:
-            raise negative(priced.line, card, "properties")
 
 
 def _place(external_subscription_id: str | None, transaction_id: str) -> str:

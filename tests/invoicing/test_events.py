@@ -132,6 +132,43 @@ async def test_events_can_be_neither_changed_nor_removed(
     await owner.close()
 
 
+@pytest.mark.parametrize(
+    ("properties", "is_taken"),
+    [
+        ('{"n": 1.50, "unit": "h"}', True),
+        ('{"n": 1.5, "unit": "h", "computed": "3"}', True),
+        ('{"n": "3", "unit": "h"}', True),
+        ('{"n": "3", "unit": "s"}', False),
+        ('{"n": 1.5, "unit": "h", "computed": "3", "more": 1}', False),
+        ('{"unit": "h"}', False),
+        ('{"unit": "h", "computed": "3"}', False),
+        ("{}", False),
+    ],
+)
+async def test_a_late_rating_may_compute_one_property_and_change_nothing_else(
+    module_database: Database, organization_id, clock: Clock, properties: str, is_taken: bool
+) -> None:
+    reported = usage(
+        organization_id,
+        clock,
+        "late",
+        rating_status="unrated",
+        properties='{"n": 1.5, "unit": "h"}',
+    )
+    await store(module_database, reported)
+    rated = structs.replace(reported, rating_status="rated", properties=properties)
+    async with module_database.committer.acquire() as connection:
+        if is_taken:
+            await events.rate_late(connection, [rated])
+        else:
+            with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+                await events.rate_late(connection, [rated])
+    async with module_database.tenant(organization_id) as connection:
+        found = await events.get(connection, organization_id, "late")
+    assert found.rating_status == ("rated" if is_taken else "unrated")
+    assert from_json(found.properties) == from_json(properties if is_taken else reported.properties)
+
+
 async def test_a_month_gets_a_partition_of_its_own_ahead_of_time(
     database: Database, organization_id, clock: Clock
 ) -> None:

@@ -1,13 +1,12 @@
 """Stored events on the wire: in the words of the reply that each got when it came in."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from invoicing.events import Event
-from invoicing.records import from_json
 from wallet_service.api.pagination import Meta
 from wallet_service.decision.case import debit_bodies
 from wallet_service.decision.state import Paid
@@ -35,7 +34,7 @@ def event_body(event: Event, *, scales: Mapping[str, int]) -> EventBody:
         code=event.code,
         timestamp=iso_milliseconds(event.timestamp),
         precise_total_amount_cents=None if amount is None else format(amount, "f"),
-        properties=from_json(event.properties),
+        properties=cast("dict[str, Any]", Raw(event.properties)),  # numbers as they were sent
         created_at=iso_milliseconds(event.created_at),
         rating_status=event.rating_status,
         unrated_reason=event.unrated_reason,
