@@ -21,7 +21,7 @@ from rating.charge_models import Dynamic, RunningModel, Standard
 from rating.exact import EXACT, ONE, ZERO, divided
 from rating.proration import prorated
 from rating.rate_cards import Line
-from rating.usage import Total
+from rating.usage import ZERO_TOTAL, Total
 
 
 def marginal(
@@ -63,6 +63,17 @@ def step(line: Line, total: Total, *, is_member: bool = False) -> Decimal:
             return -ONE if is_member else ZERO
         return ZERO if is_member else ONE
     return line.units
+
+
+def carried(line: Line, earlier: Total) -> Total:
+    """Where the total of a recurring quantity starts in a period, from where it was before.
+
+    What is carried over is the period's to bill as a whole; events are charged for more than it.
+    """
+    model = line.bucket.model
+    assert not isinstance(model, Dynamic), "a dynamic price has no total to go on from"
+    amount = model.add(ZERO_TOTAL, earlier.units).amount
+    return Total(units=earlier.units, amount=amount, charged=amount)
 
 
 def linear(line: Line) -> Decimal:

@@ -39,7 +39,7 @@ from wallet_service.decision.commands import (
     Refund,
     Void,
 )
-from wallet_service.decision.pricing import amounts_to_hold, total_keys
+from wallet_service.decision.pricing import amounts_to_hold, wanted_totals
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.expressions import compute_all
 from wallet_service.hot_customers import HotCustomers
@@ -47,7 +47,7 @@ from wallet_service.items import ItemRequest, agreement_for, common_assets, rate
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
 from wallet_service.replies import AuthorizationBody, ItemAmount
-from wallet_service.running_totals import read_totals
+from wallet_service.running_totals import learn_totals
 from wallet_service.settings import Settings
 
 __all__ = [
@@ -584,11 +584,14 @@ class Authorizations:
     ) -> None:
         """Prices that are not linear need the running totals."""
         items = [item for choice in choices for item in choice.items]
-        keys = list(total_keys(items, quote.pricing, at=now))
-        if not keys:
+        wanted = {
+            (customer.organization_id, total.key): total
+            for total in wanted_totals(items, quote.pricing, at=now)
+        }
+        if not wanted:
             return
         async with self._database.tenant(customer.organization_id) as connection:
-            found = await read_totals(connection, [(customer.organization_id, key) for key in keys])
+            found = await learn_totals(connection, wanted)
         customer.totals.update({key: total for (_, key), total in found.items()})
 
 

@@ -31,7 +31,7 @@ from wallet_service.decision.commands import (
     Settle,
     Void,
 )
-from wallet_service.decision.pricing import total_keys
+from wallet_service.decision.pricing import WantedTotal, wanted_totals
 from wallet_service.decision.state import (
     CapturedItem,
     EventLine,
@@ -45,7 +45,7 @@ from wallet_service.decision.state import (
     TransactionState,
     WalletState,
 )
-from wallet_service.running_totals import read_totals
+from wallet_service.running_totals import learn_totals
 
 __all__ = ["hold_of", "read", "read_wallets"]
 
@@ -330,7 +330,9 @@ async def _read_totals(
     wanted = _totals_wanted(operations, state.now)
     if not wanted:
         return
-    found = await read_totals(connection, [(org, key) for org, _, key in wanted])
+    found = await learn_totals(
+        connection, {(org, total.key): total for (org, _, _), total in wanted.items()}
+    )
     for organization_id, customer_id, key in wanted:
         total = found.get((organization_id, key))
         if total is not None:
@@ -339,8 +341,8 @@ async def _read_totals(
 
 def _totals_wanted(
     operations: Sequence[Operation], now: datetime
-) -> dict[tuple[UUID, UUID, TotalKey], None]:
-    wanted: dict[tuple[UUID, UUID, TotalKey], None] = {}
+) -> dict[tuple[UUID, UUID, TotalKey], WantedTotal]:
+    wanted: dict[tuple[UUID, UUID, TotalKey], WantedTotal] = {}
     for op in operations:
         command = op.command
         items: Sequence[Item] = ()
@@ -352,7 +354,7 @@ def _totals_wanted(
             at = (command.timestamp if isinstance(command, Debit) else None) or now
         elif isinstance(command, Extend | Capture):
             items, pricing = command.items or (), command.pricing
-        for key in total_keys(items, pricing, at=at):
+        for total in wanted_totals(items, pricing, at=at):
             assert op.customer_id is not None, "who has an agreement is a customer"
-            wanted[op.organization_id, op.customer_id, key] = None
+            wanted[op.organization_id, op.customer_id, total.key] = total
     return wanted

@@ -1,16 +1,18 @@
 """Running totals: what each charge has counted so far in a period, as prices depend on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from invoicing.records import Connection, load_queries
+from rating import quotes
 from rating.usage import Total
+from wallet_service.decision.pricing import WantedTotal
 from wallet_service.decision.state import TotalKey
 
-__all__ = ["read_totals", "write_totals"]
+__all__ = ["learn_totals", "read_totals", "write_totals"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -18,32 +20,38 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Total).decode
 
 
+async def learn_totals(
+    connection: Connection, wanted: Mapping[tuple[UUID, TotalKey], WantedTotal]
+) -> dict[tuple[UUID, TotalKey], Total]:
+    """Running totals as they are, or as they start.
+
+    What is recurring starts from the period before; it was billed, so only more of it is charged.
+    None where there is nothing to start from.
+    """
+    known = await read_totals(connection, list(wanted))
+    missing = {place: total for place, total in wanted.items() if place not in known}
+    if not missing:
+        return known
+    recurring = [place for place, total in missing.items() if total.line.bucket.recurring]
+    if recurring:
+        for place, earlier in (await _read_earlier(connection, recurring)).items():
+            total = missing.pop(place)
+            known[place] = earlier if total.is_member else quotes.carried(total.line, earlier)
+    return known
+
+
+async def _read_earlier(
+    connection: Connection, keys: Sequence[tuple[UUID, TotalKey]]
+) -> dict[tuple[UUID, TotalKey], Total]:
+    """The last total before each period."""
+    return _totals(await connection.fetch(_queries.read_earlier_totals.sql, *_columns(keys)))
+
+
 async def read_totals(
     connection: Connection, keys: Sequence[tuple[UUID, TotalKey]]
 ) -> dict[tuple[UUID, TotalKey], Total]:
     """Running totals that exist already."""
-    rows = await connection.fetch(
-        _queries.read_totals.sql,
-        [organization_id for organization_id, _ in keys],
-        [key.subscription_id for _, key in keys],
-        [key.charge_id for _, key in keys],
-        [key.filter_id for _, key in keys],
-        [key.period_start for _, key in keys],
-        [key.group_id for _, key in keys],
-    )
-    return {
-        (
-            row["organization_id"],
-            TotalKey(
-                row["subscription_id"],
-                row["charge_id"],
-                row["filter_id"],
-                row["period_start"],
-                row["group_id"],
-            ),
-        ): _decode(row["total"])
-        for row in rows
-    }
+    return _totals(await connection.fetch(_queries.read_totals.sql, *_columns(keys)))
 
 
 async def write_totals(connection: Connection, totals: dict[tuple[UUID, TotalKey], Total]) -> None:
@@ -61,12 +69,32 @@ async def write_totals(connection: Connection, totals: dict[tuple[UUID, TotalKey
         ),
     )
     await connection.execute(
-        _queries.write_totals.sql,
+        _queries.write_totals.sql, *_columns(keys), [_encode(totals[key]) for key in keys]
+    )
+
+
+def _columns(keys: Sequence[tuple[UUID, TotalKey]]) -> list[list[Any]]:
+    return [
         [organization_id for organization_id, _ in keys],
         [key.subscription_id for _, key in keys],
         [key.charge_id for _, key in keys],
         [key.filter_id for _, key in keys],
         [key.period_start for _, key in keys],
         [key.group_id for _, key in keys],
-        [_encode(totals[key]) for key in keys],
-    )
+    ]
+
+
+def _totals(rows: Sequence[Any]) -> dict[tuple[UUID, TotalKey], Total]:
+    return {
+        (
+            row["organization_id"],
+            TotalKey(
+                row["subscription_id"],
+                row["charge_id"],
+                row["filter_id"],
+                row["period_start"],
+                row["group_id"],
+            ),
+        ): _decode(row["total"])
+        for row in rows
+    }

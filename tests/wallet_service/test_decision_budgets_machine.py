@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ledger import ids
 from tests.wallet_service.desk import USD, Desk, customer_id
 from wallet_service.decision import Command, Done, Operation
+from wallet_service.decision.budget_alerts import spent_of
 from wallet_service.decision.budget_state import BudgetKey, BudgetTerms, Threshold
 from wallet_service.decision.budget_windows import Calendar, Rolling, Window
-from wallet_service.decision.budget_alerts import spent_of
 from wallet_service.decision.commands import (
     AMOUNT_CODE,
     Authorize,

@@ -6,6 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
+from msgspec import Struct
+
 from invoicing import periods
 from ledger import money
 from ledger.errors import InvalidAmount
@@ -24,12 +26,13 @@ from .state import NIL, TotalKey
 
 __all__ = [
     "OutOfRange",
+    "WantedTotal",
     "amounts_to_hold",
     "price_item",
     "share_left",
     "total_key",
-    "total_keys",
     "undo",
+    "wanted_totals",
 ]
 
 
@@ -60,17 +63,28 @@ def total_key(line: Line, pricing: Pricing, *, at: datetime, member: str | None 
     )
 
 
-def total_keys(
+class WantedTotal(Struct, frozen=True):
+    """A running total that a price depends on, and what it starts from where there is none yet."""
+
+    key: TotalKey
+    line: Line
+    cycle: Cycle
+    is_member: bool
+    """It says whether a unique count has the line's member."""
+
+
+def wanted_totals(
     items: Sequence[Item], pricing: Pricing | None, *, at: datetime
-) -> Iterator[TotalKey]:
+) -> Iterator[WantedTotal]:
     """The running totals that items are priced from."""
     for item in items:
         for priced in item.lines:
             if priced.exact is None and pricing is not None:
-                line = priced.line
-                yield total_key(line, pricing, at=at)
+                line, cycle = priced.line, pricing.cycle
+                yield WantedTotal(total_key(line, pricing, at=at), line, cycle, is_member=False)
                 if line.member is not None:
-                    yield total_key(line, pricing, at=at, member=line.member)
+                    key = total_key(line, pricing, at=at, member=line.member)
+                    yield WantedTotal(key, line, cycle, is_member=True)
 
 
 def share_left(line: Line, cycle: Cycle, *, at: datetime) -> Fraction | None:
