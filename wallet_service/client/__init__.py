@@ -36,6 +36,7 @@ from .results import (
     GrantBalance,
     GrantShare,
     ItemAmount,
+    Subscription,
     WalletTransaction,
 )
 from .retries import Retries
@@ -64,6 +65,7 @@ __all__ = [
     "NotFound",
     "PaymentRequired",
     "Retries",
+    "Subscription",
     "TooManyRequests",
     "Unauthorized",
     "Unavailable",

@@ -21,6 +21,7 @@ from .results import (
     CustomerWallet,
     DebitedEvent,
     Estimate,
+    Subscription,
     WalletTransaction,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "capture",
     "check",
     "create_customer",
+    "create_subscription",
     "create_wallet",
     "debit",
     "debit_many",
@@ -250,6 +252,12 @@ def create_customer(
     return _post("/customers", _customer, customer=_known(body))
 
 
+def create_subscription(external_id: str, *, customer: str, plan: str) -> Request[Subscription]:
+    """Let a plan, by its code, price what a customer uses from now on."""
+    body = {"external_id": external_id, "external_customer_id": customer, "plan_code": plan}
+    return _post("/subscriptions", _subscription, subscription=body)
+
+
 def create_wallet(
     *,
     customer: str,
@@ -395,6 +403,7 @@ _estimate: Final = _within("estimate", Estimate)
 _event: Final = _within("event", DebitedEvent)
 _events: Final = _within("events", tuple[DebitedEvent, ...])
 _customer: Final = _within("customer", Customer)
+_subscription: Final = _within("subscription", Subscription)
 _wallet: Final = _within("wallet", CustomerWallet)
 _wallet_transaction: Final = _within("wallet_transaction", WalletTransaction)
 _wallet_transactions: Final = _within("wallet_transactions", tuple[WalletTransaction, ...])

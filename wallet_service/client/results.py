@@ -137,6 +137,16 @@ class Customer(Struct, frozen=True):
     currency: str | None = None
 
 
+class Subscription(Struct, frozen=True):
+    """Which plan prices a customer's usage."""
+
+    lago_id: str
+    external_id: str
+    external_customer_id: str
+    plan_code: str
+    status: str
+
+
 class CustomerWallet(Struct, frozen=True):
     """A customer's prepaid balance in one asset: ``balance`` is ``available`` and ``held``."""
 

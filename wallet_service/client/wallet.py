@@ -130,6 +130,7 @@ class Wallet:
     reverse = _call(requests.reverse)
 
     create_customer = _call(requests.create_customer)
+    create_subscription = _call(requests.create_subscription)
     create_wallet = _call(requests.create_wallet)
     top_up = _call(requests.top_up)
     grant = _call(requests.grant)

@@ -29,6 +29,7 @@ class Options(Struct, frozen=True, kw_only=True):
     balance: Decimal
     concurrency: int
     hold_factor: Decimal = Decimal(1)
+    plan: str | None = None
 
 
 class _Number(click.ParamType[Decimal]):
@@ -65,6 +66,7 @@ class _Number(click.ParamType[Decimal]):
     show_default=True,
     help="Hold for this many times the trace's mean output.",
 )
+@click.option("--plan", help="Code of the plan that prices the calls, instead of the default one.")
 @click.option("--limit", type=click.IntRange(1), help="Play so many calls of the trace.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for programs.")
 @data_option
@@ -113,13 +115,16 @@ async def replay(
             await stack.enter_async_context(Caller(url=service.url, api_key=service.api_key))
             for _ in range(options.concurrency)
         ]
-        player = Player(callers, model=options.model, customers=options.customers)
+        player = Player(
+            callers, model=options.model, customers=options.customers, plan=options.plan
+        )
         async with _bar("customers", options.customers, lambda: player.customers_ready):
             await player.open_wallets(balance=options.balance)
         async with _bar("calls", len(calls), lambda: player.tally.calls):
             estimate = output_estimate(trace, factor=options.hold_factor)
             tally = await player.play(calls, output_estimate=estimate)
-        return Report.of(tally, drift=await player.drift(within_s=_DRIFT_WITHIN_S))
+        drift = await player.drift(within_s=_DRIFT_WITHIN_S)
+        return Report.of(tally, run=player.run, drift=drift)
 
 
 @contextlib.asynccontextmanager

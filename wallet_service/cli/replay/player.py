@@ -55,16 +55,20 @@ class Tally(Struct):
 class Player:
     """One run: its customers, and how far it has come."""
 
-    def __init__(self, senders: Sequence[Sender], *, model: str, customers: int) -> None:
+    def __init__(
+        self, senders: Sequence[Sender], *, model: str, customers: int, plan: str | None = None
+    ) -> None:
         self.tally = Tally()
         self.customers_ready = 0
         self._senders = senders
         self._model = model
-        self._run = f"replay-{new_key()}"
-        self._customers = [f"{self._run}-{number}" for number in range(customers)]
+        self._plan = plan
+        self.run = f"replay-{new_key()}"
+        """What the names of its customers and the keys of its calls begin with."""
+        self._customers = [f"{self.run}-{number}" for number in range(customers)]
 
     async def open_wallets(self, *, balance: Decimal) -> None:
-        """Make the customers, each with one wallet."""
+        """Make the customers, each with one wallet, and a subscription if there is a plan."""
 
         async def open_wallet(sender: Sender, customer: str) -> None:
             await sender.send(requests.create_customer(customer, currency=ASSET))
@@ -73,6 +77,10 @@ class Player:
                     customer=customer, asset=ASSET, granted_credits=balance or None
                 )
             )
+            if self._plan is not None:
+                await sender.send(
+                    requests.create_subscription(customer, customer=customer, plan=self._plan)
+                )
             self.customers_ready += 1
 
         await self._share(open_wallet, self._customers, name="customer")
@@ -119,7 +127,7 @@ class Player:
             customer=self._customers[number % len(self._customers)],
             items=self._items(call.input_tokens, output_estimate),
             expires_in=_HOLD_S,
-            transaction_id=f"{self._run}-{number}",
+            transaction_id=f"{self.run}-{number}",
         )
         started = time.perf_counter()
         try:

@@ -23,6 +23,8 @@ class Percentiles(Struct, frozen=True):
 class Report(Struct, frozen=True, kw_only=True):
     """One run. The order of the fields is that of the JSON."""
 
+    run: str
+    """What the external ids of its customers begin with: `run`-0, `run`-1 …"""
     calls: int
     approved: int
     denied: int
@@ -37,9 +39,10 @@ class Report(Struct, frozen=True, kw_only=True):
     drift: str
 
     @classmethod
-    def of(cls, tally: Tally, *, drift: Decimal) -> "Report":
+    def of(cls, tally: Tally, *, run: str, drift: Decimal) -> "Report":
         """Sum up a run."""
         return cls(
+            run=run,
             calls=tally.calls,
             approved=tally.approved,
             denied=tally.denied,

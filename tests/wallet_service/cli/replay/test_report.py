@@ -22,11 +22,12 @@ TALLY = Tally(
 
 
 def test_the_json_is_one_line_in_a_fixed_order() -> None:
-    text = Report.of(TALLY, drift=Decimal("0.000000001")).json()
+    text = Report.of(TALLY, run="replay-1", drift=Decimal("0.000000001")).json()
     assert "\n" not in text
     found = json.loads(text)
     assert found == snapshot(
         {
+            "run": "replay-1",
             "calls": 1200,
             "approved": 1199,
             "denied": 1,
@@ -45,7 +46,7 @@ def test_the_json_is_one_line_in_a_fixed_order() -> None:
 
 
 def test_where_nothing_was_captured_there_is_no_percentile() -> None:
-    found = json.loads(Report.of(Tally(), drift=Decimal(0)).json())
+    found = json.loads(Report.of(Tally(), run="replay-1", drift=Decimal(0)).json())
     assert found["capture_ms"] == {"p50": None, "p99": None}
     assert found["calls_per_s"] == 0
 
@@ -61,7 +62,7 @@ def test_a_percentile_is_a_value_that_was_measured(count: int, percent: int, ran
 def test_the_table_shows_money_and_speed() -> None:
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(Report.of(TALLY, drift=Decimal(0)).table())
+        console.print(Report.of(TALLY, run="replay-1", drift=Decimal(0)).table())
     text = capture.get()
     assert "12.5 USD" in text
     assert "1,600.0 calls/s" in text
