@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 from functools import reduce
 
 from msgspec import Struct
@@ -18,9 +19,9 @@ from msgspec.structs import replace
 
 from rating.charge_models import ChargeModel, Dynamic, Standard
 from rating.events import Event
-from rating.exact import EXACT, ZERO
+from rating.exact import EXACT, ZERO, divided
 from rating.period import Period
-from rating.proration import prorated, unit_days
+from rating.proration import prorated
 from rating.steps import steps_of
 from rating.terms import Terms
 from rating.usage import ZERO_TOTAL, Total
@@ -44,57 +45,46 @@ def fees_in_advance(
     terms: Terms, carried: Sequence[Event], events: Sequence[Event], period: Period
 ) -> Fees:
     """The exact fee of every event; `carried` are those before the period. Both in order."""
-    if terms.is_prorated:
-        return _prorated_fees(terms, carried, events, period)
     before, steps = steps_of(terms.aggregation, carried, events)
     bill = _Bill(terms.prices[0].model)
+    carried_fee = ZERO
     if carried:
-        bill.add(before, reduce(EXACT.add, map(_cents, carried), ZERO))
+        due = bill.add(before, reduce(EXACT.add, map(_cents, carried), ZERO))
         bill.total = replace(bill.total, events=0)
+        carried_fee = _for_days(terms, bill.model, due, Fraction(period.days, period.whole_days))
     fees: list[Decimal] = []
-    carried_fee = bill.charged
     for event, step in zip(events, steps, strict=True):
         bill.change_to(terms.prices[terms.version(event.plan_version_id)].model)
-        fees.append(bill.add(step, _cents(event)))
+        due = bill.add(step, _cents(event))
+        fees.append(_for_days(terms, bill.model, due, period.share(event.timestamp)))
     return Fees(carried_fee, tuple(fees))
 
 
-def _prorated_fees(
-    terms: Terms, carried: Sequence[Event], events: Sequence[Event], period: Period
-) -> Fees:
-    """Each event pays for the days that are left, for what it brings above the highest so far."""
-    level, steps = steps_of(terms.aggregation, carried, events)
-    highest = max(level, ZERO)
-    days = EXACT.multiply(highest, Decimal(period.days))
-    first = terms.prices[0].model
-    assert isinstance(first, Standard), "another model is billed in arrears when it is prorated"
-    carried_fee = first.price(unit_days(days, period.whole_days))
-    fees: list[Decimal] = []
-    for event, step in zip(events, steps, strict=True):
-        model = terms.prices[terms.version(event.plan_version_id)].model
-        assert isinstance(model, Standard), "another model is billed in arrears when it is prorated"
-        level = EXACT.add(level, step)
-        above = max(EXACT.subtract(level, highest), ZERO)
-        highest = max(highest, level)
-        fees.append(model.price(prorated(above, period.share(event.timestamp))))
-    return Fees(carried_fee, tuple(fees))
+def _for_days(terms: Terms, model: ChargeModel, due: Decimal, share: Fraction) -> Decimal:
+    """What is due for a share of the period: for its units, rounded up, at the price of one."""
+    if not terms.is_prorated:
+        return due
+    assert isinstance(model, Standard), "other models are billed in arrears when they are prorated"
+    if not model.amount:
+        return ZERO
+    return model.price(prorated(divided(due, model.amount), share))
 
 
 class _Bill:
     """What was used so far, and the highest price that was reached with it."""
 
     def __init__(self, model: ChargeModel) -> None:
-        self._model: ChargeModel = model
+        self.model: ChargeModel = model
         self._cents = ZERO  # what the events themselves say they cost (dynamic model)
         self.total: Total = ZERO_TOTAL
         self.charged = ZERO
 
     def change_to(self, model: ChargeModel) -> None:
         """Go on at other prices: what is left to charge, or was charged in excess, stays."""
-        if model == self._model:
+        if model == self.model:
             return
         excess = EXACT.subtract(self.charged, self.total.amount)
-        self._model = model
+        self.model = model
         if isinstance(model, Dynamic):
             amount = model.price_precise(self.total.units, self._cents)
             self.total = replace(self.total, amount=amount)
@@ -104,7 +94,7 @@ class _Bill:
 
     def add(self, units: Decimal, cents: Decimal) -> Decimal:
         """What an event costs."""
-        model = self._model
+        model = self.model
         self._cents = EXACT.add(self._cents, cents)
         if isinstance(model, Dynamic):
             used = EXACT.add(self.total.units, units)

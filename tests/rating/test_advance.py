@@ -218,22 +218,24 @@ MEMBERS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12
     model=st.sampled_from(MODELS),
     quantities=QUANTITIES,
     changes=st.lists(st.booleans(), min_size=12, max_size=12),
+    prorated=st.booleans(),
 )
 def test_real_time_charges_the_fees_in_advance(
-    model: ChargeModel, quantities: list[Decimal], changes: list[bool]
+    model: ChargeModel, quantities: list[Decimal], changes: list[bool], prorated: bool
 ) -> None:
-    prices = (model, standard("0.5"))
+    prices = (standard("0.7") if prorated else model, standard("0.5"))
     versions, charged, total = [1 + change for change in sorted(changes)], [], ZERO_TOTAL
-    for units, version in zip(quantities, versions, strict=False):
-        amount, total = marginal(
-            line(prices[version - 1], units), total, plan_version_id=UUID(int=version)
-        )
+    events: list[Event] = []
+    for day, (units, version) in enumerate(zip(quantities, versions, strict=False), 3):
+        plan_version_id = UUID(int=version)
+        event = used(f"2024-06-{day:02}", units, plan_version_id=plan_version_id)
+        one = line(prices[version - 1], units)
+        one = structs.replace(one, bucket=structs.replace(one.bucket, prorated=prorated))
+        share = JUNE.share(event.timestamp)
+        amount, total = marginal(one, total, plan_version_id=plan_version_id, share=share)
         charged.append(amount)
-    events = [
-        used("2024-06-03", units, order=order, plan_version_id=UUID(int=version))
-        for order, (units, version) in enumerate(zip(quantities, versions, strict=False))
-    ]
-    both = terms("sum_agg", *prices, pay_in_advance=True)
+        events.append(event)
+    both = terms("sum_agg", *prices, pay_in_advance=True, recurring=prorated, prorated=prorated)
     assert list(fees_in_advance(both, [], events, JUNE).events) == charged
 
 
