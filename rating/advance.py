@@ -17,7 +17,7 @@ from functools import reduce
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rating.charge_models import ChargeModel, Dynamic, Standard
+from rating.charge_models import ChargeModel, Dynamic, Percentage, Standard
 from rating.events import Event
 from rating.exact import EXACT, ZERO, divided
 from rating.period import Period
@@ -49,8 +49,7 @@ def fees_in_advance(
     bill = _Bill(terms.prices[0].model)
     carried_fee = ZERO
     if carried:
-        due = bill.add(before, reduce(EXACT.add, map(_cents, carried), ZERO))
-        bill.total = replace(bill.total, events=0)
+        due = bill.begin_with(before, reduce(EXACT.add, map(_cents, carried), ZERO))
         carried_fee = _for_days(terms, bill.model, due, Fraction(period.days, period.whole_days))
     fees: list[Decimal] = []
     for event, step in zip(events, steps, strict=True):
@@ -78,6 +77,17 @@ class _Bill:
         self._cents = ZERO  # what the events themselves say they cost (dynamic model)
         self.total: Total = ZERO_TOTAL
         self.charged = ZERO
+
+    def begin_with(self, units: Decimal, cents: Decimal) -> Decimal:
+        """What is there already costs; it is no event, except to a price that needs each event."""
+        model = self.model
+        if isinstance(model, Percentage) and not model.is_summable:
+            return self.add(units, cents)
+        self._cents = cents
+        amount = model.price_total(units=units, events=0, precise_amount_cents=cents)
+        self.total = replace(self.total, units=units, amount=amount)
+        self.charged = amount
+        return amount
 
     def change_to(self, model: ChargeModel) -> None:
         """Go on at other prices: what is left to charge, or was charged in excess, stays."""

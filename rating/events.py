@@ -41,5 +41,8 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:
-    """The events as they count: by time, and those of the same instant as they came in."""
-    return sorted(events, key=lambda event: (event.timestamp, event.order))
+    """The events as they count: by time, and those of the same instant as they came in.
+
+    Of two that came in as one, the greater is the last, as in `rating.summaries`.
+    """
+    return sorted(events, key=lambda event: (event.timestamp, event.order, event.units))

@@ -23,7 +23,7 @@ class Period(Struct, frozen=True, kw_only=True):
     ended within it. None: the period is whole."""
 
     def __post_init__(self) -> None:
-        assert self.start < self.end, "a period has a length"
+        assert self.start <= self.end, "a period does not end before it begins"
 
     def day(self, at: datetime) -> date:
         """The customer's day at this time."""
@@ -36,8 +36,8 @@ class Period(Struct, frozen=True, kw_only=True):
 
     @property
     def last_day(self) -> date:
-        """The last day that the period touches."""
-        return self.day(self.end - timedelta(microseconds=1))
+        """The last day that the period touches; that of its beginning if it has no length."""
+        return max(self.day(self.end - timedelta(microseconds=1)), self.first_day)
 
     @property
     def days(self) -> int:

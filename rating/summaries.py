@@ -54,24 +54,33 @@ def microseconds(at: datetime) -> Decimal:
     return Decimal((at - _EPOCH) // _MICROSECOND)
 
 
-def summary_of(event: Event) -> Summary:
-    """One event, summarized."""
-    return Summary(
-        events=1,
-        units=event.units,
-        max_units=event.units,
-        last_units=event.units,
-        last_at=event.timestamp,
-        last_order=event.order,
-        moment=EXACT.multiply(event.units, microseconds(event.timestamp)),
-        precise_amount_cents=event.precise_amount_cents or ZERO,
-        corrections=int(event.is_correction),
-    )
-
-
 def summarize(events: Iterable[Event]) -> Summary:
     """What the events come to, in whatever order they are given."""
-    return merge_all(summary_of(event) for event in events)
+    units = moment = cents = ZERO
+    max_units: Decimal | None = None
+    last: tuple[datetime, int, Decimal] | None = None
+    count = corrections = 0
+    for event in events:
+        count += 1
+        corrections += event.is_correction
+        units = EXACT.add(units, event.units)
+        moment = EXACT.fma(event.units, microseconds(event.timestamp), moment)
+        cents = EXACT.add(cents, event.precise_amount_cents or ZERO)
+        max_units = event.units if max_units is None else max(max_units, event.units)
+        key = (event.timestamp, event.order, event.units)
+        last = key if last is None else max(last, key)
+    at, order, last_units = last or (None, 0, None)
+    return Summary(
+        events=count,
+        units=units,
+        max_units=max_units,
+        last_units=last_units,
+        last_at=at,
+        last_order=order,
+        moment=moment,
+        precise_amount_cents=cents,
+        corrections=corrections,
+    )
 
 
 def merge_all(summaries: Iterable[Summary]) -> Summary:

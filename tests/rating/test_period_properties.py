@@ -367,6 +367,12 @@ def test_days_that_are_left_run_from_all_to_one(
     assert within.days_left(later) <= within.days_left(inside)
 
 
+def test_a_period_without_length_is_a_day() -> None:
+    at = datetime(9999, 12, 31, tzinfo=UTC)  # where time ends, so does the last period
+    nothing = Period(start=at, end=at)
+    assert (nothing.days, nothing.share(at), nothing.holds(at)) == (1, 1, False)
+
+
 def test_shares_of_a_part_are_shares_of_the_whole_period() -> None:
     part = period("2024-02-05", "2024-03-01", full_days=29)
     assert (part.days, part.whole_days) == (25, 29)

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ledger.money import Rounding, to_minor
+from rating import Terms, rate_summaries, summarize
+from rating.charge_models import read_model
 from rating.events import Event
 from rating.period_rating import rate_events
 from tests.rating.metering import (
@@ -256,6 +258,52 @@ def test_units_are_rounded_for_the_period_and_not_for_events_in_advance() -> Non
     assert (arrears.units, arrears.total_units, arrears.amount) == (3, Decimal("2.8"), 30)
     advance = terms("sum_agg", standard(10), pay_in_advance=True, **rounding)
     assert rate_events(advance, events, AUGUST).amount == 28
+
+
+def test_what_is_carried_into_a_period_is_no_event_of_it() -> None:
+    fee_per_event = read_model("percentage", {"rate": "1", "fixed_amount": "5"})
+    events = [used("2023-07-01", 100), used("2023-07-02", 100), used("2023-08-03", 300)]
+    for in_advance in (False, True):
+        kept = terms("sum_agg", fee_per_event, recurring=True, pay_in_advance=in_advance)
+        usage = rate_events(kept, events, AUGUST)
+        assert (usage.units, usage.events, usage.amount) == (500, 1, 5 + 5)
+        carried, within = summarize(events[:2]), summarize(events[2:])
+        assert rate_summaries(kept, {None: within}, AUGUST, carried=carried) == usage
+
+
+def test_a_price_that_looks_at_each_event_takes_what_is_carried_as_the_first() -> None:
+    one_free = read_model("percentage", {"rate": "1", "free_units_per_events": 1})
+    events = [used("2023-07-01", 100), used("2023-07-02", 100), used("2023-08-03", 300)]
+    for in_advance in (False, True):
+        kept = terms("sum_agg", one_free, recurring=True, pay_in_advance=in_advance)
+        assert rate_events(kept, events, AUGUST).amount == 3
+
+
+@pytest.mark.parametrize(
+    ("agreed", "corrections", "versions", "is_summable"),
+    [
+        (terms("sum_agg", standard()), 1, 2, True),
+        (terms("sum_agg", standard(), pay_in_advance=True), 0, 2, True),
+        (terms("sum_agg", standard(), pay_in_advance=True), 1, 1, False),
+        (terms("sum_agg", volume((0, None, 1, 0)), pay_in_advance=True), 0, 1, False),
+        (terms("sum_agg", volume((0, None, 1, 0))), 0, 1, True),
+        (terms("max_agg", standard(), pay_in_advance=True), 0, 1, True),
+        (terms("max_agg", standard(), pay_in_advance=True), 0, 2, False),
+        (terms("sum_agg", standard(), recurring=True, prorated=True), 0, 1, False),
+        (terms("weighted_sum_agg", standard(), recurring=True, prorated=True), 0, 1, True),
+        (terms("count_agg", read_model("percentage", {"rate": "1"})), 0, 1, True),
+        (
+            terms("sum_agg", read_model("percentage", {"rate": "1", "free_units_per_events": 1})),
+            0,
+            1,
+            False,
+        ),
+    ],
+)
+def test_sums_are_enough_where_neither_order_nor_days_matter(
+    agreed: Terms, corrections: int, versions: int, is_summable: bool
+) -> None:
+    assert agreed.is_summable(corrections=corrections, versions=versions) is is_summable
 
 
 @pytest.mark.parametrize(
