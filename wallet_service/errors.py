@@ -6,7 +6,9 @@ WalletError
 │   ├── OverageDue
 │   ├── WalletFrozen
 │   ├── BudgetExceeded
-│   └── NoEligibleWallet
+│   ├── NoEligibleWallet
+│   ├── NotEntitled
+│   └── EntitlementLimitExceeded
 ├── NotFound                   no such thing in this organization
 ├── Invalid                    one field is wrong; names it, with a stable code
 ├── NotAllowed                 the thing exists, but its state forbids this (a hold that has ended)
@@ -25,11 +27,13 @@ __all__ = [
     "BudgetExceeded",
     "Busy",
     "Denied",
+    "EntitlementLimitExceeded",
     "InsufficientFunds",
     "Invalid",
     "KeyReused",
     "NoEligibleWallet",
     "NotAllowed",
+    "NotEntitled",
     "NotFound",
     "OutcomePending",
     "OverageDue",
@@ -84,6 +88,18 @@ class NoEligibleWallet(Denied):
     """The customer has no wallet that may pay for this: it is postpaid, and nothing can be held."""
 
     code = "no_eligible_wallet"
+
+
+class NotEntitled(Denied):
+    """The subscription lacks a feature that this usage is behind, or that was asked for."""
+
+    code = "not_entitled"
+
+
+class EntitlementLimitExceeded(Denied):
+    """An item has more of a property than the subscription's privilege allows in one call."""
+
+    code = "entitlement_limit_exceeded"
 
 
 class NotFound(WalletError):

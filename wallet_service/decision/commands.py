@@ -11,6 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from invoicing.access import Access
 from ledger import money
 from rating.rate_cards import Line
 
@@ -129,6 +130,10 @@ class Authorize(Struct, frozen=True, tag="authorize"):
     partial: bool = False
     others: tuple[Choice, ...] = ()
     api_key_id: UUID | None = None
+    features: tuple[str, ...] = ()
+    """Features that the caller asks for by name, whatever the items are behind."""
+    access: Access | None = None
+    """What the subscription may use; None where the organization has no features."""
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -157,6 +162,7 @@ class Extend(Struct, frozen=True, tag="extend"):
     items: tuple[Item, ...]
     expires_in_s: int | None
     pricing: Pricing | None = None
+    access: Access | None = None
 
 
 class Void(Struct, frozen=True, tag="void"):

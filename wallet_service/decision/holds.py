@@ -27,6 +27,7 @@ from wallet_service.errors import (
 )
 from wallet_service.replies import BudgetBody
 
+from .access import refuse_unentitled
 from .budget_state import BudgetKey, BudgetPart
 from .budgets import Need, merged
 from .burn import Claim, Share, burn, burn_hold, give_back
@@ -57,9 +58,10 @@ def authorize(case: Case, command: Authorize) -> bytes:
     """Hold what the items may cost, on the grants that may pay for them, or refuse without a trace.
 
     Where the items may be paid in several assets, the first one that can pay for all of them is
-    the hold's. Raises NoEligibleWallet, InsufficientFunds, WalletFrozen, OverageDue,
-    BudgetExceeded, Invalid.
+    the hold's. Raises NotEntitled, EntitlementLimitExceeded, NoEligibleWallet, InsufficientFunds,
+    WalletFrozen, OverageDue, BudgetExceeded, Invalid.
     """
+    refuse_unentitled(command.items, command.access, command.features)
     payable = _payable(case, command)
     asset, claims = payable.asset, payable.claims
     hold = HoldState(
@@ -165,6 +167,7 @@ def extend(case: Case, command: Extend) -> bytes:
     hold = _living(case, command.authorization_id)
     if hold.expires_at <= case.now:
         raise NotAllowed("already_expired")
+    refuse_unentitled(command.items, command.access)
     asset = command.asset
     claims = _claims(case, command.items, asset, command.pricing) if command.items else []
     needs = _needs(command.items, claims)
