@@ -17,6 +17,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from invoicing.access import Access
 from invoicing.pages import Page, Window
 from invoicing.records import load_queries
 from ledger import money
@@ -64,6 +65,7 @@ __all__ = [
 AmountText = Annotated[str, Meta(max_length=100)]
 AssetText = Annotated[str, Meta(min_length=2, max_length=32)]
 IdText = Annotated[str, Meta(min_length=1, max_length=255)]
+FeatureText = Annotated[str, Meta(min_length=1, max_length=255)]
 
 COUNT_MAX: Final = 100_000
 _FACTS_MAX: Final = 50_000
@@ -81,6 +83,7 @@ class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     properties: dict[str, Any] | None = None
     amount: AmountText | None = None
     asset_code: AssetText | None = None
+    features: Annotated[list[FeatureText], Meta(max_length=100)] | None = None
 
 
 class AuthorizationRequest(QuoteRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,6 +132,7 @@ class EstimateBody(Struct):
     sufficient: bool
     items: list[ItemAmount]
     code: str | None = None
+    error_details: dict[str, Any] | None = None
 
 
 class EstimateReply(Struct):
@@ -162,6 +166,7 @@ class _Quote(Struct, frozen=True):
     items: tuple[Item, ...]
     pricing: Pricing | None
     others: tuple[Choice, ...] = ()
+    access: Access | None = None
 
 
 class Authorizations:
@@ -206,6 +211,8 @@ class Authorizations:
             quote.pricing,
             request.partial,
             quote.others,
+            tuple(request.features or ()),
+            quote.access,
         )
         return await self._committer.submit(
             operation(
@@ -257,7 +264,12 @@ class Authorizations:
         expires_in_s = (
             None if request.expires_in is None else self._expires_in_s(request.expires_in)
         )
-        command = Extend(authorization_id, facts.asset, items or (), expires_in_s, facts.pricing)
+        access = None
+        if items and facts.pricing is not None:
+            access = await self._rates.access(organization_id, facts.pricing.subscription_id)
+        command = Extend(
+            authorization_id, facts.asset, items or (), expires_in_s, facts.pricing, access
+        )
         return await self._submit(organization_id, facts, "extend", key, command, request, now=now)
 
     async def void(self, organization_id: UUID, authorization_id: UUID, *, now: datetime) -> bytes:
@@ -299,7 +311,7 @@ class Authorizations:
         quote = await self._quote(organization_id, request, now=now)
         key = organization_id, quote.card.customer_id
         customer = (await self._hot.load([key]))[key]
-        return await self._would_be(quote, customer, now=now)
+        return await self._would_be(quote, request, customer, now=now)
 
     async def check(
         self, organization_id: UUID, request: QuoteRequest, *, now: datetime
@@ -307,7 +319,7 @@ class Authorizations:
         """The same from the hot balances: one read of Redis, not binding."""
         quote = await self._quote(organization_id, request, now=now)
         customer = await self._hot.get((organization_id, quote.card.customer_id))
-        return await self._would_be(quote, customer, now=now)
+        return await self._would_be(quote, request, customer, now=now)
 
     async def get(
         self, organization_id: UUID, authorization_id: UUID, *, now: datetime
@@ -396,9 +408,9 @@ class Authorizations:
             if request.asset_code is None:
                 raise Invalid("asset_code", "value_is_mandatory")
             asset = await self._asset(organization_id, request.asset_code, now=now)
-            return _Quote(
-                card, asset, (_amount_item(request.amount, asset, is_positive=True),), None
-            )
+            item = _amount_item(request.amount, asset, is_positive=True)
+            access = await self._access_of_amount(card, request)
+            return _Quote(card, asset, (item,), None, access=access)
         if request.amount is not None:
             raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
         agreement = agreement_for(
@@ -421,7 +433,31 @@ class Authorizations:
             )
             for code in codes
         ]
-        return _Quote(card, first.asset, first.items, agreement.pricing, tuple(others))
+        return _Quote(
+            card, first.asset, first.items, agreement.pricing, tuple(others), agreement.access
+        )
+
+    async def _access_of_amount(self, card: CustomerCard, request: QuoteRequest) -> Access | None:
+        """What the customer may use of the features that it asks for with an amount.
+
+        That of its subscription, if it has one. Raises Invalid where it has several and names none.
+        """
+        if not request.features:
+            return None
+        agreements = [
+            one
+            for one in card.agreements
+            if request.external_subscription_id in {None, one.agreement.external_id}
+        ]
+        if len(agreements) > 1:
+            raise Invalid(
+                "external_subscription_id", "value_is_mandatory", "the customer has several"
+            )
+        if not agreements and request.external_subscription_id is not None:
+            raise Invalid("external_subscription_id", "subscription_not_found")
+        if agreements:
+            return agreements[0].access
+        return await self._rates.access(card.organization_id, None)
 
     async def _asset(self, organization_id: UUID, code: str, *, now: datetime) -> Asset:
         try:
@@ -528,7 +564,7 @@ class Authorizations:
         return {(row["organization_id"], row["id"]): row for row in rows}
 
     async def _would_be(
-        self, quote: _Quote, customer: CustomerState, *, now: datetime
+        self, quote: _Quote, request: QuoteRequest, customer: CustomerState, *, now: datetime
     ) -> EstimateReply:
         """Judge the authorization on a copy of what is known, by the rules of the real one."""
         command = Authorize(
@@ -539,6 +575,8 @@ class Authorizations:
             1,
             quote.pricing,
             others=quote.others,
+            features=tuple(request.features or ()),
+            access=quote.access,
         )
         trial = operation(
             quote.card.organization_id,
@@ -576,6 +614,7 @@ class Authorizations:
                     for item, amount in zip(chosen.items, amounts, strict=True)
                 ],
                 code=outcome.error.code if isinstance(outcome, Refused) else None,
+                error_details=outcome.error.details if isinstance(outcome, Refused) else None,
             )
         )
 

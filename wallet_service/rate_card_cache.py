@@ -16,10 +16,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from invoicing import catalogue_versions, customers, plans, subscriptions
+from invoicing.access import Access
 from invoicing.plans import Version
 from invoicing.subscriptions import Agreement
 from rating.rate_cards import RateCard
 from wallet_service import assets
+from wallet_service.access_cache import AccessCache
 from wallet_service.database import Database
 from wallet_service.decision import Asset
 from wallet_service.decision.commands import Cycle, Pricing
@@ -68,6 +70,7 @@ class PricedAgreement(Struct, frozen=True):
     since: datetime | None = None
     """None: these prices are the first that the plan has had."""
     until: datetime | None = None
+    access: Access | None = None
 
     def is_priced_at(self, at: datetime) -> bool:
         """Whether these prices are in force at a time; a whole second stands for all of it."""
@@ -109,6 +112,8 @@ class RateCardCache:
         self._recheck_s = recheck_s
         self._clock = clock
         self._freshness: dict[UUID, _Freshness] = {}
+        self._accesses = AccessCache(database)
+        self._forgotten: dict[UUID, int] = {}
         self._customers: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._subscriptions: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._versions: _Bounded[tuple[UUID, UUID], tuple[Version, ...]] = _Bounded(_CARDS_MAX)
@@ -123,6 +128,7 @@ class RateCardCache:
         known = self._customers.use((organization_id, external_id))
         if known is not None and all(one.is_priced_at(now) for one in known.agreements):
             return known
+        epoch = self._forgotten.get(organization_id)
         async with self._database.tenant(organization_id) as connection:
             customer = await customers.find(connection, organization_id, external_id)
             if customer is None:
@@ -140,7 +146,8 @@ class RateCardCache:
             customer.currency,
             tuple([await self._priced(organization_id, one, at=now) for one in agreements]),
         )
-        self._customers.keep((organization_id, external_id), card)
+        if self._forgotten.get(organization_id) == epoch:
+            self._customers.keep((organization_id, external_id), card)
         return card
 
     async def subscriber(
@@ -155,6 +162,7 @@ class RateCardCache:
         known = self._subscriptions.use(key)
         if known is not None and known.agreements[0].covers(at):
             return known
+        epoch = self._forgotten.get(organization_id)
         async with self._database.tenant(organization_id) as connection:
             agreement = await subscriptions.find_at(
                 connection, organization_id, external_subscription_id, timestamp=at
@@ -175,7 +183,8 @@ class RateCardCache:
             row["currency"],
             (await self._priced(organization_id, agreement, at=at),),
         )
-        self._subscriptions.keep(key, card)
+        if self._forgotten.get(organization_id) == epoch:
+            self._subscriptions.keep(key, card)
         return card
 
     async def at(self, agreement: PricedAgreement, at: datetime) -> PricedAgreement:
@@ -203,9 +212,17 @@ class RateCardCache:
             self._assets.keep((organization_id, code), known)
         return known
 
+    async def access(self, organization_id: UUID, subscription_id: UUID | None) -> Access | None:
+        """What a subscription may use, or who has none; None if there are no features at all."""
+        await self._recheck(organization_id)
+        return await self._accesses.find(organization_id, subscription_id)
+
     def forget(self, organization_id: UUID) -> None:
         """Something in an organization's catalogue changed: look again from now on."""
+        # What is being read meanwhile may be older than the change: it is used, but not kept.
+        self._forgotten[organization_id] = self._forgotten.get(organization_id, 0) + 1
         self._freshness.pop(organization_id, None)
+        self._accesses.forget(organization_id)
         self._customers.drop(organization_id)
         self._subscriptions.drop(organization_id)
         self._versions.drop(organization_id)
@@ -243,15 +260,18 @@ class RateCardCache:
             ),
             version.effective_at if position else None,
             versions[position + 1].effective_at if position + 1 < len(versions) else None,
+            await self._accesses.find(organization_id, agreement.id),
         )
 
     async def _plan_versions(self, organization_id: UUID, plan_id: UUID) -> tuple[Version, ...]:
         """The versions of a plan, in the order in which they take effect."""
         known = self._versions.use((organization_id, plan_id))
         if known is None:
+            epoch = self._forgotten.get(organization_id)
             async with self._database.tenant(organization_id) as connection:
                 known = tuple(await plans.versions(connection, organization_id, plan_id))
-            self._versions.keep((organization_id, plan_id), known)
+            if self._forgotten.get(organization_id) == epoch:
+                self._versions.keep((organization_id, plan_id), known)
         return known
 
 

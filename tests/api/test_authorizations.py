@@ -249,6 +249,7 @@ def test_a_question_is_answered_and_holds_nothing(shop: Shop, acme: str, questio
                 {"code": "llm_output_tokens", "amount": "0.005"},
             ],
             "code": None,
+            "error_details": None,
         }
     }
     assert shop.balance(acme) == ("10", "0", "0")

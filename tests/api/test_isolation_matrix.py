@@ -155,6 +155,66 @@ ROWS = [
             ("DELETE", "/metadata/{name}", "/metadata/secret", None),
         )
     ),
+    Row(
+        "POST /features",
+        "/features",
+        422,
+        {"feature": {"code": "m", "billable_metric_codes": ["{metric_2}"]}},
+    ),
+    Row("POST /features", "/features", 200, {"feature": {"code": "{feature}"}}),
+    Row("GET /features", "/features?search_term={feature_2}", 200),
+    Row("GET /features/{code}", "/features/{feature_2}", 404),
+    Row("PUT /features/{code}", "/features/{feature_2}", 404, {"feature": {"name": "Taken over"}}),
+    Row("DELETE /features/{code}", "/features/{feature_2}", 404),
+    Row(
+        "DELETE /features/{code}/privileges/{privilege_code}",
+        "/features/{feature_2}/privileges/max",
+        404,
+    ),
+    *(
+        Row(
+            f"{method} /{owners}/entitlements{rest}",
+            f"/{owner}/entitlements{there}",
+            status,
+            None if method in {"GET", "DELETE"} else {"entitlements": {"{feature_2}": {}}},
+        )
+        for owners, methods, ours, theirs in (
+            ("plans/{code}", ("POST", "PATCH", "GET"), "plans/own", "plans/{plan}"),
+            (
+                "subscriptions/{external_id}",
+                ("PATCH", "GET"),
+                "subscriptions/own",
+                "subscriptions/{subscription}",
+            ),
+        )
+        for method, rest, there, own_status in (
+            *((method, "", "", 200 if method == "GET" else 422) for method in methods),
+            *(
+                (method, "/{feature_code}", "/{feature_2}", 404)
+                for method in (("GET", "DELETE") if "POST" in methods else ("DELETE",))
+            ),
+            (
+                "DELETE",
+                "/{feature_code}/privileges/{privilege_code}",
+                "/{feature_2}/privileges/max",
+                404,
+            ),
+        )
+        for owner, status in ((ours, own_status), (theirs, 404))
+    ),
+    Row(
+        "POST /authorizations",
+        "/authorizations",
+        422,
+        {
+            "authorization": {
+                "external_customer_id": "own",
+                "transaction_id": "m",
+                "features": ["{feature_2}"],
+                **ITEMS,
+            }
+        },
+    ),
     Row("GET /events/{transaction_id}", "/events/{event}", 404),
     Row("GET /events", "/events?external_subscription_id={subscription}", 200),
     Row("GET /events", "/events?external_customer_id={customer}", 200),
@@ -380,6 +440,11 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
     (bought,) = shop.ok("/wallet_transactions", wallet_transaction=purchase)["wallet_transactions"]
     for unit in ("THEIR_UNIT", "THEIR_OTHER_UNIT"):
         shop.ok("/assets", asset={"code": unit, "name": "Unit", "kind": "unit", "scale": 0})
+    features = [shop.unique("feature") for _ in range(2)]
+    for feature in features:
+        privileges = [{"code": "max", "value_type": "integer"}]
+        shop.ok("/features", feature={"code": feature, "privileges": privileges})
+    shop.ok(f"/plans/{plan}/entitlements", entitlements={features[1]: {"max": 5}})
     key = shop.ok("/api_keys", api_key={"name": "theirs"})["api_key"]
     return shop, {
         "key": key["id"],
@@ -392,6 +457,8 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
         "metric_id": metric_id,
         "plan": plan,
         "filter": charge["filters"][0]["lago_id"],
+        "feature": features[0],
+        "feature_2": features[1],
         "hold": hold["id"],
         "captured": captured["id"],
         "call": hold["transaction_id"],
@@ -424,7 +491,7 @@ def random_names(known: Mapping[str, str]) -> dict[str, str]:
 
 def filled(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: filled(inner, names) for key, inner in value.items()}
+        return {key.format(**names): filled(inner, names) for key, inner in value.items()}
     if isinstance(value, list):
         return [filled(inner, names) for inner in value]
     return value.format(**names) if isinstance(value, str) else value
@@ -448,7 +515,10 @@ def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
         f"/billable_metrics/{names['metric']}",
         f"/billable_metrics/{names['metric_2']}",
         f"/plans/{names['plan']}",
+        f"/plans/{names['plan']}/entitlements",
         f"/subscriptions/{names['subscription']}",
+        f"/subscriptions/{names['subscription']}/entitlements",
+        "/features",
         f"/wallets/{names['wallet']}",
         f"/wallets/{names['wallet']}/wallet_transactions",
         f"/grants/{names['grant']}",

@@ -179,7 +179,7 @@ def test_the_hot_routes_are_described_as_they_are(document: dict[str, Any]) -> N
     schemas = document["components"]["schemas"]
     assert set(schemas["AuthorizationRequest"]["properties"]) == {
         *("external_customer_id", "external_subscription_id", "transaction_id", "expires_in"),
-        *("items", "code", "properties", "amount", "asset_code", "partial"),
+        *("items", "code", "properties", "amount", "asset_code", "partial", "features"),
     }
     assert set(schemas["CaptureRequest"]["properties"]) == {
         *("transaction_id", "final", "items", "code", "properties", "amount")

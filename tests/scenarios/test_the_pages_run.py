@@ -18,9 +18,11 @@ PAGES = (
     "README.md",
     "docs/tutorial/first-hour.md",
     "docs/how-to/accept-usage-events.md",
+    "docs/how-to/gate-features.md",
     "docs/how-to/native-assets.md",
     "docs/how-to/stream-with-partial-captures.md",
 )
+REFUSALS = {HELPERS: ["402"], "docs/how-to/gate-features.md": ["402", "402"]}
 STOP_S_MAX = 15
 SHELL_S_MAX = 120
 
@@ -87,7 +89,7 @@ def test_what_a_page_says_happens_when_its_blocks_are_pasted(page, checkout):
     assert done.returncode == 0, done.stderr
     assert "curl:" not in done.stderr
     refusals = re.findall(r'"status":(\d+),"error".*', done.stdout)
-    assert refusals == (["402"] if page == HELPERS else []), done.stdout
+    assert refusals == REFUSALS.get(page, []), done.stdout
     prose = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
     for amount in re.findall(r"`(\d+\.\d+)`", prose):
         assert f'"{amount}"' in done.stdout, amount

@@ -8,7 +8,9 @@ from wallet_service.api.authorizations import Authorizations
 from wallet_service.api.balances import Balances
 from wallet_service.api.billable_metrics import BillableMetrics
 from wallet_service.api.customers import Customers
+from wallet_service.api.entitlements import PlanEntitlements, SubscriptionEntitlements
 from wallet_service.api.events import Events
+from wallet_service.api.features import Features
 from wallet_service.api.grants import Grants
 from wallet_service.api.ledger import LedgerBook
 from wallet_service.api.organizations import Organizations
@@ -28,12 +30,15 @@ API_ROUTES: Final[list[Any]] = [
     CustomerWallets,
     Customers,
     Events,
+    Features,
     Grants,
     LedgerBook,
     Organizations,
     PlanChargeFilters,
     PlanCharges,
+    PlanEntitlements,
     Plans,
+    SubscriptionEntitlements,
     Subscriptions,
     WalletTransactions,
     Wallets,

@@ -27,13 +27,13 @@ _Status: TypeAlias = Annotated[
 ]
 
 
-def read_statuses(given: Sequence[str] | str | None) -> Sequence[str]:
+def read_statuses(given: Sequence[str] | str | None, *, field: str = "status") -> Sequence[str]:
     """The statuses that are wanted: active, unless something is said; raises a field error."""
     if not given:
         return ("active",)
     wanted = [given] if isinstance(given, str) else given
     if not set(wanted) <= set(subscriptions.STATUSES):
-        raise field_error("status", "value_is_invalid")
+        raise field_error(field, "value_is_invalid")
     return wanted
 
 
