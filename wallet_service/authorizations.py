@@ -211,8 +211,8 @@ class Authorizations:
             quote.pricing,
             request.partial,
             quote.others,
-            tuple(request.features or ()),
-            quote.access,
+            features=tuple(request.features or ()),
+            access=quote.access,
         )
         return await self._committer.submit(
             operation(
