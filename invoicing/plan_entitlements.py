@@ -17,8 +17,8 @@ async def find_all(
     connection: Connection, organization_id: UUID, plan_code: str
 ) -> list[Entitlement]:
     """All that a plan gives, oldest feature first; raises NotFound."""
-    plan = await plans.get(connection, organization_id, plan_code)
-    return await _read(connection, organization_id, plan.id)
+    plan_id = await plans.get_id(connection, organization_id, plan_code)
+    return await _read(connection, organization_id, plan_id)
 
 
 async def get(
@@ -42,15 +42,15 @@ async def put(
     A value of None takes a privilege's value away. Raises NotFound, or Invalid.
     """
     await catalogue_versions.bump(connection, organization_id)
-    plan = await plans.get(connection, organization_id, plan_code)
+    plan_id = await plans.get_id(connection, organization_id, plan_code)
     given = checked(await features.find_every(connection, organization_id), wanted)
-    place = {"organization_id": organization_id, "plan_id": plan.id}
+    place = {"organization_id": organization_id, "plan_id": plan_id}
     if replaces:
         ids = [feature.id for feature, _ in given]
         await _queries.keep_entitlements(connection, **place, feature_ids=ids)
         before: Mapping[UUID, Mapping[str, Value]] = {}
     else:
-        before = await _values(connection, organization_id, plan.id)
+        before = await _values(connection, organization_id, plan_id)
     values = [
         {
             code: value
@@ -66,7 +66,7 @@ async def put(
         privilege_values=[to_json(one) for one in values],
         now=now,
     )
-    return await _read(connection, organization_id, plan.id)
+    return await _read(connection, organization_id, plan_id)
 
 
 async def delete(
@@ -74,13 +74,13 @@ async def delete(
 ) -> Entitlement:
     """Withdraw a feature from a plan; what it gave. Raises NotFound."""
     await catalogue_versions.bump(connection, organization_id)
-    plan = await plans.get(connection, organization_id, plan_code)
-    entitlements = await _read(connection, organization_id, plan.id)
+    plan_id = await plans.get_id(connection, organization_id, plan_code)
+    entitlements = await _read(connection, organization_id, plan_id)
     entitlement = pick(entitlements, feature_code)
     await _queries.delete_entitlement(
         connection,
         organization_id=organization_id,
-        plan_id=plan.id,
+        plan_id=plan_id,
         feature_id=entitlement.feature.id,
     )
     return entitlement
