@@ -239,7 +239,7 @@ OF_POSTGRES = {
     ),
     "a grant that was lost": ("delete from wallet.grants where kind = 'promotional'", "I14"),
     "a role that may change events": (
-        "grant update (properties) on invoicing.events to wallet_committer",
+        "grant update (timestamp) on invoicing.events to wallet_committer",
         "I16",
     ),
     "a month of events without a guard": (

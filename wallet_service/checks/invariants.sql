@@ -242,7 +242,8 @@ order by coalesce(g.id, a.id) limit :limit;
 select count(*) from wallet.append_only_tables;
 
 -- name: changeable(limit)
--- I16: no role of ours may change or delete what is history. An event may be rated late; its facts stay.
+-- I16: no role of ours may change or delete what is history. An event may be rated late; its facts stay, and the trigger
+-- lets at most one property be added to them, which an expression computes.
 select format('%s may %s %s', role, privilege, t.relation) as breach
 from wallet.append_only_tables t
 cross join unnest(array['wallet_api', 'wallet_committer', 'wallet_worker']) as role
