@@ -284,6 +284,7 @@ async def _read_events(
             rating_status=row["rating_status"],
             external_customer_id=row["external_customer_id"],
             lines=_event_lines(row["lines"]),
+            reversals=row["reversals"],
         )
 
 

@@ -48,7 +48,9 @@ select e.organization_id, e.id, e.transaction_id, e.code, e.properties, e.extern
     e.external_customer_id, e.lines,
     (select coalesce(-sum((line ->> 'amount_minor')::bigint), 0)::bigint
        from invoicing.events r cross join jsonb_array_elements(r.lines) as line
-      where r.organization_id = e.organization_id and r.reverses_event_id = e.id) as reversed_minor
+      where r.organization_id = e.organization_id and r.reverses_event_id = e.id) as reversed_minor,
+    (select count(*) from invoicing.events r
+      where r.organization_id = e.organization_id and r.reverses_event_id = e.id) as reversals
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as wanted (organization_id, id)
 join invoicing.events e on e.organization_id = wanted.organization_id and e.id = wanted.id;
 

@@ -122,7 +122,9 @@ class Usage:
                 transaction_id,
                 external_subscription_id=request.external_subscription_id,
             )
-        if event.customer_id is None or event.asset_code is None:
+        # A capture is given back by a refund of its authorization.
+        is_usage = not (event.reverses_event_id or event.transaction_id.startswith(RESERVED_PREFIX))
+        if event.customer_id is None or event.asset_code is None or not is_usage:
             raise NotAllowed("nothing_to_reverse")
         asset = await self._rates.asset(organization_id, event.asset_code, now=now)
         amount = None

@@ -197,6 +197,8 @@ def test_a_negative_quantity_corrects_usage_and_moves_no_money(
     assert (correction["rating_status"], correction["debits"]) == ("rated", [])
     assert shop.balance(acme) == ("5", "0", "0")
     answer = reverse(shop, correction, transaction_id=shop.unique("x"))
+    assert answer.json()["event"]["debits"] == []
+    answer = reverse(shop, correction, transaction_id=shop.unique("x"))
     assert refused(answer, 405) == "nothing_to_reverse"
 
 
@@ -516,9 +518,6 @@ def test_what_was_never_charged_cannot_be_taken_back(shop: Shop, acme: str) -> N
     unrated = shop.charged(external_customer_id=acme, code="teleports")
     answer = reverse(shop, unrated, transaction_id=shop.unique("x"))
     assert refused(answer, 405) == "nothing_to_reverse"
-    postpaid = shop.charged(external_customer_id=shop.customer("plan"), **seconds(1))
-    answer = reverse(shop, postpaid, transaction_id=shop.unique("x"))
-    assert refused(answer, 405) == "nothing_to_reverse"
     answer = reverse(shop, {"transaction_id": "nowhere"}, transaction_id=shop.unique("x"))
     assert refused(answer, 404) == "event_not_found"
     hold = shop.held(acme, amount="1", asset_code="USD")
@@ -527,6 +526,19 @@ def test_what_was_never_charged_cannot_be_taken_back(shop: Shop, acme: str) -> N
     assert shop.api.get(f"/events/{usage['transaction_id']}").status_code == 200
     answer = reverse(shop, usage, transaction_id=shop.unique("x"))
     assert refused(answer, 405) == "nothing_to_reverse"
+
+
+def test_what_nobody_has_paid_can_be_taken_back_once_too(shop: Shop) -> None:
+    customer = shop.customer("plan")
+    postpaid = shop.charged(external_customer_id=customer, **seconds(1))
+    key = shop.unique("reversal")
+    line = reverse(shop, postpaid, transaction_id=key).json()["event"]
+    assert (line["rating_status"], line["debits"]) == ("postpaid", [])
+    again = reverse(shop, postpaid, transaction_id=shop.unique("x"))
+    assert refused(again, 405) == "nothing_to_reverse"
+    of_itself = reverse(shop, {"transaction_id": key}, transaction_id=shop.unique("x"))
+    assert refused(of_itself, 405) == "nothing_to_reverse"
+    assert shop.balances(customer) == []
 
 
 # --- what becomes of unrated events

@@ -159,7 +159,8 @@ class Rows:
         names = set(EventState.__struct_fields__) & set(EventRow.__struct_fields__)
         fields = {name: getattr(row, name) for name in names}
         budgets = [deepcopy(one.part) for one in self.event_budgets if one.event_id == row.id]
-        return EventState(**fields | {"paid": paid, "budgets": budgets})
+        reversals = sum(1 for _, one in self.events.values() if one.reverses_event_id == row.id)
+        return EventState(**fields | {"paid": paid, "budgets": budgets, "reversals": reversals})
 
     @staticmethod
     def _transaction(row: TransactionRow) -> TransactionState:

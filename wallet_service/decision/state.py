@@ -242,6 +242,8 @@ class EventState(Struct):
     rating_status: str
     external_customer_id: str | None = None
     lines: list[EventLine] = []
+    reversals: int = 0
+    """How often something of it was taken back already."""
     budgets: list[BudgetPart] = []
 
 

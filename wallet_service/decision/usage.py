@@ -110,10 +110,11 @@ def _debit(
 
 
 def reverse(case: Case, command: Reverse) -> bytes:
-    """Take back what an event was charged, all or an amount of it.
+    """Take back an event, or an amount of what it was charged.
 
-    A negative usage line, and the money to who paid. Raises NotFound, NotAllowed (nothing was
-    charged) and Invalid (more than was charged).
+    A negative usage line, and the money to who paid. The whole of an event can be taken back also
+    where nothing was paid (it was free, or postpaid): it is as if it had not been used. Raises
+    NotFound, NotAllowed (nothing is left to take back) and Invalid (more than was charged).
     """
     event = case.customer.events.get(command.event_id)
     if event is None:
@@ -124,11 +125,13 @@ def reverse(case: Case, command: Reverse) -> bytes:
         raise Invalid(
             "amount", "amount_above_maximum", "more than was charged and not yet reversed"
         )
-    if amount == 0:
+    is_whole = command.amount_minor is None and not event.reversals and bool(event.lines)
+    if amount == 0 and not is_whole:
         raise NotAllowed("nothing_to_reverse")
-    returned = case.return_paid(command.asset, event.paid, amount)
+    returned = case.return_paid(command.asset, event.paid, amount) if amount else []
     case.budgets.give_back_event(event, amount)
-    if command.amount_minor is None and amount == sum(entry.amount_minor for entry in event.paid):
+    event.reversals += 1
+    if is_whole:
         lines = [_negative(line) for line in event.lines]
     else:
         # A part of the price goes back; what was used stays used.
@@ -143,7 +146,7 @@ def reverse(case: Case, command: Reverse) -> bytes:
         external_subscription_id=event.external_subscription_id,
         subscription_id=event.subscription_id,
         timestamp=case.now,
-        rating_status="rated",
+        rating_status=event.rating_status,
         plan_version_id=event.plan_version_id,
         asset_code=command.asset.code,
         lines=lines,
