@@ -17,11 +17,12 @@ from functools import reduce
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rating.charge_models import ChargeModel, Dynamic, Percentage, Standard
+from rating.charge_models import ChargeModel, Dynamic, Standard
 from rating.events import Event
 from rating.exact import EXACT, ZERO, divided
 from rating.period import Period
 from rating.proration import prorated
+from rating.quotes import begun
 from rating.steps import steps_of
 from rating.terms import Terms
 from rating.usage import ZERO_TOTAL, Total
@@ -79,15 +80,15 @@ class _Bill:
         self.charged = ZERO
 
     def begin_with(self, units: Decimal, cents: Decimal) -> Decimal:
-        """What is there already costs; it is no event, except to a price that needs each event."""
-        model = self.model
-        if isinstance(model, Percentage) and not model.is_summable:
-            return self.add(units, cents)
-        self._cents = cents
-        amount = model.price_total(units=units, events=0, precise_amount_cents=cents)
-        self.total = replace(self.total, units=units, amount=amount)
-        self.charged = amount
-        return amount
+        """What it costs to have so many units already."""
+        model, self._cents = self.model, cents
+        if isinstance(model, Dynamic):
+            amount = model.price_precise(units, cents)
+            self.total = replace(self.total, units=units, amount=amount)
+        else:
+            self.total = begun(model, units)
+        self.charged = self.total.amount
+        return self.charged
 
     def change_to(self, model: ChargeModel) -> None:
         """Go on at other prices: what is left to charge, or was charged in excess, stays."""

@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from rating.buckets import Bucket
-from rating.charge_models import Dynamic, RunningModel, Standard
+from rating.charge_models import Dynamic, Percentage, RunningModel, Standard
 from rating.exact import EXACT, ONE, ZERO, divided
 from rating.proration import prorated
 from rating.rate_cards import Line
@@ -72,8 +72,19 @@ def carried(line: Line, earlier: Total) -> Total:
     """
     model = line.bucket.model
     assert not isinstance(model, Dynamic), "a dynamic price has no total to go on from"
-    amount = model.add(ZERO_TOTAL, earlier.units).amount
-    return Total(units=earlier.units, amount=amount, charged=amount)
+    return begun(model, earlier.units)
+
+
+def begun(model: RunningModel, units: Decimal) -> Total:
+    """The total of a period that begins with so many units, before its first event.
+
+    They are no event of the period, except to a price that needs each event: there they are one.
+    """
+    if isinstance(model, Percentage) and not model.is_summable:
+        after = model.add(ZERO_TOTAL, units)
+        return replace(after, charged=after.amount)
+    amount = model.price_total(units=units, events=0)
+    return Total(units=units, amount=amount, charged=amount)
 
 
 def linear(line: Line) -> Decimal:

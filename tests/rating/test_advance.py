@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ledger.money import Rounding, to_minor
-from rating import ZERO_TOTAL, ChargeModel, Event, Line, marginal, price_events
+from rating import ZERO_TOTAL, ChargeModel, Event, Line, Total, marginal, price_events
 from rating.advance import fees_in_advance
 from rating.charge_models import read_model
+from rating.quotes import carried
 from tests.rating.metering import (
     added,
     graduated,
@@ -219,12 +220,20 @@ MEMBERS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12
     quantities=QUANTITIES,
     changes=st.lists(st.booleans(), min_size=12, max_size=12),
     prorated=st.booleans(),
+    before=st.none() | st.decimals(-5, 20, places=2, allow_nan=False),
 )
 def test_real_time_charges_the_fees_in_advance(
-    model: ChargeModel, quantities: list[Decimal], changes: list[bool], prorated: bool
+    model: ChargeModel,
+    quantities: list[Decimal],
+    changes: list[bool],
+    prorated: bool,
+    before: Decimal | None,
 ) -> None:
     prices = (standard("0.7") if prorated else model, standard("0.5"))
     versions, charged, total = [1 + change for change in sorted(changes)], [], ZERO_TOTAL
+    if before is not None:  # what real time goes on from, once the first event of a period comes
+        earlier_total = Total(units=before, events=7)
+        total = carried(line(prices[versions[0] - 1], 1), earlier_total)
     events: list[Event] = []
     for day, (units, version) in enumerate(zip(quantities, versions, strict=False), 3):
         plan_version_id = UUID(int=version)
@@ -235,8 +244,9 @@ def test_real_time_charges_the_fees_in_advance(
         amount, total = marginal(one, total, plan_version_id=plan_version_id, share=share)
         charged.append(amount)
         events.append(event)
-    both = terms("sum_agg", *prices, pay_in_advance=True, recurring=prorated, prorated=prorated)
-    assert list(fees_in_advance(both, [], events, JUNE).events) == charged
+    both = terms("sum_agg", *prices, pay_in_advance=True, recurring=True, prorated=prorated)
+    earlier = [] if before is None else [used("2024-05-01", before)]
+    assert list(fees_in_advance(both, earlier, events, JUNE).events) == charged
 
 
 @given(members=MEMBERS)
