@@ -88,11 +88,24 @@ def to_minor(amount: Decimal, scale: int, rounding: Rounding) -> int:
         raise InvalidAmount("not_finite", "an amount is a finite number")
     if amount.adjusted() > _EXPONENT_MAX:
         raise _too_large(scale)
-    with localcontext(_PRECISE):
-        minor = int(amount.scaleb(scale).to_integral_value(rounding.value))
+    minor = _nearest(amount, scale, rounding)
     if not -MAX_MINOR <= minor <= MAX_MINOR:
         raise _too_large(scale)
     return minor
+
+
+def to_shown_minor(amount: Decimal, scale: int) -> int:
+    """Round a price that is shown and not booked, half away from zero, however large it is.
+
+    >>> to_shown_minor(Decimal("0.125"), 2), to_shown_minor(Decimal("1e30"), 0)
+    (13, 1000000000000000000000000000000)
+    """
+    return _nearest(amount, scale, Rounding.HALF_AWAY)
+
+
+def _nearest(amount: Decimal, scale: int, rounding: Rounding) -> int:
+    with localcontext(_PRECISE):
+        return int(amount.scaleb(scale).to_integral_value(rounding.value))
 
 
 def to_decimal(minor: int, scale: int) -> Decimal:

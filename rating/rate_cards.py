@@ -43,6 +43,8 @@ class Line(Struct, frozen=True):
     precise_amount_cents: Decimal | None = None
     """The price that the event itself names, for the dynamic model."""
     target_wallet_code: str | None = None
+    presentation: str = ""
+    """The values of the presentation group keys, as JSON; empty without such keys."""
 
     @property
     def charge_id(self) -> UUID:
@@ -73,7 +75,15 @@ class Line(Struct, frozen=True):
 class _CompiledCharge:
     """A charge with everything looked up that does not depend on the event."""
 
-    __slots__ = ("_choices", "_field_name", "_group_keys", "_is_plain", "_quantify", "_unique")
+    __slots__ = (
+        "_choices",
+        "_field_name",
+        "_group_keys",
+        "_is_plain",
+        "_presentation_keys",
+        "_quantify",
+        "_unique",
+    )
 
     def __init__(self, charge: Charge) -> None:
         self._field_name = charge.field_name
@@ -86,7 +96,9 @@ class _CompiledCharge:
         target = (TARGET_WALLET,) if charge.accepts_target_wallet else ()
         self._group_keys = (*charge.pricing_group_keys, *target)
         dynamic = any(name_of(bucket.model) == "dynamic" for bucket in self.buckets())
-        self._is_plain = not (self._group_keys or self._unique or dynamic)
+        self._presentation_keys = charge.presentation_group_keys
+        has_keys = self._group_keys or self._presentation_keys
+        self._is_plain = not (has_keys or self._unique or dynamic)
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -117,8 +129,8 @@ class _CompiledCharge:
             return Line(bucket, units)
         if precise_amount_cents is None and name_of(bucket.model) == "dynamic":
             raise MissingProperty(PRECISE_AMOUNT)
-        keys = self._group_keys
-        values = {key: as_text(properties.get(key)) for key in keys}
+        values = {key: as_text(properties.get(key)) for key in self._group_keys}
+        shown = {key: as_text(properties.get(key)) for key in self._presentation_keys}
         member = removes = None
         if self._unique:
             assert self._field_name, "checked by Charge"
@@ -127,11 +139,12 @@ class _CompiledCharge:
         return Line(
             bucket,
             units,
-            group=_encode(values).decode() if keys else "",
+            group=_encode(values).decode() if values else "",
             member=member,
             removes=bool(removes),
             precise_amount_cents=precise_amount_cents,
             target_wallet_code=values.get(TARGET_WALLET),
+            presentation=_encode(shown).decode() if shown else "",
         )
 
 

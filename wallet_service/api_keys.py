@@ -50,6 +50,7 @@ RESOURCES: Final = (
     "organizations",
     "plans",
     "subscriptions",
+    "usage",
     "wallet_transactions",
     "wallets",
 )

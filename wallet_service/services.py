@@ -29,6 +29,7 @@ from wallet_service.ledger_reports import LedgerReports
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
 from wallet_service.usage import Usage
+from wallet_service.usage_reports import UsageReports
 from wallet_service.wallet_transactions import WalletTransactions
 from wallet_service.wallets import Wallets
 
@@ -53,6 +54,7 @@ class Services(Struct, kw_only=True):
     wallet_transactions: WalletTransactions
     grants: Grants
     ledger_reports: LedgerReports
+    usage_reports: UsageReports
     keys: KeyRing
 
     @asynccontextmanager
@@ -153,6 +155,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 if ledger.name == "postgres"
                 else ledger,
             ),
+            usage_reports=UsageReports(database=database),
             keys=KeyRing(database, cache_s=settings.key_cache_s),
         )
 

@@ -130,6 +130,15 @@ ROWS = [
     Row("DELETE /customers/{external_id}", "/customers/{customer}", 404),
     Row("GET /customers", "/customers?search_term={customer}", 200),
     Row("GET /customers/{external_id}/subscriptions", "/customers/{customer}/subscriptions", 404),
+    *(
+        Row(
+            f"GET /customers/{{external_id}}/{which}_usage",
+            f"/customers/{customer}/{which}_usage?external_subscription_id={{subscription}}",
+            404 if customer == "{customer}" or which == "past" else 405,
+        )
+        for which in ("current", "past", "projected")
+        for customer in ("{customer}", "own")
+    ),
     Row("GET /customers/{external_id}/wallets", "/customers/{customer}/wallets", 404),
     Row(
         "POST /customers/{external_id}/wallets",

@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from invoicing import customers
+from invoicing import billable_metrics, customers, plans, subscriptions
+from invoicing.charge_changes import ChargeChanges
 from ledger.ids import new_uuid
 from wallet_service import assets, organizations
 from wallet_service.decision import Asset
@@ -29,6 +30,7 @@ from wallet_service.decision.commands import (
 from wallet_service.operations import operation
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings
+from wallet_service.usage import EventRequest
 
 USD = 10**9
 
@@ -126,6 +128,45 @@ class Story:
                 self.asset,
             ),
         )
+
+    async def sell_tokens(self, *names: str) -> None:
+        """A plan that prices tokens and counts seats, with a subscription for each customer."""
+        now = datetime.now(UTC)
+        place = self.organization_id
+        async with self.services.changing_catalogue(place) as connection:
+            for code, aggregation in (("tokens", "sum_agg"), ("seats", "unique_count_agg")):
+                metric = billable_metrics.MetricChanges(
+                    code=code, name=code, aggregation_type=aggregation, field_name="value"
+                )
+                await billable_metrics.create(connection, place, metric, now=now)
+            terms = plans.PlanChanges(
+                code="tokens",
+                name="Tokens",
+                interval="monthly",
+                amount_cents=0,
+                amount_currency="USD",
+            )
+            priced = {"charge_model": "standard", "properties": {"amount": "0.01"}}
+            charges = [
+                ChargeChanges(billable_metric_code=code, **priced) for code in ("tokens", "seats")
+            ]
+            await plans.create(connection, place, terms, charges, now=now)
+            for name in names:
+                request = subscriptions.SubscriptionRequest(
+                    external_id=name, external_customer_id=name, plan_code="tokens"
+                )
+                await subscriptions.create(connection, place, request, now=now)
+
+    async def use(self, name: str, code: str, value: str) -> None:
+        """Usage at its price."""
+        key = f"usage-{next(self._keys)}"
+        request = EventRequest(
+            transaction_id=key,
+            code=code,
+            external_subscription_id=name,
+            properties={"value": value},
+        )
+        await self.services.usage.record(self.organization_id, request, now=datetime.now(UTC))
 
     def item(self, amount: int) -> Item:
         return Item("amount", {}, amount_minor=amount * USD)

@@ -23,6 +23,7 @@ from wallet_service.jobs.grants import GrantCloser, expire_grants
 from wallet_service.jobs.holds import expire_holds
 from wallet_service.jobs.leader import Term
 from wallet_service.jobs.reconciliation import Reconciler
+from wallet_service.jobs.usage import fold_usage
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings
 
@@ -88,6 +89,11 @@ async def tell(story: Story) -> None:
     await story.void(acme, await story.hold(acme, 7))
     await story.refund(acme, captured, 4)
     await story.debit(acme, 3)
+    await story.sell_tokens("acme")
+    for code, value in (("tokens", "12"), ("tokens", "30"), ("seats", "ada"), ("seats", "bob")):
+        await story.use("acme", code, value)
+    assert await fold_usage(story.services, term) == 4
+    await story.use("acme", "tokens", "1")
     poor = await story.customer("poor", paid(10))
     overdrawn = await story.hold(poor, 10)
     await story.capture(poor, overdrawn, 14)
@@ -121,7 +127,7 @@ async def test_nothing_is_wrong_with_a_healthy_story(services):
     results = await run_checks(services.database, services.ledger, services.hot)
     assert {result.invariant: result.breaches for result in results if result.breaches} == {}
     assert [result.invariant for result in results] == [
-        *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I14", "I16")
+        *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I14", "I16", "I24")
     ]
     assert all(result.checked for result in results)
     copied = "select count(*) from wallet.checked_operations"
@@ -238,6 +244,22 @@ OF_POSTGRES = {
         "I14",
     ),
     "a grant that was lost": ("delete from wallet.grants where kind = 'promotional'", "I14"),
+    "units that were rolled up twice": (
+        "update invoicing.usage_rollups set units = units + 42 where width = 'month'",
+        "I24",
+    ),
+    "an hour of usage that is not in its day": (
+        "delete from invoicing.usage_rollups where width = 'hour'",
+        "I24",
+    ),
+    "usage that was folded and not rolled up": (
+        "update invoicing.usage_marks set folded_below = pg_current_xact_id()",
+        "I24",
+    ),
+    "a member that was lost": (
+        "delete from invoicing.usage_members where member_hash = sha256('ada')",
+        "I24",
+    ),
     "a role that may change events": (
         "grant update (timestamp) on invoicing.events to wallet_committer",
         "I16",

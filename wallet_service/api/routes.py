@@ -18,6 +18,7 @@ from wallet_service.api.plan_charge_filters import PlanChargeFilters
 from wallet_service.api.plan_charges import PlanCharges
 from wallet_service.api.plans import Plans
 from wallet_service.api.subscriptions import Subscriptions
+from wallet_service.api.usage import CustomerUsage
 from wallet_service.api.wallet_transactions import WalletTransactions
 from wallet_service.api.wallets import CustomerWallets, Wallets
 
@@ -28,6 +29,7 @@ API_ROUTES: Final[list[Any]] = [
     Balances,
     BillableMetrics,
     CustomerWallets,
+    CustomerUsage,
     Customers,
     Events,
     Features,

@@ -26,6 +26,7 @@ __all__ = [
     "check_keys_have_one_effect",
     "check_nothing_below_zero",
     "check_refusals_moved_nothing",
+    "check_usage_is_rolled_up",
 ]
 
 _queries: Final = load_queries(__file__)
@@ -141,6 +142,18 @@ async def check_history_is_append_only(snapshot: Snapshot) -> Finding:
     """I16. No role may change history, and a trigger refuses it to the owner too."""
     return await _look(
         snapshot, "I16", _queries.append_only_tables, _queries.changeable, _queries.unguarded
+    )
+
+
+async def check_usage_is_rolled_up(snapshot: Snapshot) -> Finding:
+    """I24. Rollups of usage are what the folded events come to, at every width."""
+    return await _look(
+        snapshot,
+        "I24",
+        _queries.rollups_checked,
+        _queries.rollups_otherwise_than_events,
+        _queries.rollups_that_disagree,
+        _queries.members_otherwise_than_events,
     )
 
 

@@ -238,6 +238,91 @@ where g.id is null or a.id is null
    or a.credits_posted - a.debits_posted - a.debits_pending < 0
 order by coalesce(g.id, a.id) limit :limit;
 
+-- name: rollups_checked$
+select count(*) from invoicing.usage_rollups;
+
+-- name: rollups_otherwise_than_events(limit)
+-- I24: a month of usage is what its events come to, as far as they are folded.
+select format('subscription %s, charge %s, filter %s, group %s, %s: rolled up %s, the events come to %s',
+    coalesce(r.subscription_id, e.subscription_id), coalesce(r.charge_id, e.charge_id),
+    coalesce(r.filter_id, e.filter_id), coalesce(r.grouped_by, e.grouped_by),
+    coalesce(r.bucket_start, e.bucket_start), r.sums, e.sums) as breach
+from (
+    select k.organization_id, k.subscription_id, k.charge_id, k.filter_id, k.grouped_by, k.presented_by, k.asset_code,
+        b.plan_version_id, b.bucket_start,
+        array[b.events, b.units, b.units_max, b.last_units, b.moment, b.precise_cents, b.exact, b.debited_minor,
+              b.corrections, b.reversals]::numeric[] as sums
+    from invoicing.usage_rollups b
+    join invoicing.usage_keys k on k.organization_id = b.organization_id and k.id = b.key_id
+    where b.width = 'month' and (b.events, b.units, b.reversals) is distinct from (0, 0, 0)
+) r
+full join (
+    select l.organization_id, l.subscription_id, l.charge_id, l.filter_id, l.grouped_by, l.presented_by, l.asset_code,
+        l.plan_version_id, date_trunc('month', l.used_at, 'UTC') as bucket_start,
+        array[sum(l.events), sum(l.units), max(l.units) filter (where not l.is_reversal),
+              (array_agg(l.units order by l.used_at desc, l.event_id desc) filter (where not l.is_reversal))[1],
+              sum(l.units * (extract(epoch from l.used_at) * 1000000)::bigint), sum(l.precise_cents), sum(l.exact),
+              sum(l.debited_minor), coalesce(sum(l.events) filter (where l.removes or l.units * l.events < 0), 0),
+              count(*) filter (where l.is_reversal)]::numeric[] as sums
+    from invoicing.usage_lines l
+    where l.xact_id < (select folded_below from invoicing.usage_marks)
+    group by l.organization_id, l.subscription_id, l.charge_id, l.filter_id, l.grouped_by, l.presented_by, l.asset_code,
+        l.plan_version_id, 9
+) e using (organization_id, subscription_id, charge_id, filter_id, grouped_by, presented_by, asset_code,
+           plan_version_id, bucket_start)
+where r.sums is distinct from e.sums
+order by 1 limit :limit;
+
+-- name: rollups_that_disagree(limit)
+-- I24: hours add up to days, and days to months.
+select format('usage key %s, %s of %s: %s, its %ss come to %s', coalesce(w.key_id, n.key_id), n.wider,
+    coalesce(w.bucket_start, n.bucket_start), w.sums, n.width, n.sums) as breach
+from (
+    select organization_id, key_id, plan_version_id, width, wider, date_trunc(wider, bucket_start, 'UTC') as bucket_start,
+        array[sum(events), sum(units), sum(moment), sum(exact), sum(debited_minor), sum(reversals), sum(members)]
+            ::numeric[] as sums
+    from invoicing.usage_rollups
+    join (values ('hour', 'day'), ('day', 'month')) as s (width, wider) using (width)
+    group by 1, 2, 3, 4, 5, 6
+) n
+full join (
+    select organization_id, key_id, plan_version_id, width as wider, bucket_start,
+        array[events, units, moment, exact, debited_minor, reversals, members]::numeric[] as sums
+    from invoicing.usage_rollups where width <> 'hour'
+) w using (organization_id, key_id, plan_version_id, wider, bucket_start)
+where w.sums is distinct from n.sums
+order by 1 limit :limit;
+
+-- name: members_otherwise_than_events(limit)
+-- I24: the last operation on each value of a unique count is kept, and counted where it falls.
+select format('usage key %s: %s values, counted %s, the events come to %s', k.id, m.kept, b.counted, e.there) as breach
+from invoicing.usage_keys k
+left join (
+    select organization_id, key_id, count(*) filter (where not removes) as kept
+    from invoicing.usage_members group by organization_id, key_id
+) m on m.organization_id = k.organization_id and m.key_id = k.id
+left join (
+    select organization_id, key_id, sum(members) as counted
+    from invoicing.usage_rollups where width = 'month' group by organization_id, key_id
+) b on b.organization_id = k.organization_id and b.key_id = k.id
+left join (
+    select organization_id, subscription_id, charge_id, filter_id, grouped_by, asset_code,
+        count(*) filter (where not removes) as there
+    from (
+        select distinct on (organization_id, subscription_id, charge_id, filter_id, grouped_by, asset_code, member) *
+        from invoicing.usage_lines
+        where member is not null and not is_reversal
+          and xact_id < (select folded_below from invoicing.usage_marks)
+        order by organization_id, subscription_id, charge_id, filter_id, grouped_by, asset_code, member, used_at desc,
+            event_id desc
+    ) last
+    group by organization_id, subscription_id, charge_id, filter_id, grouped_by, asset_code
+) e on e.organization_id = k.organization_id and e.subscription_id = k.subscription_id and e.charge_id = k.charge_id
+    and e.filter_id = k.filter_id and e.grouped_by = k.grouped_by and e.asset_code = k.asset_code
+    and k.presented_by = ''
+where (coalesce(m.kept, 0), coalesce(b.counted, 0)) is distinct from (coalesce(e.there, 0), coalesce(e.there, 0))
+order by 1 limit :limit;
+
 -- name: append_only_tables$
 select count(*) from wallet.append_only_tables;
 

@@ -221,6 +221,7 @@ def price_item(
                 line.removes,
                 was_member,
                 line.precise_amount_cents,
+                line.presentation,
             )
         )
     totals.update(moving.moved)

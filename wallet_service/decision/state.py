@@ -224,6 +224,8 @@ class EventLine(Struct, omit_defaults=True):
     """Of a unique count: it was counted before this event."""
     precise_amount_cents: Decimal | None = None
     """The price that the event itself named (dynamic model)."""
+    presentation: str = ""
+    """The values of the presentation group keys, as JSON."""
 
 
 class EventState(Struct):

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import structlog
 
+from invoicing import usage_rollups
 from invoicing.records import load_queries
 from ledger.reconciliation import trial_balance
 from wallet_service.jobs import measures
@@ -22,6 +23,8 @@ async def measure_delays(services: Services, term: Term) -> int:
     term.check()
     async with services.database.worker.acquire() as connection:
         row: Any = await connection.fetchrow(_queries.oldest_waiting.sql)
+        lag = await usage_rollups.measure_lag(connection)
+    measures.OLDEST.labels("usage").set(lag.total_seconds())
     for kind in ("hold", "intent", "unrated_event"):
         measures.OLDEST.labels(kind).set(float(row[kind] or 0))
     return 0

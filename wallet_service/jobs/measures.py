@@ -30,7 +30,8 @@ JOB_SECONDS: Final = Histogram(
 JOB_WORK: Final = Counter("wallet_job_work", "What jobs have dealt with.", ("job",))
 OLDEST: Final = Gauge(
     "wallet_oldest_seconds",
-    "Age of the oldest thing that waits: a hold past its expiry, an open intent, an unrated event.",
+    "Age of the oldest thing that waits: a hold past its expiry, an open intent, an unrated event, "
+    "usage that is in no rollup yet.",
     ("kind",),
     multiprocess_mode="mostrecent",
 )

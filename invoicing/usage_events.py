@@ -1,0 +1,181 @@
+"""Usage, event by event: what rollups are judged by, and what prices need that sums cannot give.
+
+Events are read in portions (a server-side cursor), so a subscription may have millions of them.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from invoicing.records import Connection, load_queries
+from invoicing.usage_rollups import NIL, StoredUsage, UsageKey
+from rating.events import Event
+from rating.exact import EXACT, ZERO
+from rating.summaries import Summary, microseconds
+
+__all__ = ["UsageLine", "lines", "recompute"]
+
+_queries: Final = load_queries(__file__)
+
+_PORTION: Final = 5_000
+
+
+class UsageLine(Struct, frozen=True, kw_only=True):
+    """What one event means to one price, and what it came to when it came."""
+
+    key: UsageKey
+    presented_by: str
+    event: Event
+    exact: Decimal
+    debited_minor: int
+
+
+async def lines(
+    connection: Connection,
+    organization_id: UUID,
+    subscription_id: UUID,
+    *,
+    start: datetime,
+    end: datetime,
+    codes: Collection[str] | None = None,
+    charge_ids: Collection[UUID] | None = None,
+) -> AsyncIterator[list[UsageLine]]:
+    """The lines of the events from `start` until just before `end`, in portions and no order.
+
+    `codes` are the metrics of `charge_ids`: they make the search short. Needs a transaction.
+    """
+    cursor = await connection.cursor(
+        _queries.lines.sql,
+        organization_id,
+        subscription_id,
+        start,
+        end,
+        None if codes is None else list(codes),
+        None if charge_ids is None else list(charge_ids),
+    )
+    while rows := await cursor.fetch(_PORTION):
+        yield [_line(row) for row in rows]
+
+
+def _line(row: Any) -> UsageLine:
+    return UsageLine(
+        key=UsageKey(
+            row["charge_id"],
+            None if row["filter_id"] == NIL else row["filter_id"],
+            row["grouped_by"],
+            row["asset_code"],
+        ),
+        presented_by=row["presented_by"],
+        event=Event(
+            timestamp=row["timestamp"],
+            order=row["event_id"].int,
+            units=row["units"],
+            member=row["member"],
+            removes=row["removes"],
+            precise_amount_cents=row["precise_cents"],
+            plan_version_id=row["plan_version_id"],
+        ),
+        exact=row["exact"],
+        debited_minor=row["debited_minor"],
+    )
+
+
+async def recompute(
+    connection: Connection,
+    organization_id: UUID,
+    subscription_id: UUID,
+    *,
+    start: datetime,
+    end: datetime,
+) -> dict[UsageKey, StoredUsage]:
+    """What `usage_rollups.read` says, from the events themselves: slow, and the judge of it.
+
+    Takes memory by keys and by members of unique counts, not by events. Needs a transaction.
+    """
+    found: dict[UsageKey, _Recomputed] = {}
+    portions = lines(connection, organization_id, subscription_id, start=start, end=end)
+    async for portion in portions:
+        for line in portion:
+            one = found.get(line.key)
+            if one is None:
+                one = found[line.key] = _Recomputed()
+            one.add(line)
+    return {key: one.stored() for key, one in found.items()}
+
+
+class _Recomputed:
+    """The usage of one key, line by line."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[UUID | None, str], _Sum] = {}
+        self._last: dict[str, tuple[datetime, int, bool]] = {}
+        self._exact = ZERO
+        self._debited_minor = 0
+
+    def add(self, line: UsageLine) -> None:
+        """Count one line in."""
+        event = line.event
+        part = event.plan_version_id, line.presented_by
+        total = self._sums.get(part)
+        if total is None:
+            total = self._sums[part] = _Sum()
+        total.add(event)
+        self._exact = EXACT.add(self._exact, line.exact)
+        self._debited_minor += line.debited_minor
+        if event.member is not None:
+            operation = event.timestamp, event.order, event.removes
+            self._last[event.member] = max(self._last.get(event.member, operation), operation)
+
+    def stored(self) -> StoredUsage:
+        """All that was counted."""
+        usage = StoredUsage(
+            exact=self._exact,
+            debited_minor=self._debited_minor,
+            members=sum(1 for _, _, removes in self._last.values() if not removes),
+        )
+        for (version, presented_by), total in self._sums.items():
+            usage.add(version or NIL, presented_by, total.summary())
+        return usage
+
+
+class _Sum:
+    """A summary that grows by one event at a time: as `summarize`, without a new one for each."""
+
+    __slots__ = ("_corrections", "_events", "_last", "_max", "_moment", "_precise", "_units")
+
+    def __init__(self) -> None:
+        self._events = self._corrections = 0
+        self._units = self._moment = self._precise = ZERO
+        self._max: Decimal | None = None
+        self._last: Event | None = None
+
+    def add(self, event: Event) -> None:
+        units, last = event.units, self._last
+        self._events += 1
+        self._units = EXACT.add(self._units, units)
+        self._moment = EXACT.fma(units, microseconds(event.timestamp), self._moment)
+        if event.precise_amount_cents:
+            self._precise = EXACT.add(self._precise, event.precise_amount_cents)
+        if self._max is None or units > self._max:
+            self._max = units
+        if last is None or (event.timestamp, event.order) > (last.timestamp, last.order):
+            self._last = event
+        self._corrections += event.is_correction
+
+    def summary(self) -> Summary:
+        last = self._last
+        return Summary(
+            events=self._events,
+            units=self._units,
+            max_units=self._max,
+            last_units=last.units if last else None,
+            last_at=last.timestamp if last else None,
+            last_order=last.order if last else 0,
+            moment=self._moment,
+            precise_amount_cents=self._precise,
+            corrections=self._corrections,
+        )
