@@ -18,7 +18,7 @@ from invoicing.charges import PlanCharge, check_assets
 from invoicing.errors import Invalid, NotFound
 from invoicing.fixed_charges import PlanFixedCharge
 from invoicing.pages import Page, Window
-from invoicing.price_changes import Prices, carry, summarize
+from invoicing.price_changes import PriceChanges, Prices, carry, summarize
 from invoicing.records import Connection, Record, load_queries, to_json
 from ledger.ids import new_uuid
 
@@ -48,7 +48,7 @@ class ListedVersion(Record, frozen=True, kw_only=True):
     plan_id: UUID
     version: int
     effective_at: datetime
-    changes: dict[str, Any] | None
+    changes: PriceChanges | None
     is_replaced: bool
     """Another was published for the same time: this one is never in force again."""
 

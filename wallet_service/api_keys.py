@@ -36,6 +36,7 @@ _CACHED_KEYS_MAX: Final = 10_000
 
 ALL: Final = "*"
 RESOURCES: Final = (
+    "add_ons",
     "api_keys",
     "assets",
     "authorizations",

@@ -21,6 +21,8 @@ from wallet_service.settings import Settings
 ITEMS = {"amount": "1", "asset_code": "USD"}
 METRIC = {"name": "Calls", "code": "matrix", "aggregation_type": "count_agg"}
 PLAN = {"name": "P", "code": "matrix", "interval": "monthly", "amount_currency": "USD"}
+FIXED = {"charge_model": "standard", "units": "1"}
+ADD_ON = {"name": "Setup", "amount_cents": 1000, "amount_currency": "USD"}
 EU = {"values": {"region": ["eu"]}, "properties": {"amount": "1"}}
 STANDARD = {"charge_model": "standard", "properties": {"amount": "1"}}
 
@@ -333,6 +335,48 @@ ROWS = [
         404,
     ),
     Row("GET /plans/{code}/charges", "/plans/{plan}/charges", 404),
+    *(
+        Row(
+            f"{method} /plans/{{code}}/fixed_charges/{{fixed_charge_code}}",
+            f"/plans/{plan}/fixed_charges/{{add_on}}",
+            404,
+            body,
+        )
+        for plan in ("{plan}", "own")
+        for method, body in (
+            ("GET", None),
+            ("PUT", {"fixed_charge": {"units": "2"}}),
+            ("DELETE", None),
+        )
+    ),
+    Row("GET /plans/{code}/fixed_charges", "/plans/{plan}/fixed_charges", 404),
+    *(
+        Row("POST /plans/{code}/fixed_charges", f"/plans/{plan}/fixed_charges", status, body)
+        for plan, status in (("{plan}", 404), ("own", 422))
+        for body in (
+            {"fixed_charge": FIXED | {"add_on_code": "{add_on}"}},
+            {"fixed_charge": FIXED | {"add_on_id": "{add_on_id}"}},
+        )
+    ),
+    *(
+        Row(
+            f"{method} /plans/{{code}}/metadata{rest}",
+            f"/plans/{{plan}}/metadata{there}",
+            404,
+            body,
+        )
+        for method, rest, there, body in (
+            ("POST", "", "", {"metadata": {"taken": "over"}}),
+            ("PATCH", "", "", {"metadata": {"taken": "over"}}),
+            ("DELETE", "", "", None),
+            ("DELETE", "/{name}", "/secret", None),
+        )
+    ),
+    Row("GET /plans/{code}/versions", "/plans/{plan}/versions", 404),
+    Row("GET /add_ons/{code}", "/add_ons/{add_on}", 404),
+    Row("PUT /add_ons/{code}", "/add_ons/{add_on}", 404, {"add_on": {"name": "Taken over"}}),
+    Row("DELETE /add_ons/{code}", "/add_ons/{add_on}", 404),
+    Row("POST /add_ons", "/add_ons", 200, {"add_on": ADD_ON | {"code": "{add_on_2}"}}),
     Row(
         "POST /plans/{code}/charges",
         "/plans/{plan}/charges",
@@ -415,6 +459,7 @@ ROWS = [
 WITHOUT_IDS = {
     "GET /api_keys",
     "POST /api_keys",
+    "GET /add_ons",
     "GET /assets",
     "GET /billable_metrics",
     "POST /billable_metrics/evaluate_expression",
@@ -435,7 +480,14 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
     other_metric = shop.unique("metric")
     shop.metric(other_metric)
     plan = shop.unique("plan")
-    (charge,) = shop.plan(plan, standard(metric_id, "1", filters=[EU]))["charges"]
+    add_on, other_add_on = shop.unique("add-on"), shop.unique("add-on")
+    for code in (add_on, other_add_on):
+        sold = shop.ok("/add_ons", add_on=ADD_ON | {"code": code})["add_on"]
+    terms = {
+        "fixed_charges": [FIXED | {"add_on_code": add_on}],
+        "metadata": {"secret": "yes"},
+    }
+    (charge,) = shop.plan(plan, standard(metric_id, "1", filters=[EU]), **terms)["charges"]
     customer = shop.customer(plan)
     metadata = {"secret": "yes"}
     code = shop.unique("wallet")
@@ -465,6 +517,9 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
         "metric_2": other_metric,
         "metric_id": metric_id,
         "plan": plan,
+        "add_on": add_on,
+        "add_on_2": other_add_on,
+        "add_on_id": sold["lago_id"],
         "filter": charge["filters"][0]["lago_id"],
         "feature": features[0],
         "feature_2": features[1],
@@ -523,8 +578,11 @@ def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
         *(f"/authorizations/{names[hold]}" for hold in ("hold", "captured")),
         f"/billable_metrics/{names['metric']}",
         f"/billable_metrics/{names['metric_2']}",
-        f"/plans/{names['plan']}",
         f"/plans/{names['plan']}/entitlements",
+        *(f"/plans/{names['plan']}{rest}" for rest in ("", "/versions")),
+        f"/plans/{names['plan']}/fixed_charges/{names['add_on']}",
+        f"/add_ons/{names['add_on']}",
+        f"/add_ons/{names['add_on_2']}",
         f"/subscriptions/{names['subscription']}",
         f"/subscriptions/{names['subscription']}/entitlements",
         "/features",

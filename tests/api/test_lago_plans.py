@@ -1,10 +1,13 @@
 """Lago's official Python client, unmodified: every operation of its plans."""
 
+from typing import Any
+
 import httpx
 import pytest
 from lago_python_client.client import Client
 from lago_python_client.exceptions import LagoApiError
 from lago_python_client.models import (
+    AddOn,
     BillableMetric,
     BillableMetricFilter,
     BillableMetricFilters,
@@ -12,15 +15,28 @@ from lago_python_client.models import (
     ChargeFilter,
     ChargeFilters,
     Charges,
+    FixedCharge,
+    FixedCharges,
     Plan,
 )
 from lago_python_client.models.charge import ChargeFilterResponse, ChargeResponse
+from lago_python_client.models.fixed_charge import (
+    FixedChargeGraduatedRange,
+    FixedChargeProperties,
+    FixedChargeResponse,
+)
 from lago_python_client.services.response import get_response_data, prepare_index_response
 
 from tests.api.market import refused
 
 O3 = {"model": ["o3"]}
 GPT = {"model": ["gpt-4o"]}
+VOLUME = {
+    "volume_ranges": [
+        {"from_value": 0, "to_value": 10, "per_unit_amount": "2", "flat_amount": "0"},
+        {"from_value": 11, "to_value": None, "per_unit_amount": "1", "flat_amount": "0"},
+    ]
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +52,21 @@ def metric(lago: Client):
             ),
         )
     )
+
+
+@pytest.fixture(scope="module")
+def add_on(lago: Client):
+    return lago.add_ons.create(
+        AddOn(name="Seat", code="lago-plans-seat", amount_cents=5000, amount_currency="USD")
+    )
+
+
+@pytest.fixture(scope="module")
+def fixed_plan(api: httpx.Client) -> str:
+    """A plan in dollars without any charge."""
+    terms = {"name": "Fixed", "interval": "monthly", "amount_cents": 0, "amount_currency": "USD"}
+    answer = api.post("/plans", json={"plan": terms | {"code": "lago-plans-fixed"}})
+    return answer.json()["plan"]["code"]
 
 
 @pytest.fixture
@@ -210,3 +241,174 @@ def test_a_filter_with_other_values_is_another_filter(api: httpx.Client, plan: s
     assert after["lago_id"] != before["lago_id"]
     assert after["properties"] == before["properties"]
     assert api.get(f"{path}/{before['lago_id']}").status_code == 404
+
+
+def seats(**terms: Any) -> FixedCharge:
+    """Seats at 10.00 each."""
+    known = {
+        "code": "seats",
+        "charge_model": "standard",
+        "units": 5,
+        "properties": FixedChargeProperties(amount="10"),
+    }
+    return FixedCharge(**known | terms)
+
+
+def test_a_fixed_charge_is_added_changed_found_listed_and_taken_out(
+    lago: Client, api: httpx.Client, add_on, plan: str
+) -> None:
+    created = lago.plan_fixed_charges.create(plan, seats(add_on_id=add_on.lago_id))
+    assert (created.code, created.units, created.lago_add_on_id) == ("seats", 5, add_on.lago_id)
+    assert created.invoice_display_name == add_on.name
+    assert created.properties.amount == "10"
+
+    changed = lago.plan_fixed_charges.update(
+        plan,
+        "seats",
+        FixedCharge(units=7.5, invoice_display_name="Seats", apply_units_immediately=True),
+    )
+    assert (changed.lago_id, changed.units) == (created.lago_id, 7.5)
+    assert changed.invoice_display_name == "Seats"
+    lago.plan_fixed_charges.update(plan, "seats", FixedCharge(units=6))
+
+    found = lago.plan_fixed_charges.find(plan, "seats")
+    assert found.units == 6
+    history = api.get(f"/plans/{plan}/fixed_charges/seats").json()["fixed_charge"]["units_history"]
+    assert [(float(entry["units"]), entry["applies_immediately"]) for entry in history] == [
+        (6, False),
+        (7.5, True),
+        (5, False),
+    ]
+    assert lago.plans.find(plan).fixed_charges.__root__ == [found]
+    page = listed(api, f"/plans/{plan}/fixed_charges", FixedChargeResponse)
+    assert page["fixed_charges"] == [found]
+    with pytest.raises(LagoApiError) as unauthorized:
+        lago.plan_fixed_charges.find_all(plan)  # it sends no key here
+    assert unauthorized.value.status_code == 401
+
+    assert lago.plan_fixed_charges.destroy(plan, "seats") == found
+    with pytest.raises(LagoApiError) as gone:
+        lago.plan_fixed_charges.find(plan, "seats")
+    assert gone.value.response["code"] == "fixed_charge_not_found"
+
+
+def test_a_plan_is_made_with_fixed_charges_and_metadata(lago: Client, metric, add_on) -> None:
+    ranges = [
+        FixedChargeGraduatedRange(from_value=0, to_value=10, flat_amount="0", per_unit_amount="10"),
+        FixedChargeGraduatedRange(from_value=11, flat_amount="5", per_unit_amount="8"),
+    ]
+    graduated = seats(
+        add_on_code=add_on.code,
+        charge_model="graduated",
+        properties=FixedChargeProperties(graduated_ranges=ranges),
+        prorated=True,
+    )
+    created = lago.plans.create(
+        Plan(
+            name="Seats",
+            code="lago-plan-of-seats",
+            interval="monthly",
+            amount_cents=0,
+            amount_currency="EUR",
+            charges=Charges(__root__=[input_charge(metric)]),
+            fixed_charges=FixedCharges(__root__=[graduated]),
+            metadata={"team": "blue", "owner": None},
+        )
+    )
+    (charge,) = created.fixed_charges.__root__
+    assert (charge.code, charge.charge_model, charge.prorated) == ("seats", "graduated", True)
+    assert charge.properties.graduated_ranges == ranges
+    assert created.metadata == {"team": "blue", "owner": None}
+
+    renamed = lago.plans.update(Plan(name="More seats"), created.code)
+    assert renamed.fixed_charges == created.fixed_charges
+    cleared = lago.plans.update(Plan(fixed_charges=FixedCharges(__root__=[])), created.code)
+    assert cleared.fixed_charges.__root__ == []
+    assert cleared.charges == created.charges
+    assert lago.plans.destroy(created.code).lago_id == created.lago_id
+
+
+def test_metadata_is_replaced_merged_and_removed(lago: Client, plan: str) -> None:
+    assert lago.plans.replace_metadata(plan, {"a": "1", "b": None}) == {"a": "1", "b": None}
+    assert lago.plans.merge_metadata(plan, {"b": "2", "c": "3"}) == {"a": "1", "b": "2", "c": "3"}
+    assert lago.plans.delete_metadata_key(plan, "b") == {"a": "1", "c": "3"}
+    assert lago.plans.find(plan).metadata == {"a": "1", "c": "3"}
+    with pytest.raises(LagoApiError) as gone:
+        lago.plans.delete_metadata_key(plan, "b")
+    assert gone.value.response["code"] == "metadata_not_found"
+    assert lago.plans.delete_all_metadata(plan) is None
+    assert lago.plans.find(plan).metadata == {}
+
+
+def test_metadata_has_a_limit(api: httpx.Client, plan: str) -> None:
+    path = f"/plans/{plan}/metadata"
+    full = {str(number): "x" for number in range(50)}
+    assert api.post(path, json={"metadata": full}).status_code == 200
+    assert refused(api.patch(path, json={"metadata": {"one": "more"}})) == {
+        "metadata": ["invalid_count"]
+    }
+    assert refused(api.post(path, json={"metadata": full | {"x": "y"}})) == {
+        "metadata": ["invalid_count"]
+    }
+    assert api.post(path, json={"metadata": [1]}).status_code == 400
+    assert api.post(path, json={}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        ({"add_on_code": None}, {"add_on_id": ["value_is_mandatory"]}),
+        ({"add_on_code": "none"}, {"add_on_code": ["add_on_not_found"]}),
+        ({"add_on_id": "none"}, {"add_on_id": ["value_is_invalid"]}),
+        ({"charge_model": None}, {"charge_model": ["value_is_mandatory"]}),
+        ({"charge_model": "package"}, {"charge_model": ["value_is_invalid"]}),
+        ({"units": None}, {"units": ["value_is_mandatory"]}),
+        ({"units": -1}, {"units": ["value_is_out_of_range"]}),
+        ({"units": "NaN"}, {"units": ["value_is_out_of_range"]}),
+        ({"units": "1E+1000000"}, {"units": ["value_is_out_of_range"]}),
+        ({"units": "1E-1000000"}, {"units": ["value_is_out_of_range"]}),
+        ({"units": "many"}, {"units": ["value_is_invalid"]}),
+        ({"properties": {"amount": "x"}}, {"properties.amount": ["invalid_amount"]}),
+        ({"charge_model": "volume", "properties": {}}, {"properties": ["value_is_mandatory"]}),
+        (
+            {"charge_model": "graduated", "properties": {"graduated_ranges": []}},
+            {"properties.graduated_ranges": ["invalid_graduated_ranges"]},
+        ),
+        (
+            {"charge_model": "volume", "pay_in_advance": True, "properties": VOLUME},
+            {"pay_in_advance": ["invalid_charge_model"]},
+        ),
+        (
+            {
+                "charge_model": "graduated",
+                "pay_in_advance": True,
+                "prorated": True,
+                "properties": {"graduated_ranges": VOLUME["volume_ranges"]},
+            },
+            {"prorated": ["invalid_charge_model"]},
+        ),
+        ({"tax_codes": ["vat"]}, {"tax_codes": ["value_is_invalid"]}),
+        ({"effective_at": "2001-01-01"}, {"effective_at": ["value_is_out_of_range"]}),
+        ({"effective_at": "soon"}, {"effective_at": ["value_is_invalid"]}),
+    ],
+)
+def test_a_fixed_charge_that_is_wrong_is_refused_by_field(
+    api: httpx.Client, add_on, fixed_plan: str, terms: dict[str, Any], told: dict[str, list[str]]
+) -> None:
+    good = {"add_on_code": add_on.code, "charge_model": "standard", "units": 1}
+    answer = api.post(f"/plans/{fixed_plan}/fixed_charges", json={"fixed_charge": good | terms})
+    assert refused(answer) == told
+
+
+def test_without_a_price_of_its_own_a_fixed_charge_has_that_of_its_add_on(
+    api: httpx.Client, add_on, fixed_plan: str
+) -> None:
+    path = f"/plans/{fixed_plan}/fixed_charges"
+    given = {"add_on_code": add_on.code, "charge_model": "standard", "units": "3"}
+    charge = api.post(path, json={"fixed_charge": given}).json()["fixed_charge"]
+    assert charge["properties"] == {"amount": "50.00"}
+    assert (charge["code"], charge["units"]) == (add_on.code, "3")
+    again = api.post(path, json={"fixed_charge": given}).json()["fixed_charge"]
+    assert again["code"] == f"{add_on.code}_2"
+    answer = api.post(path, json={"fixed_charge": given | {"code": add_on.code}})
+    assert refused(answer) == {"code": ["value_already_exist"]}

@@ -258,6 +258,8 @@ def of_wire(error: msgspec.ValidationError) -> Refusal:
         root = segments[0] if segments else ""
         if named and "unknown" in what:
             return invalid({root: ["unknown_field"]})
+        if root and " of length " in what:  # an envelope that is the value itself
+            return invalid({root: [_code(what)]})
         missing = f"param is missing or the value is empty: {root}"
         reason = missing if root else "the body is no object"
         return bad_request(reason).refusal

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from wallet_service.api.add_ons import AddOns
 from wallet_service.api.api_keys import ApiKeys
 from wallet_service.api.assets import Assets
 from wallet_service.api.authorizations import Authorizations
@@ -16,6 +17,9 @@ from wallet_service.api.ledger import LedgerBook
 from wallet_service.api.organizations import Organizations
 from wallet_service.api.plan_charge_filters import PlanChargeFilters
 from wallet_service.api.plan_charges import PlanCharges
+from wallet_service.api.plan_fixed_charges import PlanFixedCharges
+from wallet_service.api.plan_metadata import PlanMetadata
+from wallet_service.api.plan_versions import PlanVersions
 from wallet_service.api.plans import Plans
 from wallet_service.api.subscriptions import Subscriptions
 from wallet_service.api.usage import CustomerUsage
@@ -23,6 +27,7 @@ from wallet_service.api.wallet_transactions import WalletTransactions
 from wallet_service.api.wallets import CustomerWallets, Wallets
 
 API_ROUTES: Final[list[Any]] = [
+    AddOns,
     ApiKeys,
     Assets,
     Authorizations,
@@ -39,6 +44,9 @@ API_ROUTES: Final[list[Any]] = [
     PlanChargeFilters,
     PlanCharges,
     PlanEntitlements,
+    PlanFixedCharges,
+    PlanMetadata,
+    PlanVersions,
     Plans,
     SubscriptionEntitlements,
     Subscriptions,

@@ -9,10 +9,9 @@ from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.idempotency import IdempotencyKey, keyed
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.formats import ExternalId, Word, read_id
+from wallet_service.api.schemas.metadata import MetadataEnvelope, MetadataReply
 from wallet_service.api.schemas.wallet_transactions import WalletTransactionsPage
 from wallet_service.api.schemas.wallets import (
-    MetadataEnvelope,
-    MetadataReply,
     WalletBody,
     WalletEnvelope,
     WalletReply,

@@ -1,8 +1,9 @@
 """The charges of plans, and their filters, on the wire."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 from uuid import UUID
 
 from litestar.params import QueryParameter
@@ -284,12 +285,16 @@ class ChargeFiltersReply(Struct):
         return cls([ChargeFilterBody.of(item) for item in page.items], meta(page, window))
 
 
-def refuse_times_of_parts(charges: list[ChargeInput]) -> None:
+class _Timed(Protocol):
+    effective_at: str | UnsetType | None
+
+
+def refuse_times_of_parts(field: str, parts: Sequence[_Timed]) -> None:
     """A plan's version is in force as a whole: no charge in it has a time of its own."""
-    for position, charge in enumerate(charges):
-        if isinstance(charge.effective_at, str):
-            field = f"charges.{position}.effective_at"
-            raise field_error(field, "value_is_invalid", "give it for the plan as a whole")
+    for position, part in enumerate(parts):
+        if isinstance(part.effective_at, str):
+            name = f"{field}.{position}.effective_at"
+            raise field_error(name, "value_is_invalid", "give it for the plan as a whole")
 
 
 def _filters(given: list[ChargeFilterInput] | UnsetType | None) -> object:

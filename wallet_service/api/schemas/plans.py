@@ -8,6 +8,7 @@ from msgspec import Meta as Limits
 
 from invoicing.charge_changes import CHARGES_MAX, ChargeChanges
 from invoicing.errors import Invalid
+from invoicing.fixed_charges import FIXED_CHARGES_MAX
 from invoicing.plans import Plan, PlanChanges
 from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import (
@@ -28,6 +29,8 @@ from wallet_service.api.schemas.plan_charges import (
     read_effective_at,
     refuse_times_of_parts,
 )
+from wallet_service.api.schemas.plan_fixed_charges import FixedChargeBody, FixedChargeInput
+from wallet_service.wallet_terms import Metadata
 
 
 class PlanInput(Struct):
@@ -49,9 +52,11 @@ class PlanInput(Struct):
     bill_charges_monthly: Given[bool] = UNSET
     bill_fixed_charges_monthly: Given[bool] = UNSET
     is_default: Given[bool] = field(default=UNSET, name="default")
-    metadata: Given[Annotated[dict[Word, Name | None], Limits(max_length=50)]] = UNSET
+    metadata: Given[Metadata] = UNSET
     charges: Given[Annotated[list[ChargeInput], Limits(max_length=CHARGES_MAX)]] = UNSET
-    fixed_charges: Given[list[Any]] = UNSET
+    fixed_charges: Given[
+        Annotated[list[FixedChargeInput], Limits(max_length=FIXED_CHARGES_MAX)]
+    ] = UNSET
     usage_thresholds: Given[list[Any]] = UNSET
     minimum_commitment: Given[dict[str, Any]] = UNSET
     tax_codes: Given[ShortList[Code]] = UNSET
@@ -61,7 +66,7 @@ class PlanInput(Struct):
         """The same for the domain; raises Invalid for what costs something and is not there yet."""
         later = [
             name
-            for name in ("fixed_charges", "usage_thresholds", "minimum_commitment", "tax_codes")
+            for name in ("usage_thresholds", "minimum_commitment", "tax_codes")
             if getattr(self, name)
         ]
         if later:
@@ -69,13 +74,22 @@ class PlanInput(Struct):
                 {name: ["value_is_invalid"] for name in later},
                 f"{', '.join(later)}: not available yet",
             )
-        return changes(self, PlanChanges, effective_at=read_effective_at(self.effective_at))
+        fixed = self.fixed_charges if isinstance(self.fixed_charges, list) else []
+        refuse_times_of_parts("fixed_charges", fixed)
+        return changes(
+            self,
+            PlanChanges,
+            effective_at=read_effective_at(self.effective_at),
+            wanted_fixed_charges=[charge.changes() for charge in fixed]
+            if isinstance(self.fixed_charges, list)
+            else UNSET,
+        )
 
     def charge_changes(self) -> list[ChargeChanges] | UnsetType:
         """The charges to have from now on; UNSET leaves them as they are."""
         if not isinstance(self.charges, list):
             return UNSET
-        refuse_times_of_parts(self.charges)
+        refuse_times_of_parts("charges", self.charges)
         return [charge.changes() for charge in self.charges]
 
 
@@ -105,7 +119,7 @@ class PlanBody(Struct, kw_only=True):
     lago_version_id: str
     active_subscriptions_count: int
     charges: list[ChargeBody]
-    fixed_charges: list[dict[str, Any]]
+    fixed_charges: list[FixedChargeBody]
     usage_thresholds: list[dict[str, Any]]
     minimum_commitment: dict[str, Any] | None
     taxes: list[dict[str, Any]]
@@ -133,7 +147,7 @@ class PlanBody(Struct, kw_only=True):
             lago_version_id=str(plan.current_version_id),
             active_subscriptions_count=plan.active_subscriptions_count,
             charges=[ChargeBody.of(charge) for charge in plan.charges],
-            fixed_charges=[],
+            fixed_charges=[FixedChargeBody.of(charge) for charge in plan.fixed_charges],
             usage_thresholds=[],
             minimum_commitment=None,
             taxes=[],

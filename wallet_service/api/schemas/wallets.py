@@ -8,7 +8,7 @@ from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import iso_seconds, optional_iso
 from wallet_service.credit_amounts import cents_of, credits_of
 from wallet_service.replies import decimal_text
-from wallet_service.wallet_terms import Metadata, WalletRequest
+from wallet_service.wallet_terms import WalletRequest
 from wallet_service.wallets import WalletView
 
 
@@ -16,18 +16,6 @@ class WalletEnvelope(Struct):
     """The envelope of a wallet to create or change."""
 
     wallet: WalletRequest
-
-
-class MetadataEnvelope(Struct):
-    """The envelope of a wallet's metadata."""
-
-    metadata: Metadata
-
-
-class MetadataReply(Struct):
-    """A wallet's metadata."""
-
-    metadata: dict[str, str | None] | None
 
 
 class AppliesToBody(Struct):
