@@ -87,6 +87,17 @@ def begun(model: RunningModel, units: Decimal) -> Total:
     return Total(units=units, amount=amount, charged=amount)
 
 
+def started(line: Line, *, units: Decimal, events: int) -> Total:
+    """Where a total starts in a period that has usage already, priced otherwise when it came.
+
+    It was charged then; only what comes is charged at this price.
+    """
+    model = line.bucket.model
+    assert not isinstance(model, Dynamic), "a dynamic price has no total to go on from"
+    total = model.rebase(Total(units=units, events=events))
+    return replace(total, charged=total.amount)
+
+
 def linear(line: Line) -> Decimal:
     """The price of a line whose model is linear: exact, and no total needed."""
     model = line.bucket.model

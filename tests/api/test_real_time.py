@@ -372,6 +372,20 @@ def test_a_new_price_counts_from_what_was_used_before(shop: Shop) -> None:
     assert debits(shop, customer, code, *units(2, 1)) == ["2", "1.01"]
 
 
+def test_a_price_by_tiers_starts_from_what_was_used_while_it_had_none(shop: Shop) -> None:
+    code, metric_id = metric(shop, "sum_agg")
+    plan = shop.unique("plan")
+    price = {"charge_model": "standard", "properties": {"amount": "1"}}
+    made = shop.plan(plan, {"billable_metric_id": metric_id} | price)
+    customer = shop.customer(plan, granted_credits="1000")
+    assert debits(shop, customer, code, *units(1, 2)) == ["1", "2"]
+    (charge,) = made["charges"]
+    answer = shop.api.put(f"/plans/{plan}/charges/{charge['code']}", json={"charge": GRADUATED})
+    assert answer.status_code == 200, answer.text
+    # From the fourth unit to the sixth: two of the first five, one beyond them.
+    assert debits(shop, customer, code, *units(3, 1)) == ["0.06", "0.01"]
+
+
 def test_usage_from_before_a_price_change_has_the_price_of_its_time(shop: Shop) -> None:
     code, metric_id = metric(shop, "sum_agg")
     plan = shop.unique("plan")

@@ -25,9 +25,9 @@ CALLS = 600
 CUSTOMERS = 3
 
 # A first tier of fifty thousand tokens, then half the price; and volumes that get cheaper as a
-# whole, so that more was debited on the way than they cost in the end.
+# whole with each customer's last calls, so that more was debited on the way than they cost.
 INPUT_TIERS = ((50_000, Decimal("0.000003")), (None, Decimal("0.0000015")))
-OUTPUT_VOLUMES = ((20_000, Decimal("0.00002")), (None, Decimal("0.000017")))
+OUTPUT_VOLUMES = ((50_000, Decimal("0.00002")), (None, Decimal("0.000017")))
 
 
 def graduated_price(units: int) -> Decimal:
