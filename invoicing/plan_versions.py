@@ -62,7 +62,9 @@ class Timeline(Struct, frozen=True, kw_only=True):
     """When the change is to take effect."""
     is_now: bool = True
     prices: Prices = Prices()
-    """Those in force until then."""
+    """Those that are to be changed."""
+    prices_before: Prices | None = None
+    """Those in force until then. The same, unless others were published for that time before."""
     later: list[tuple[PlanVersion, Prices]] = []
 
 
@@ -108,16 +110,18 @@ async def timeline(
         connection, organization_id=organization_id, plan_id=plan_id, at=now
     )
     versions = [(PlanVersion.of(row), _prices_of(row)) async for row in rows]
+    before = sum(version.effective_at < at for version, _ in versions)
     begun = sum(version.effective_at <= at for version, _ in versions) or 1
-    version, prices = versions[begun - 1]
-    if at > now and version.effective_at != at and len(versions) > SCHEDULED_MAX:
+    waiting = sum(version.effective_at > now for version, _ in versions)
+    if at > now and before == begun and waiting >= SCHEDULED_MAX:
         raise Invalid.field("effective_at", "invalid_count")
     return Timeline(
         organization_id=organization_id,
         plan_id=plan_id,
         effective_at=at,
         is_now=at == now,
-        prices=prices,
+        prices=versions[begun - 1][1],
+        prices_before=versions[before - 1][1] if before else None,
         later=versions[begun:],
     )
 
@@ -244,7 +248,7 @@ async def _publish(
     version_id = None if prices == line.prices else new_uuid(now)
     new: list[tuple[datetime, dict[str, Any]]] = []
     if version_id:
-        new.append((line.effective_at, _columns(version_id, prices, before=line.prices)))
+        new.append((line.effective_at, _columns(version_id, prices, before=line.prices_before)))
     previous = prices
     for version, waiting in line.later:
         changed = later(version, waiting)

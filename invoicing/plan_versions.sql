@@ -7,16 +7,24 @@ from invoicing.plan_versions where organization_id = :organization_id and plan_i
 
 -- name: find_versions_from
 -- The version in force at a time (or the first there is), and those that take effect later, in that order. Of versions
--- with the same time the last published one counts.
+-- with the same time the last published one counts. Where the one in force began at that very time, so that another may
+-- still take its place, the one before it as well.
 with in_force as (
     select * from invoicing.plan_versions
     where organization_id = :organization_id and plan_id = :plan_id and effective_at <= :at
     order by effective_at desc, version desc limit 1
+), earlier as (
+    select p.* from invoicing.plan_versions p
+    join in_force f on f.effective_at = :at
+    where p.organization_id = :organization_id and p.plan_id = :plan_id and p.effective_at < f.effective_at
+    order by p.effective_at desc, p.version desc limit 1
 ), later as (
     select distinct on (effective_at) * from invoicing.plan_versions
     where organization_id = :organization_id and plan_id = :plan_id and effective_at > :at
     order by effective_at, version desc
 )
+select organization_id, id, plan_id, version, effective_at, charges, fixed_charges from earlier
+union all
 select organization_id, id, plan_id, version, effective_at, charges, fixed_charges from in_force
 union all
 select organization_id, id, plan_id, version, effective_at, charges, fixed_charges from later
