@@ -22,6 +22,7 @@ from wallet_service.authorizations import Authorizations
 from wallet_service.catalogue_news import CatalogueNews
 from wallet_service.committer import Committer
 from wallet_service.database import Database
+from wallet_service.estimates import Estimates
 from wallet_service.grants import Grants
 from wallet_service.hot_balances import HotBalances
 from wallet_service.hot_customers import HotCustomers
@@ -50,6 +51,7 @@ class Services(Struct, kw_only=True):
     committer: Committer
     authorizations: Authorizations
     usage: Usage
+    estimates: Estimates
     wallets: Wallets
     wallet_transactions: WalletTransactions
     grants: Grants
@@ -126,6 +128,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         )
         committer.start()
         stack.push_async_callback(committer.stop)
+        usage = Usage(database=database, committer=committer, rates=rates)
         yield Services(
             settings=settings,
             database=database,
@@ -142,7 +145,8 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 hot=hot,
                 settings=settings,
             ),
-            usage=Usage(database=database, committer=committer, rates=rates),
+            usage=usage,
+            estimates=Estimates(database=database, usage=usage, hot=hot),
             wallets=Wallets(database=database, committer=committer, rates=rates, hot=hot),
             wallet_transactions=WalletTransactions(
                 database=database, committer=committer, rates=rates, hot=hot

@@ -106,6 +106,20 @@ class Usage:
             raise BadBatch(problems)
         return await self._committer.submit_all(operations)
 
+    async def rate(
+        self, organization_id: UUID, request: EventRequest, *, now: datetime
+    ) -> tuple[Debit, UUID | None]:
+        """An event with its prices, or the reason why it has none, and whose it is.
+
+        It needs no key, and nothing comes of it. Raises Invalid.
+        """
+        _check(request)
+        timestamp = read_timestamp(request.timestamp)
+        source = await self._source(organization_id, request, timestamp or now, now=now)
+        return await self._rated(
+            organization_id, request, source, timestamp, event_id=None, now=now
+        )
+
     async def reverse(
         self, organization_id: UUID, transaction_id: str, request: ReverseRequest, *, now: datetime
     ) -> bytes:
@@ -182,12 +196,7 @@ class Usage:
         self, organization_id: UUID, request: EventRequest, *, now: datetime
     ) -> Operation:
         key = _client_key(request.transaction_id)
-        _check(request)
-        timestamp = read_timestamp(request.timestamp)
-        source = await self._source(organization_id, request, timestamp or now, now=now)
-        debit, customer_id = await self._rated(
-            organization_id, request, source, timestamp, event_id=None, now=now
-        )
+        debit, customer_id = await self.rate(organization_id, request, now=now)
         return operation(
             organization_id,
             "event",

@@ -81,15 +81,7 @@ async def record(request: HotRequest) -> bytes:
 
 async def record_batch(request: HotRequest) -> bytes:
     """Store and charge events; malformed ones refuse all of them."""
-    settings = request.services.settings
-    body = await request.body(bytes_max=settings.batch_body_bytes_max)
-    given = _decoded(body)
-    if not given:
-        raise field_error("events", "no_events")
-    if len(given) > settings.events_per_batch_max:
-        raise field_error(
-            "events", "too_many_events", f"at most {settings.events_per_batch_max} events"
-        )
+    given = await read_batch(request)
     try:
         outcomes = await request.services.usage.record_all(
             request.tenant.organization_id, given, now=request.now
@@ -97,6 +89,19 @@ async def record_batch(request: HotRequest) -> bytes:
     except BadBatch as error:
         raise ApiError(invalid(error.problems)) from None
     return b'{"events":[%b]}' % b",".join(_shown(given, outcomes))
+
+
+async def read_batch(request: HotRequest) -> Sequence[EventRequest]:
+    """The events of a request: some, but not too many. Raises ApiError."""
+    settings = request.services.settings
+    given = _decoded(await request.body(bytes_max=settings.batch_body_bytes_max))
+    if not given:
+        raise field_error("events", "no_events")
+    if len(given) > settings.events_per_batch_max:
+        raise field_error(
+            "events", "too_many_events", f"at most {settings.events_per_batch_max} events"
+        )
+    return given
 
 
 def _decoded(body: bytes) -> Sequence[EventRequest]:

@@ -10,6 +10,7 @@ from wallet_service.api.balances import Balances
 from wallet_service.api.billable_metrics import BillableMetrics
 from wallet_service.api.customers import Customers
 from wallet_service.api.entitlements import PlanEntitlements, SubscriptionEntitlements
+from wallet_service.api.estimates import EventEstimates
 from wallet_service.api.events import Events
 from wallet_service.api.features import Features
 from wallet_service.api.grants import Grants
@@ -36,6 +37,7 @@ API_ROUTES: Final[list[Any]] = [
     CustomerWallets,
     CustomerUsage,
     Customers,
+    EventEstimates,
     Events,
     Features,
     Grants,
