@@ -129,7 +129,7 @@ class Estimates:
         *,
         now: datetime,
     ) -> list[EstimatedFee]:
-        """The fees of an event without usage; `named` is what is at hand of versions and metrics."""
+        """The fees of an event without usage; `named` is what is at hand of versions."""
         priced = await self._priced(organization_id, request, now=now)
         if priced is None:
             return []

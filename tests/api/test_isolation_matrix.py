@@ -253,6 +253,24 @@ ROWS = [
             }
         },
     ),
+    *(
+        Row(
+            f"POST /events/{which}",
+            f"/events/{which}",
+            422,
+            {envelope: [event] if envelope == "events" else event},
+        )
+        for which, envelope in (
+            ("estimate_fees", "event"),
+            ("estimate_instant_fees", "event"),
+            ("batch_estimate_instant_fees", "events"),
+        )
+        for event in (
+            {"code": "own", "external_subscription_id": "{subscription}"},
+            {"code": "own", "external_customer_id": "{customer}"},
+            {"code": "{metric_2}", "external_subscription_id": "own"},
+        )
+    ),
     Row(
         "POST /events/batch",
         "/events/batch",
