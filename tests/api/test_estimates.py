@@ -293,6 +293,23 @@ def test_there_is_a_fee_a_charge_that_is_paid_in_advance_and_none_for_the_others
     assert fees(shop, external_subscription_id=subscription, code=unpriced) == []
 
 
+def test_a_new_price_goes_on_from_what_was_used_before_it(shop: Shop) -> None:
+    code, metric_id = metric(shop)
+    plan = shop.unique("plan")
+    linear = {"charge_model": "standard", "properties": {"amount": "1"}}
+    shop.plan(plan, IN_ADVANCE | linear | {"billable_metric_id": metric_id})
+    customer = shop.customer(plan, granted_credits="100")
+    event = {"external_subscription_id": f"{customer}-0", "code": code, "properties": {"n": 4}}
+    shop.charged(**event)
+    graduated, _ = SERIES["graduated"]
+    changed = {"charges": [IN_ADVANCE | graduated | {"billable_metric_id": metric_id}]}
+    assert shop.api.put(f"/plans/{plan}", json={"plan": changed}).status_code == 200
+    estimated = fee(shop, **event)
+    (debit,) = shop.charged(**event)["debits"]
+    assert estimated["precise_amount"] == debit["amount"]
+    assert fee(shop, "estimate_instant_fees", **event)["amount_cents"] == 9
+
+
 def test_a_member_is_counted_once(shop: Shop) -> None:
     code, metric_id = metric(shop, "unique_count_agg")
     price = {"charge_model": "standard", "properties": {"amount": "10"}}
