@@ -58,6 +58,19 @@ def test_a_wallet_may_say_that_a_shortfall_is_refused(desk: Desk):
     assert not desk.rows.events
 
 
+def test_nothing_goes_back_to_a_credit_line_that_was_closed(desk: Desk):
+    desk.change(overdraft_limit_minor=10)
+    event = desk.debit(22)
+    desk.grant("paid", 48)  # repays what is owed, and fills the credit line up
+    assert desk.show() == "paid 26 | overdraft 10"
+    desk.change(status="terminated")
+    assert desk.refusal(Reverse(event, "r", USD, None)).code == "no_grant_to_refund"
+    desk.wallet("next")
+    desk.grant("later", 1, wallet="next")
+    desk.reverse(event)
+    assert desk.show() == "later 23"
+
+
 def test_an_event_is_reversed_in_parts_and_never_more_than_it_cost(desk: Desk):
     desk.grant("gift", 10, kind="promotional")
     desk.grant("paid", 10)

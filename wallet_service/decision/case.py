@@ -128,7 +128,14 @@ class Case:
         )
         self.book(booked)
         paid = [
-            Paid(UUID(int=transfer.id), share.grant.id, share.amount_minor, 0, share.code)
+            Paid(
+                UUID(int=transfer.id),
+                share.grant.id,
+                share.amount_minor,
+                0,
+                share.code,
+                share.grant.kind == "overdraft",
+            )
             for share, transfer in zip(shares, booked, strict=False)
         ]
         if owed:
@@ -177,15 +184,15 @@ class Case:
         assert left == 0, "refunds were checked against what was paid"
         heir = self._newest_grant(asset, paid)
         if heir is None and any(
-            sum(back for _, entry, back in plan if entry.grant_id == payer)
+            sum(back for _, entry, back in plan if entry.grant_id == payer.grant_id)
             > self._room(asset, payer, amount_minor)
-            for payer in {entry.grant_id for _, entry, _ in plan}
+            for payer in {entry.grant_id: entry for _, entry, _ in plan}.values()
         ):
             raise NotAllowed("no_grant_to_refund")
         returned: list[Paid] = []
         for position, entry, back in plan:
             entry.refunded_minor += back
-            lowered = self._room(asset, entry.grant_id, back)
+            lowered = self._room(asset, entry, back)
             receivers = [(entry.grant_id, lowered)] if lowered else []
             if heir is not None and back > lowered:
                 receivers.append((heir, back - lowered))
@@ -195,15 +202,18 @@ class Case:
                 )
         return returned
 
-    def _room(self, asset: Asset, payer: UUID, amount_minor: int) -> int:
+    def _room(self, asset: Asset, payer: Paid, amount_minor: int) -> int:
         """How much of an amount may go back to who paid it.
 
-        Overage takes up to what is due, an overdraft up to its limit, any other grant all of it.
+        Overage takes up to what is due, an overdraft up to its limit (none, if it was closed), any
+        other grant all of it.
         """
-        if payer == NIL:
+        if payer.grant_id == NIL:
             return min(amount_minor, self.customer.overage.get(asset.code, 0))
-        grant = self.customer.grant(payer)
-        if grant is None or grant.kind != "overdraft":
+        grant = self.customer.grant(payer.grant_id)
+        if grant is None:
+            return 0 if payer.is_overdraft else amount_minor
+        if grant.kind != "overdraft":
             return amount_minor
         used = grant.wallet.overdraft_limit_minor - grant.available - grant.held
         return max(0, min(amount_minor, used))
@@ -218,7 +228,9 @@ class Case:
         put_away = [
             entry.grant_id
             for entry in paid
-            if entry.grant_id != NIL and self.customer.grant(entry.grant_id) is None
+            if entry.grant_id != NIL
+            and not entry.is_overdraft
+            and self.customer.grant(entry.grant_id) is None
         ]
         return max(grants, default=max(put_away, default=None))
 

@@ -135,6 +135,7 @@ def capture(case: Case, command: Capture) -> bytes:
         raise shortfall(case, claims, asset)
 
     by_transfer = {leg.transfer_id: leg.grant_id for leg in hold.legs}
+    overdrafts = {grant.id for grant in case.customer.grants if grant.kind == "overdraft"}
     posted = _settle(
         case,
         hold,
@@ -143,7 +144,14 @@ def capture(case: Case, command: Capture) -> bytes:
         final=command.final or is_late,  # what the ledger still holds of an expired hold ends now
     )
     paid = [
-        Paid(posted[transfer_id], by_transfer[transfer_id], amount, 0, code)
+        Paid(
+            posted[transfer_id],
+            by_transfer[transfer_id],
+            amount,
+            0,
+            code,
+            by_transfer[transfer_id] in overdrafts,
+        )
         for code, transfer_id, amount in uses
     ]
     paid += case.charge(asset, shares, unpaid)

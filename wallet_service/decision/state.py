@@ -149,6 +149,8 @@ class Paid(Struct, array_like=True):
     amount_minor: int
     refunded_minor: int
     code: str
+    is_overdraft: bool = False
+    """A credit line paid: once it is closed, nothing can go back there."""
 
 
 class CapturedItem(Struct, array_like=True):
