@@ -18,6 +18,7 @@ from invoicing.charge_filters import FilterChanges, declared_values, merge_filte
 from invoicing.charge_options import check_options
 from invoicing.charge_properties import check_model, needs_settings, read_properties
 from invoicing.charges import PlanCharge, PricedMetric, check_assets, mixed_assets, with_metric
+from invoicing.codes import free_code
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid
 from invoicing.records import apply
@@ -111,7 +112,8 @@ def merge_one(
     metric = _metric(changes, before, metrics)
     if changes.tax_codes:
         raise Invalid.field("tax_codes", "value_is_invalid", "tax_codes: not available yet")
-    code = changes.code or (before.code if before else _free_code(metric.code, existing, taken))
+    codes = {charge.code for charge in (*existing, *taken)}
+    code = changes.code or (before.code if before else free_code(metric.code, codes))
     if any(other.code == code or (before and other.id == before.id) for other in taken):
         raise Invalid.field("code", "value_already_exist")
     charge_model = changes.charge_model or (before.charge_model if before else "")
@@ -265,14 +267,3 @@ def _metric(
             return metric
     field = "billable_metric_id" if metric_id is not None else "billable_metric_code"
     raise Invalid.field(field, "billable_metric_not_found")
-
-
-def _free_code(wanted: str, existing: Sequence[PlanCharge], taken: Sequence[PlanCharge]) -> str:
-    """The metric's code, with a number behind if the plan prices the metric more than once."""
-    codes = {charge.code for charge in (*existing, *taken)}
-    number = 2
-    code = wanted
-    while code in codes:
-        code = f"{wanted}_{number}"
-        number += 1
-    return code

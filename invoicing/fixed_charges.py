@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from invoicing.charge_properties import model_of, read_properties
+from invoicing.codes import free_code
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid
 from invoicing.records import Record, apply
@@ -120,7 +121,8 @@ def merge_one(
     add_on = _add_on(changes, before, add_ons)
     if changes.tax_codes:
         raise Invalid.field("tax_codes", "value_is_invalid", "tax_codes: not available yet")
-    code = changes.code or (before.code if before else _free_code(add_on.code, existing, taken))
+    codes = {charge.code for charge in (*existing, *taken)}
+    code = changes.code or (before.code if before else free_code(add_on.code, codes))
     if any(other.code == code or (before and other.id == before.id) for other in taken):
         raise Invalid.field("code", "value_already_exist")
     charge_model = changes.charge_model or (before.charge_model if before else "")
@@ -221,19 +223,6 @@ def _add_on(
         if add_on.id == add_on_id or (add_on_id is None and add_on.code == changes.add_on_code):
             return add_on
     raise Invalid.field("add_on_id" if add_on_id else "add_on_code", "add_on_not_found")
-
-
-def _free_code(
-    wanted: str, existing: Sequence[PlanFixedCharge], taken: Sequence[PlanFixedCharge]
-) -> str:
-    """The add-on's code, with a number behind if the plan has it more than once."""
-    codes = {charge.code for charge in (*existing, *taken)}
-    number = 2
-    code = wanted
-    while code in codes:
-        code = f"{wanted}_{number}"
-        number += 1
-    return code
 
 
 def _are_units(units: Decimal) -> bool:

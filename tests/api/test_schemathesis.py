@@ -63,6 +63,12 @@ async def shop(new_shop: NewShop) -> Shop:
 def names(shop: Shop) -> dict[str, str]:
     """Parameters of paths that lead somewhere."""
     acme = shop.customer("plan", granted_credits="1000", code="main")
+    seat = {"code": "main", "name": "Seat", "amount_cents": 1000, "amount_currency": "USD"}
+    shop.ok("/add_ons", add_on=seat)
+    eu = {"values": {"region": ["eu"]}, "properties": {"amount": "1"}}
+    seats = {"add_on_code": "main", "charge_model": "standard", "units": "1"}
+    charge = standard(shop.metric("visits", region=["eu"]), "0.5", filters=[eu])
+    (charge,) = shop.plan("main", charge, fixed_charges=[seats])["charges"]
     hold = shop.held(acme, amount="1", asset_code="USD")
     event = shop.charged(external_customer_id=acme, code="calls")
     grant = shop.balances(acme)[0]["grants"][0]
@@ -73,6 +79,9 @@ def names(shop: Shop) -> dict[str, str]:
         "wallet_id": grant["wallet_id"],
         "transaction_id": event["transaction_id"],
         "code": "main",
+        "charge_code": charge["code"],
+        "filter_id": charge["filters"][0]["lago_id"],
+        "fixed_charge_code": "main",
     }
 
 

@@ -20,6 +20,7 @@ PAGES = (
     "docs/how-to/accept-usage-events.md",
     "docs/how-to/gate-features.md",
     "docs/how-to/native-assets.md",
+    "docs/how-to/shape-prices.md",
     "docs/how-to/stream-with-partial-captures.md",
 )
 REFUSALS = {HELPERS: ["402"], "docs/how-to/gate-features.md": ["402", "402"]}
