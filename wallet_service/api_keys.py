@@ -42,6 +42,7 @@ RESOURCES: Final = (
     "authorizations",
     "balances",
     "billable_metrics",
+    "budgets",
     "customers",
     "entitlements",
     "events",

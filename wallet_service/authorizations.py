@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import Meta, Struct
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from invoicing.access import Access
 from invoicing.pages import Page, Window
@@ -23,10 +24,22 @@ from invoicing.records import load_queries
 from ledger import money
 from ledger.errors import InvalidAmount
 from wallet_service.batched_read import BatchedRead
+from wallet_service.budget_counters import read_buckets
+from wallet_service.budget_scopes import Spender
 from wallet_service.committer import Committer
 from wallet_service.customer_reading import hold_of
 from wallet_service.database import Database
-from wallet_service.decision import Asset, CustomerState, Done, LockedState, Refused, decide
+from wallet_service.decision import (
+    Asset,
+    CustomerState,
+    Done,
+    LockedState,
+    Outcome,
+    Refused,
+    decide,
+)
+from wallet_service.decision.budget_state import BucketState, BudgetKey
+from wallet_service.decision.budgets import buckets_of
 from wallet_service.decision.case import authorization_body
 from wallet_service.decision.commands import (
     AMOUNT_CODE,
@@ -47,7 +60,12 @@ from wallet_service.hot_customers import HotCustomers
 from wallet_service.items import ItemRequest, agreement_for, common_assets, rate_items
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
-from wallet_service.replies import AuthorizationBody, ItemAmount
+from wallet_service.replies import (
+    AuthorizationBody,
+    AuthorizationReply,
+    ItemAmount,
+    PassedBudget,
+)
 from wallet_service.running_totals import learn_totals
 from wallet_service.settings import Settings
 
@@ -71,6 +89,7 @@ COUNT_MAX: Final = 100_000
 _FACTS_MAX: Final = 50_000
 
 _queries: Final[Any] = load_queries(__file__)
+_trial_reply: Final = msgspec.json.Decoder(AuthorizationReply).decode
 
 
 class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -133,6 +152,8 @@ class EstimateBody(Struct):
     items: list[ItemAmount]
     code: str | None = None
     error_details: dict[str, Any] | None = None
+    budget_warnings: list[PassedBudget] | UnsetType = UNSET
+    """Soft budgets that it would pass."""
 
 
 class EstimateReply(Struct):
@@ -156,6 +177,12 @@ class _Facts(Struct, frozen=True):
     customer_id: UUID
     asset: Asset
     pricing: Pricing | None
+    api_key_id: UUID | None
+
+    @property
+    def spender(self) -> Spender:
+        """On whose behalf, and through which key, it was asked for."""
+        return _spender(self.customer_id, self.pricing, self.api_key_id)
 
 
 class _Quote(Struct, frozen=True):
@@ -167,6 +194,24 @@ class _Quote(Struct, frozen=True):
     pricing: Pricing | None
     others: tuple[Choice, ...] = ()
     access: Access | None = None
+
+    def trial(self, request: QuoteRequest) -> Authorize:
+        """The authorization that nobody asks for, to see what would become of it."""
+        return Authorize(
+            self.card.external_id,
+            "estimate",
+            self.asset,
+            self.items,
+            1,
+            self.pricing,
+            others=self.others,
+            features=tuple(request.features or ()),
+            access=self.access,
+        )
+
+    def spender(self, api_key_id: UUID | None) -> Spender:
+        """On whose behalf, and through which key, it is asked for."""
+        return _spender(self.card.customer_id, self.pricing, api_key_id)
 
 
 class Authorizations:
@@ -194,9 +239,14 @@ class Authorizations:
     # -- commands ----------------------------------------------------------------------------------
 
     async def authorize(
-        self, organization_id: UUID, request: AuthorizationRequest, *, now: datetime
+        self,
+        organization_id: UUID,
+        request: AuthorizationRequest,
+        *,
+        now: datetime,
+        api_key_id: UUID | None = None,
     ) -> bytes:
-        """Hold what the items may cost.
+        """Hold what the items may cost, in the budgets of the key too.
 
         Raises Denied (nothing changed), Invalid, NotFound, Unavailable.
         """
@@ -211,9 +261,12 @@ class Authorizations:
             quote.pricing,
             request.partial,
             quote.others,
+            api_key_id,
             features=tuple(request.features or ()),
             access=quote.access,
         )
+        budgets = await self._rates.budgets(organization_id)
+        command = budgets.count(command, quote.spender(api_key_id))
         return await self._committer.submit(
             operation(
                 organization_id,
@@ -243,6 +296,8 @@ class Authorizations:
         if items is None and facts.pricing is not None:
             raise Invalid("items", "value_is_mandatory", "say what was used: items or an amount")
         command = Capture(authorization_id, key, facts.asset, items, request.final, facts.pricing)
+        budgets = await self._rates.budgets(organization_id)
+        command = budgets.count(command, facts.spender)
         return await self._submit(organization_id, facts, "capture", key, command, request, now=now)
 
     async def extend(
@@ -270,6 +325,8 @@ class Authorizations:
         command = Extend(
             authorization_id, facts.asset, items or (), expires_in_s, facts.pricing, access
         )
+        budgets = await self._rates.budgets(organization_id)
+        command = budgets.count(command, facts.spender)
         return await self._submit(organization_id, facts, "extend", key, command, request, now=now)
 
     async def void(self, organization_id: UUID, authorization_id: UUID, *, now: datetime) -> bytes:
@@ -305,21 +362,33 @@ class Authorizations:
     # -- questions ---------------------------------------------------------------------------------
 
     async def estimate(
-        self, organization_id: UUID, request: QuoteRequest, *, now: datetime
+        self,
+        organization_id: UUID,
+        request: QuoteRequest,
+        *,
+        now: datetime,
+        api_key_id: UUID | None = None,
     ) -> EstimateReply:
-        """What it would cost and whether it would pass, from the ledger. Holds nothing."""
+        """What it would cost and whether it would pass, budgets included, from the ledger.
+
+        Holds nothing.
+        """
         quote = await self._quote(organization_id, request, now=now)
         key = organization_id, quote.card.customer_id
         customer = (await self._hot.load([key]))[key]
-        return await self._would_be(quote, request, customer, now=now)
+        budgets = await self._rates.budgets(organization_id)
+        command = budgets.count(quote.trial(request), quote.spender(api_key_id))
+        buckets = await self._buckets(organization_id, command, now=now)
+        return await self._would_be(command, quote, customer, now=now, buckets=buckets)
 
     async def check(
         self, organization_id: UUID, request: QuoteRequest, *, now: datetime
     ) -> EstimateReply:
-        """The same from the hot balances: one read of Redis, not binding."""
+        """The same from the hot balances: one read of Redis, not binding. Knows of no budgets."""
         quote = await self._quote(organization_id, request, now=now)
         customer = await self._hot.get((organization_id, quote.card.customer_id))
-        return await self._would_be(quote, request, customer, now=now)
+        command = quote.trial(request)
+        return await self._would_be(command, quote, customer, now=now, buckets={})
 
     async def get(
         self, organization_id: UUID, authorization_id: UUID, *, now: datetime
@@ -550,6 +619,7 @@ class Authorizations:
                 row["plan_version_id"],
                 Cycle(row["interval"], row["billing_time"], row["subscription_at"]),
             ),
+            row["api_key_id"],
         )
         self._facts[key] = facts
         if len(self._facts) > _FACTS_MAX:
@@ -563,21 +633,26 @@ class Authorizations:
         )
         return {(row["organization_id"], row["id"]): row for row in rows}
 
+    async def _buckets(
+        self, organization_id: UUID, command: Authorize, *, now: datetime
+    ) -> dict[BudgetKey, BucketState]:
+        """Where the budgets stand that a command is counted in, without a lock."""
+        keys = buckets_of(command, None)
+        if not keys:
+            return {}
+        async with self._database.tenant(organization_id) as connection:
+            return await read_buckets(connection, [(organization_id, key) for key in keys], now=now)
+
     async def _would_be(
-        self, quote: _Quote, request: QuoteRequest, customer: CustomerState, *, now: datetime
+        self,
+        command: Authorize,
+        quote: _Quote,
+        customer: CustomerState,
+        *,
+        now: datetime,
+        buckets: dict[BudgetKey, BucketState],
     ) -> EstimateReply:
         """Judge the authorization on a copy of what is known, by the rules of the real one."""
-        command = Authorize(
-            quote.card.external_id,
-            "estimate",
-            quote.asset,
-            quote.items,
-            1,
-            quote.pricing,
-            others=quote.others,
-            features=tuple(request.features or ()),
-            access=quote.access,
-        )
         trial = operation(
             quote.card.organization_id,
             "estimate",
@@ -593,7 +668,9 @@ class Authorizations:
             choice.asset.code: customer.available(choice.asset.code, codes, now=now)
             for choice in command.choices
         }
-        state = LockedState(now, {(customer.organization_id, customer.customer_id): customer})
+        state = LockedState(
+            now, {(customer.organization_id, customer.customer_id): customer}, budgets=buckets
+        )
         (outcome,) = decide([trial], state, is_atomic=True)
         if isinstance(outcome, Refused) and isinstance(outcome.error, Invalid):
             raise outcome.error
@@ -615,6 +692,7 @@ class Authorizations:
                 ],
                 code=outcome.error.code if isinstance(outcome, Refused) else None,
                 error_details=outcome.error.details if isinstance(outcome, Refused) else None,
+                budget_warnings=_warnings_of(outcome) if buckets else UNSET,
             )
         )
 
@@ -632,6 +710,19 @@ class Authorizations:
         async with self._database.tenant(customer.organization_id) as connection:
             found = await learn_totals(connection, wanted)
         customer.totals.update({key: total for (_, key), total in found.items()})
+
+
+def _warnings_of(outcome: Outcome) -> list[PassedBudget]:
+    """The soft budgets that a trial would pass."""
+    if not isinstance(outcome, Done):
+        return []
+    told = _trial_reply(outcome.reply).authorization.budget_warnings
+    return [] if isinstance(told, UnsetType) else told
+
+
+def _spender(customer_id: UUID, pricing: Pricing | None, api_key_id: UUID | None) -> Spender:
+    """An amount that is priced already belongs to no subscription."""
+    return Spender(customer_id, pricing.external_subscription_id if pricing else None, api_key_id)
 
 
 class _Bound(Struct, frozen=True):

@@ -1,7 +1,7 @@
 -- name: find_facts
 -- What never changes of authorizations: whose they are, in which asset, and under which agreement they were priced.
 select a.organization_id, a.id, a.customer_id, a.asset_code, a.plan_version_id, a.subscription_id,
-    s.external_id as external_subscription_id, s.billing_time, s.subscription_at, p.interval
+    a.api_key_id, s.external_id as external_subscription_id, s.billing_time, s.subscription_at, p.interval
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as wanted (organization_id, id)
 join wallet.authorizations a on a.organization_id = wanted.organization_id and a.id = wanted.id
 left join invoicing.subscriptions s on s.organization_id = a.organization_id and s.id = a.subscription_id

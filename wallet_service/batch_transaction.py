@@ -2,6 +2,7 @@
 
     lock     customers, in the order of their ids; the busy ones are left for another batch
     read     keys, wallets, holds, totals, balances, and the batch's time: after the locks
+    budgets  locked and read after that, where there are any; the busy ones are left too
     decide   in order, in a pure function
     write    keys, rows and (Postgres engine) the transfers, set-wise
 
@@ -19,6 +20,13 @@ from ledger import Ledger, chart
 from ledger.transfers import ENDED, TransferResult, chain_result
 from rating.usage import Total
 from wallet_service import customer_reading, customer_writing
+from wallet_service.budget_counters import (
+    Place,
+    introduce_buckets,
+    take_buckets,
+    wide_places,
+    write_buckets,
+)
 from wallet_service.customer_balances import accounts_of, apply_balances, assets_of
 from wallet_service.customer_locking import introduce_customers, lock_customers
 from wallet_service.database import Database
@@ -29,6 +37,9 @@ from wallet_service.recent_customers import RecentCustomers
 from wallet_service.running_totals import write_totals
 
 __all__ = ["Again", "BatchTransaction", "HoldsEnded", "Judged"]
+
+
+_BUCKETS_MAX = 100_000
 
 
 class Again(Exception):
@@ -47,7 +58,7 @@ class Judged(Struct):
     """What one transaction came to."""
 
     outcomes: list[Outcome | None]
-    """In the order of the operations; None where the customer is busy."""
+    """In the order of the operations; None where the customer, or a budget, is busy."""
     state: LockedState | None = None
     """None if all were busy."""
 
@@ -62,6 +73,8 @@ class BatchTransaction:
         self._is_atomic = ledger.name == "postgres"
         self._houses: set[tuple[int, str]] = set()
         self._recent = RecentCustomers()
+        self._buckets: set[Place] = set()
+        """Buckets of budgets that are there to be locked."""
 
     async def run(
         self, batch: Sequence[Operation], *, skip_locked: bool, ended: set[UUID]
@@ -71,17 +84,21 @@ class BatchTransaction:
         Raises Again, HoldsEnded, and whatever the stores raise.
         """
         await self._open_house(batch)
+        await self._introduce_buckets(batch)
         balances = {} if self._is_atomic else await self._look_up(batch)
         async with self._pool.acquire() as connection, connection.transaction():
             versions = await lock_customers(
                 connection, [operation.customer for operation in batch], skip_locked=skip_locked
             )
-            is_mine = [one.customer is None or one.customer in versions for one in batch]
-            operations = [one for one, mine in zip(batch, is_mine, strict=True) if mine]
+            mine = [
+                position
+                for position, one in enumerate(batch)
+                if one.customer is None or one.customer in versions
+            ]
+            operations = [batch[position] for position in mine]
             if len(operations) < len(batch) and not skip_locked:
                 await introduce_customers(
-                    connection,
-                    [one.customer for one, mine in zip(batch, is_mine, strict=True) if not mine],
+                    connection, [one.customer for one in batch if one.customer not in versions]
                 )
             if not operations:
                 return Judged([None] * len(batch))
@@ -97,12 +114,18 @@ class BatchTransaction:
             if not self._is_atomic:
                 apply_balances(state.customers.values(), assets, balances)
             _forget_legs(state, ended)
+            is_free = await take_buckets(connection, operations, state, skip_locked=skip_locked)
+            if not all(is_free):
+                mine = [one for one, free in zip(mine, is_free, strict=True) if free]
+                operations = [batch[position] for position in mine]
             outcomes = decide(operations, state, is_atomic=self._is_atomic)
             await self._write(connection, operations, outcomes, state)
         if self._is_atomic:
             self._recent.keep(state.customers.values())
-        judged = iter(outcomes)
-        return Judged([next(judged) if mine else None for mine in is_mine], state)
+        judged: list[Outcome | None] = [None] * len(batch)
+        for position, outcome in zip(mine, outcomes, strict=True):
+            judged[position] = outcome
+        return Judged(judged, state)
 
     async def _open_house(self, operations: Sequence[Operation]) -> None:
         """The accounts of the house exist before a ledger's first transfer.
@@ -121,6 +144,17 @@ class BatchTransaction:
                     )
                 )
                 self._houses.add((asset.ledger, provider))
+
+    async def _introduce_buckets(self, operations: Sequence[Operation]) -> None:
+        """Budgets of more than one customer exist before they are locked."""
+        new = wide_places(operations) - self._buckets
+        if not new:
+            return
+        async with self._pool.acquire() as connection:
+            await introduce_buckets(connection, new)
+        if len(self._buckets) > _BUCKETS_MAX:
+            self._buckets.clear()
+        self._buckets |= new
 
     async def _look_up(self, operations: Sequence[Operation]) -> dict[int, Any]:
         """Balances before the locks.
@@ -156,6 +190,7 @@ class BatchTransaction:
             for change in effect.totals:
                 totals[organization_id, change.key] = change.after
         await write_totals(connection, totals)
+        await write_buckets(connection, effects, state.budgets)
         if not self._is_atomic:
             return
         await customer_writing.write(connection, effects, now=now)

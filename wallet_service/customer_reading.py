@@ -16,6 +16,7 @@ from invoicing.records import Connection, load_queries
 from ledger import Ledger
 from wallet_service.customer_balances import assets_of, learn_balances
 from wallet_service.decision import CustomerKey, CustomerState, LockedState, Operation
+from wallet_service.decision.budget_state import BudgetPart
 from wallet_service.decision.commands import (
     Authorize,
     Capture,
@@ -56,6 +57,8 @@ _legs = msgspec.msgpack.Decoder(list[Leg]).decode
 _paid = msgspec.msgpack.Decoder(list[Paid]).decode
 _json_paid = msgspec.json.Decoder(list[Paid]).decode
 _event_lines = msgspec.json.Decoder(list[EventLine]).decode
+_budgets = msgspec.msgpack.Decoder(list[BudgetPart]).decode
+_json_budgets = msgspec.json.Decoder(list[BudgetPart]).decode
 _properties = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _metadata = msgspec.json.Decoder(list[dict[str, str]]).decode
 
@@ -230,6 +233,8 @@ def hold_of(row: Any) -> HoldState:
         expires_at=row["expires_at"],
         created_at=row["created_at"],
         ended_at=row["ended_at"],
+        api_key_id=row["api_key_id"],
+        budgets=[] if row["budgets"] is None else _budgets(row["budgets"]),
     )
 
 
@@ -285,6 +290,7 @@ async def _read_events(
             external_customer_id=row["external_customer_id"],
             lines=_event_lines(row["lines"]),
             reversals=row["reversals"],
+            budgets=[] if row["budgets"] is None else _json_budgets(row["budgets"]),
         )
 
 

@@ -30,7 +30,7 @@ where w.status = 'active' or g.id is not null;
 -- (2) The authorizations that are captured, extended, ended or refunded.
 select a.organization_id, a.id, a.customer_id, a.external_customer_id, a.transaction_id, a.status, a.asset_code,
     a.amount_minor, a.captured_minor, a.overage_minor, a.refunded_minor, a.subscription_id, a.plan_version_id,
-    a.items, a.legs, a.paid, a.step, a.expires_at, a.created_at, a.ended_at
+    a.items, a.legs, a.paid, a.step, a.expires_at, a.created_at, a.ended_at, a.api_key_id, a.budgets
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as wanted (organization_id, id)
 join wallet.authorizations a on a.organization_id = wanted.organization_id and a.id = wanted.id;
 
@@ -46,6 +46,9 @@ where o.state = 'open';
 select e.organization_id, e.id, e.transaction_id, e.code, e.properties, e.external_subscription_id,
     e.subscription_id, e.plan_version_id, e.timestamp, e.asset_code, e.paid, e.rating_status,
     e.external_customer_id, e.lines,
+    (select jsonb_agg(jsonb_build_array(b.budget_id, b.bucket, b.is_wide, e.code, b.starts_at, b.amount_minor))
+       from wallet.event_budgets b
+      where b.organization_id = e.organization_id and b.event_id = e.id) as budgets,
     (select coalesce(-sum((line ->> 'amount_minor')::bigint), 0)::bigint
        from invoicing.events r cross join jsonb_array_elements(r.lines) as line
       where r.organization_id = e.organization_id and r.reverses_event_id = e.id) as reversed_minor,

@@ -9,6 +9,7 @@ import msgspec
 
 from invoicing import events
 from invoicing.records import Connection, load_queries, to_json
+from wallet_service.budget_counters import write_spending
 from wallet_service.decision import Done, Effect, Operation, Outcome, Refused
 from wallet_service.decision.outcomes import EventRow
 from wallet_service.decision.state import HoldState
@@ -77,7 +78,7 @@ async def write(
 ) -> None:
     """Write what these operations of (organization, effect) came to, set-wise.
 
-    Keys and totals are written apart.
+    Keys, totals and where budgets stand are written apart.
     """
     await _write_credits(connection, effects, now=now)
     holds = {
@@ -108,6 +109,7 @@ async def write(
             [row.organization_id for row in late],
             [row.id for row in late],
         )
+    await write_spending(connection, effects)
     unrated = [(org, row) for org, effect in effects for row in effect.unrated]
     if unrated:
         await connection.execute(
@@ -175,6 +177,8 @@ async def _write_holds(connection: Connection, rows: Sequence[tuple[UUID, HoldSt
         [hold.expires_at for hold in holds],
         [hold.created_at for hold in holds],
         [hold.ended_at for hold in holds],
+        [hold.api_key_id for hold in holds],
+        [_pack(hold.budgets) if hold.budgets else None for hold in holds],
     )
 
 

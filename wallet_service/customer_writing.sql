@@ -21,18 +21,18 @@ returning 1;
 insert into wallet.authorizations (
     organization_id, id, customer_id, external_customer_id, transaction_id, status, asset_code, amount_minor,
     captured_minor, overage_minor, refunded_minor, subscription_id, plan_version_id, items, legs, paid, step,
-    expires_at, created_at, ended_at)
+    expires_at, created_at, ended_at, api_key_id, budgets)
 select * from unnest(
     :organization_ids::uuid[], :ids::uuid[], :customer_ids::uuid[], :external_customer_ids::text[],
     :transaction_ids::text[], :statuses::text[], :asset_codes::text[], :amounts::bigint[], :captured::bigint[],
     :overages::bigint[], :refunded::bigint[], :subscription_ids::uuid[], :plan_version_ids::uuid[], :items::bytea[],
     :legs::bytea[], :paid::bytea[], :steps::integer[], :expires_at::timestamptz[], :created_at::timestamptz[],
-    :ended_at::timestamptz[])
+    :ended_at::timestamptz[], :api_key_ids::uuid[], :budgets::bytea[])
 on conflict (organization_id, id) do update set
     status = excluded.status, amount_minor = excluded.amount_minor, captured_minor = excluded.captured_minor,
     overage_minor = excluded.overage_minor, refunded_minor = excluded.refunded_minor, items = excluded.items,
     legs = excluded.legs, paid = excluded.paid, step = excluded.step, expires_at = excluded.expires_at,
-    ended_at = excluded.ended_at;
+    ended_at = excluded.ended_at, budgets = excluded.budgets;
 
 -- name: write_unrated!
 -- (4) Usage that waits for its price.

@@ -4,7 +4,7 @@ A batch has committed an intent for each; the ledger makes it a fact, and a seco
 concludes it:
 
     open ──► submit its transfers ──► posted    its rows are written
-                                  └─► refused   its running totals are undone
+                                  └─► refused   its running totals and budgets are undone
 
 Submitting the same ids twice is posting once, so whoever finds an intent open may bring it to its
 end: the batch that made it, a request that waits for it, or the sweeper if their process died.
@@ -12,7 +12,8 @@ end: the batch that made it, a request that waits for it, or the sweeper if thei
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -20,14 +21,22 @@ import structlog
 from msgspec import Struct
 
 from invoicing.records import Connection, load_queries
-from ledger import Ledger
+from ledger import Ledger, ids
 from ledger.errors import LedgerError
 from ledger.transfers import ChainResult, chain_result
 from wallet_service import customer_writing
+from wallet_service.budget_counters import (
+    Place,
+    lock_buckets,
+    read_buckets,
+    write_buckets,
+    write_spending,
+)
 from wallet_service.customer_locking import lock_customers
 from wallet_service.customer_showing import load_and_show
 from wallet_service.database import Database
 from wallet_service.decision import CustomerKey, Done, Effect, Operation
+from wallet_service.decision.budgets import undo_moves
 from wallet_service.decision.pricing import undo
 from wallet_service.errors import OutcomePending
 from wallet_service.hot_customers import HotCustomers
@@ -183,6 +192,7 @@ class IntentPosting:
                 [intent.customer for intent in intents],
                 skip_locked=False,
             )
+            await lock_buckets(connection, _wide_places_moved(intents), skip_locked=False)
             ordered = sorted(intents, key=lambda intent: intent.place)
             rows = await connection.fetch(
                 _queries.conclude.sql,
@@ -200,7 +210,9 @@ class IntentPosting:
                 [(intent.organization_id, intent.effect) for intent in mine if intent.is_fact],
                 now=now,
             )
-            await self._undo_totals(connection, [intent for intent in mine if not intent.is_fact])
+            refused = [intent for intent in mine if not intent.is_fact]
+            await self._undo_totals(connection, refused)
+            await _undo_budgets(connection, refused, now=now)
 
     async def _undo_totals(self, connection: Connection, refused: list[Intent]) -> None:
         keys = [
@@ -219,3 +231,49 @@ class IntentPosting:
             for key, total in mine.items():
                 totals[intent.organization_id, key] = total
         await write_totals(connection, totals)
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _wide_places_moved(intents: Sequence[Intent]) -> set[Place]:
+    """Buckets of more than one customer that the refused ones of these have moved."""
+    return {place for place in _places_moved(intents) if place[1].is_wide}
+
+
+def _places_moved(intents: Sequence[Intent]) -> set[Place]:
+    return {
+        (intent.organization_id, move.key)
+        for intent in intents
+        if not intent.is_fact
+        for move in intent.effect.budget_moves
+    }
+
+
+async def _undo_budgets(
+    connection: Connection, refused: Sequence[Intent], *, now: datetime
+) -> None:
+    places = _places_moved(refused)
+    if not places:
+        return
+    buckets = await read_buckets(connection, places, now=now)
+    undone = [
+        (
+            intent.organization_id,
+            undo_moves(intent.effect, buckets, now=now, alert_id=_undone_id_of(intent)),
+        )
+        for intent in refused
+    ]
+    await write_buckets(connection, undone, buckets)
+    await write_spending(connection, undone)
+
+
+def _undone_id_of(intent: Intent) -> Callable[[str], UUID]:
+    return lambda name: UUID(
+        int=ids.derive(
+            intent.effect.operation_id,
+            f"undone/{name}",
+            intent.attempt,
+            organization_id=intent.organization_id,
+        )
+    )

@@ -20,8 +20,9 @@ from invoicing.access import Access
 from invoicing.plans import Version
 from invoicing.subscriptions import Agreement
 from rating.rate_cards import RateCard
-from wallet_service import assets
+from wallet_service import assets, budgets
 from wallet_service.access_cache import AccessCache
+from wallet_service.budget_scopes import BudgetScopes
 from wallet_service.database import Database
 from wallet_service.decision import Asset
 from wallet_service.decision.commands import Cycle, Pricing
@@ -119,6 +120,7 @@ class RateCardCache:
         self._versions: _Bounded[tuple[UUID, UUID], tuple[Version, ...]] = _Bounded(_CARDS_MAX)
         self._cards: _Bounded[tuple[UUID, UUID], RateCard] = _Bounded(_CARDS_MAX)
         self._assets: _Bounded[tuple[UUID, str], Asset] = _Bounded(_CUSTOMERS_MAX)
+        self._budgets: _Bounded[tuple[UUID, None], BudgetScopes] = _Bounded(_CARDS_MAX)
 
     async def customer(
         self, organization_id: UUID, external_id: str, *, now: datetime
@@ -217,10 +219,23 @@ class RateCardCache:
         await self._recheck(organization_id)
         return await self._accesses.find(organization_id, subscription_id)
 
+    async def budgets(self, organization_id: UUID) -> BudgetScopes:
+        """What usage of an organization may be counted in."""
+        await self._recheck(organization_id)
+        known = self._budgets.use((organization_id, None))
+        if known is None:
+            epoch = self._forgotten.get(organization_id)
+            async with self._database.tenant(organization_id) as connection:
+                known = await budgets.load_scopes(connection, organization_id)
+            if self._forgotten.get(organization_id) == epoch:
+                self._budgets.keep((organization_id, None), known)
+        return known
+
     def forget(self, organization_id: UUID) -> None:
         """Something in an organization's catalogue changed: look again from now on."""
         # What is being read meanwhile may be older than the change: it is used, but not kept.
         self._forgotten[organization_id] = self._forgotten.get(organization_id, 0) + 1
+        self._budgets.drop(organization_id)
         self._freshness.pop(organization_id, None)
         self._accesses.forget(organization_id)
         self._customers.drop(organization_id)

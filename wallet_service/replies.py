@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthorizationBody",
     "AuthorizationReply",
-    "BudgetBody",
     "DebitBody",
     "EventBody",
     "EventReply",
     "GrantShare",
     "ItemAmount",
+    "PassedBudget",
     "encode",
     "iso",
     "iso_milliseconds",
@@ -71,7 +71,7 @@ class DebitBody(Struct):
     grants: list[GrantShare]
 
 
-class BudgetBody(Struct):
+class PassedBudget(Struct):
     """A budget that something would pass: where it stands, and what is needed beside that.
 
     ``bucket`` says whose it is where each has one of its own. ``resets_at`` is when the same could
@@ -108,7 +108,7 @@ class AuthorizationBody(Struct):
     items: list[ItemAmount]
     grants: list[GrantShare]
     debits: list[DebitBody] | UnsetType = UNSET
-    budget_warnings: list[BudgetBody] | UnsetType = UNSET
+    budget_warnings: list[PassedBudget] | UnsetType = UNSET
 
 
 class AuthorizationReply(Struct):

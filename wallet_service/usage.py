@@ -21,6 +21,7 @@ from ledger import money
 from ledger.errors import InvalidAmount
 from ledger.ids import new_uuid
 from rating.errors import InvalidQuantity, MissingProperty, RatingError, UnknownCode
+from wallet_service.budget_scopes import Spender
 from wallet_service.committer import Committer
 from wallet_service.database import Database
 from wallet_service.decision import Operation
@@ -80,15 +81,29 @@ class Usage:
         self._committer = committer
         self._rates = rates
 
-    async def record(self, organization_id: UUID, request: EventRequest, *, now: datetime) -> bytes:
-        """Store and charge one event.
+    async def record(
+        self,
+        organization_id: UUID,
+        request: EventRequest,
+        *,
+        now: datetime,
+        api_key_id: UUID | None = None,
+    ) -> bytes:
+        """Store and charge one event; it counts in the budgets of the key too.
 
         Raises Invalid, Denied (where the wallet rejects), Unavailable.
         """
-        return await self._committer.submit(await self._debit(organization_id, request, now=now))
+        return await self._committer.submit(
+            await self._debit(organization_id, request, now=now, api_key_id=api_key_id)
+        )
 
     async def record_all(
-        self, organization_id: UUID, requests: Sequence[EventRequest], *, now: datetime
+        self,
+        organization_id: UUID,
+        requests: Sequence[EventRequest],
+        *,
+        now: datetime,
+        api_key_id: UUID | None = None,
     ) -> list[bytes | BaseException]:
         """Store and charge a batch; a malformed event refuses all of it, by its index.
 
@@ -99,7 +114,9 @@ class Usage:
         operations: list[Operation] = []
         for position, request in enumerate(requests):
             try:
-                operations.append(await self._debit(organization_id, request, now=now))
+                operations.append(
+                    await self._debit(organization_id, request, now=now, api_key_id=api_key_id)
+                )
             except Invalid as error:
                 problems[str(position)] = {error.field: [error.code]}
         if problems:
@@ -177,6 +194,7 @@ class Usage:
         )
         if debit.unrated_reason is not None or customer_id is None:
             return False
+        debit = await self._counted(event.organization_id, debit, customer_id, None)
         await self._committer.submit(
             operation(
                 event.organization_id,
@@ -193,10 +211,16 @@ class Usage:
     # -- parts -------------------------------------------------------------------------------------
 
     async def _debit(
-        self, organization_id: UUID, request: EventRequest, *, now: datetime
+        self,
+        organization_id: UUID,
+        request: EventRequest,
+        *,
+        now: datetime,
+        api_key_id: UUID | None,
     ) -> Operation:
         key = _client_key(request.transaction_id)
         debit, customer_id = await self.rate(organization_id, request, now=now)
+        debit = await self._counted(organization_id, debit, customer_id, api_key_id)
         return operation(
             organization_id,
             "event",
@@ -206,6 +230,20 @@ class Usage:
             body=request,
             now=now,
         )
+
+    async def _counted(
+        self,
+        organization_id: UUID,
+        debit: Debit,
+        customer_id: UUID | None,
+        api_key_id: UUID | None,
+    ) -> Debit:
+        """The event with the budgets that it is counted in."""
+        if customer_id is None or not debit.choices:
+            return debit
+        name = debit.pricing.external_subscription_id if debit.pricing else None
+        budgets = await self._rates.budgets(organization_id)
+        return budgets.count(debit, Spender(customer_id, name, api_key_id))
 
     async def _source(
         self, organization_id: UUID, request: EventRequest, at: datetime, *, now: datetime

@@ -24,6 +24,7 @@ PLAN = {"name": "P", "code": "matrix", "interval": "monthly", "amount_currency":
 FIXED = {"charge_model": "standard", "units": "1"}
 ADD_ON = {"name": "Setup", "amount_cents": 1000, "amount_currency": "USD"}
 EU = {"values": {"region": ["eu"]}, "properties": {"amount": "1"}}
+BUDGET = {"limit": "1000", "asset_code": "USD", "mode": "soft"}
 STANDARD = {"charge_model": "standard", "properties": {"amount": "1"}}
 
 
@@ -128,6 +129,24 @@ ROWS = [
         {"billable_metric": {"name": "Taken over"}},
     ),
     Row("DELETE /billable_metrics/{code}", "/billable_metrics/{metric_2}", 404),
+    *(
+        Row("POST /budgets", "/budgets", 422, {"budget": BUDGET | {"code": "m", **scope}})
+        for scope in (
+            {"external_customer_id": "{customer}"},
+            {"external_subscription_id": "{subscription}"},
+            {"billable_metric_code": "{metric_2}"},
+            {"api_key_id": "{key}"},
+            {"asset_code": "{asset}"},
+        )
+    ),
+    Row("POST /budgets", "/budgets", 200, {"budget": BUDGET | {"code": "{budget_2}"}}),
+    Row("GET /budgets", "/budgets?external_customer_id={customer}", 200),
+    Row("GET /budgets/{code}", "/budgets/{budget}", 404),
+    Row("PUT /budgets/{code}", "/budgets/{budget}", 404, {"budget": {"limit": "0"}}),
+    Row("DELETE /budgets/{code}", "/budgets/{budget}", 404),
+    Row("GET /budgets/{code}/usage", "/budgets/{budget}/usage", 404),
+    Row("GET /budgets/{code}/usage", "/budgets/own/usage?external_customer_id={customer}", 404),
+    Row("GET /budgets/{code}/alerts", "/budgets/{budget}/alerts", 404),
     Row("GET /customers/{external_id}", "/customers/{customer}", 404),
     Row("DELETE /customers/{external_id}", "/customers/{customer}", 404),
     Row("GET /customers", "/customers?search_term={customer}", 200),
@@ -524,6 +543,10 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
         privileges = [{"code": "max", "value_type": "integer"}]
         shop.ok("/features", feature={"code": feature, "privileges": privileges})
     shop.ok(f"/plans/{plan}/entitlements", entitlements={features[1]: {"max": 5}})
+    codes = [shop.unique("budget") for _ in range(2)]
+    for budget in codes:
+        terms = BUDGET | {"code": budget, "external_customer_id": customer}
+        shop.ok("/budgets", budget=terms)
     key = shop.ok("/api_keys", api_key={"name": "theirs"})["api_key"]
     return shop, {
         "key": key["id"],
@@ -550,6 +573,8 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
         "wallet": wallet["lago_id"],
         "wallet_code": code,
         "purchase": bought["lago_id"],
+        "budget": codes[0],
+        "budget_2": codes[1],
     }
 
 
@@ -561,6 +586,7 @@ async def ours(new_shop: NewShop) -> Shop:
     shop.ok("/customers", customer={"external_id": "own", "currency": "USD"})
     shop.subscribe("own", "own", "own")
     shop.wallet("own", granted_credits="10", code="own")
+    shop.ok("/budgets", budget=BUDGET | {"code": "own", "per": "customer"})
     return shop
 
 
@@ -609,6 +635,8 @@ def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
         f"/grants/{names['grant']}",
         "/api_keys",
         "/assets?per_page=1000",
+        f"/budgets/{names['budget']}/usage",
+        "/budgets",
         "/events",
     ]
     answers = [shop.api.get(address) for address in addresses]

@@ -18,12 +18,17 @@ PAGES = (
     "README.md",
     "docs/tutorial/first-hour.md",
     "docs/how-to/accept-usage-events.md",
+    "docs/how-to/limit-spending.md",
     "docs/how-to/gate-features.md",
     "docs/how-to/native-assets.md",
     "docs/how-to/shape-prices.md",
     "docs/how-to/stream-with-partial-captures.md",
 )
-REFUSALS = {HELPERS: ["402"], "docs/how-to/gate-features.md": ["402", "402"]}
+REFUSALS = {
+    HELPERS: ["402"],
+    "docs/how-to/gate-features.md": ["402", "402"],
+    "docs/how-to/limit-spending.md": ["402"],
+}
 STOP_S_MAX = 15
 SHELL_S_MAX = 120
 

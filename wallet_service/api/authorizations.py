@@ -106,7 +106,10 @@ async def authorize(request: HotRequest) -> bytes:
     """Hold what the items may cost."""
     given = _authorization.decode(await _body(request)).authorization
     return await request.services.authorizations.authorize(
-        request.tenant.organization_id, _keyed(request, given), now=request.now
+        request.tenant.organization_id,
+        _keyed(request, given),
+        now=request.now,
+        api_key_id=request.tenant.api_key_id,
     )
 
 
@@ -115,7 +118,10 @@ async def estimate(request: HotRequest) -> bytes:
     given = _quote.decode(await _body(request)).authorization
     return encode(
         await request.services.authorizations.estimate(
-            request.tenant.organization_id, given, now=request.now
+            request.tenant.organization_id,
+            given,
+            now=request.now,
+            api_key_id=request.tenant.api_key_id,
         )
     )
 

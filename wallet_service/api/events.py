@@ -75,7 +75,10 @@ async def record(request: HotRequest) -> bytes:
     """Store and charge one event."""
     body = await request.body(bytes_max=request.services.settings.body_bytes_max)
     return await request.services.usage.record(
-        request.tenant.organization_id, _event.decode(body).event, now=request.now
+        request.tenant.organization_id,
+        _event.decode(body).event,
+        now=request.now,
+        api_key_id=request.tenant.api_key_id,
     )
 
 
@@ -84,7 +87,10 @@ async def record_batch(request: HotRequest) -> bytes:
     given = await read_batch(request)
     try:
         outcomes = await request.services.usage.record_all(
-            request.tenant.organization_id, given, now=request.now
+            request.tenant.organization_id,
+            given,
+            now=request.now,
+            api_key_id=request.tenant.api_key_id,
         )
     except BadBatch as error:
         raise ApiError(invalid(error.problems)) from None

@@ -8,6 +8,7 @@ from wallet_service.api.assets import Assets
 from wallet_service.api.authorizations import Authorizations
 from wallet_service.api.balances import Balances
 from wallet_service.api.billable_metrics import BillableMetrics
+from wallet_service.api.budgets import Budgets
 from wallet_service.api.customers import Customers
 from wallet_service.api.entitlements import PlanEntitlements, SubscriptionEntitlements
 from wallet_service.api.estimates import EventEstimates
@@ -34,6 +35,7 @@ API_ROUTES: Final[list[Any]] = [
     Authorizations,
     Balances,
     BillableMetrics,
+    Budgets,
     CustomerWallets,
     CustomerUsage,
     Customers,

@@ -13,6 +13,7 @@
 from .async_wallet import AsyncHold, AsyncWallet
 from .errors import (
     BadRequest,
+    BudgetExceeded,
     Forbidden,
     NotAllowed,
     NotFound,
@@ -36,6 +37,7 @@ from .results import (
     GrantBalance,
     GrantShare,
     ItemAmount,
+    PassedBudget,
     Subscription,
     WalletTransaction,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "Authorization",
     "BadRequest",
     "Balance",
+    "BudgetExceeded",
     "Customer",
     "CustomerWallet",
     "Debit",
@@ -63,6 +66,7 @@ __all__ = [
     "ItemAmount",
     "NotAllowed",
     "NotFound",
+    "PassedBudget",
     "PaymentRequired",
     "Retries",
     "Subscription",

@@ -2,6 +2,7 @@
 
 WalletError
 ├── PaymentRequired     402  the customer cannot pay, or a limit said no; nothing has changed
+│   └── BudgetExceeded       a hard budget said no; it is named
 ├── BadRequest          400, 413, 415  the service could not read the request
 ├── Unauthorized        401  the API key is missing, wrong or revoked
 ├── Forbidden           403  the API key may not do this
@@ -23,8 +24,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from .results import PassedBudget
+
 __all__ = [
     "BadRequest",
+    "BudgetExceeded",
     "Forbidden",
     "NotAllowed",
     "NotFound",
@@ -84,6 +88,15 @@ class PaymentRequired(WalletError):
             return Decimal(str(self.error_details[name]))
         except (KeyError, InvalidOperation):
             return None
+
+
+class BudgetExceeded(PaymentRequired):
+    """A hard budget would be passed. Its wallet may well have the money."""
+
+    @property
+    def budget(self) -> PassedBudget:
+        """Which one, and where it stands."""
+        return msgspec.convert(self.error_details["budget"], PassedBudget)
 
 
 class BadRequest(WalletError):
@@ -161,6 +174,8 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> WalletE
     except msgspec.DecodeError:
         body = _Body()
     kind = _ERRORS.get(status, UnexpectedReply)
+    if kind is PaymentRequired and _names_budget(body):
+        kind = BudgetExceeded
     parts = [str(status), body.error or kind.__name__, body.code]
     message = " ".join(part for part in parts if part)
     if body.error_details:
@@ -175,6 +190,15 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> WalletE
         retry_after_s=_retry_after_s(headers.get("retry-after")),
         should_retry=headers.get("x-should-retry", "").lower() != "false",
     )
+
+
+def _names_budget(body: _Body) -> bool:
+    """Whether a refusal says which budget it is of, in a way that this version understands."""
+    try:
+        msgspec.convert((body.error_details or {}).get("budget"), PassedBudget)
+    except msgspec.ValidationError:
+        return False
+    return body.code == "budget_exceeded"
 
 
 def _retry_after_s(text: str | None) -> float | None:

@@ -22,6 +22,7 @@ __all__ = [
     "GrantShare",
     "ItemAmount",
     "PageMeta",
+    "PassedBudget",
     "WalletTransaction",
 ]
 
@@ -49,11 +50,31 @@ class Debit(Struct, frozen=True):
     grants: tuple[GrantShare, ...] = ()
 
 
+class PassedBudget(Struct, frozen=True):
+    """A budget that a call passes: a hard one refuses it, a soft one only tells.
+
+    ``bucket`` says whose it is where each user, customer … has one. ``resets_at`` is when the same
+    could pass, if nothing else is spent until then; None: not by waiting.
+    """
+
+    id: str
+    code: str
+    name: str
+    mode: str
+    asset_code: str
+    limit: Decimal
+    spent: Decimal
+    held: Decimal
+    needed: Decimal
+    bucket: str = ""
+    resets_at: datetime | None = None
+
+
 class Authorization(Struct, frozen=True):
     """A hold and where it stands: ``status`` is held, captured, voided or expired.
 
     ``available`` is what the wallets that may pay for these items have left beside the hold.
-    ``debits`` are what this call charged.
+    ``debits`` are what this call charged, ``budget_warnings`` the soft budgets that it passes.
     """
 
     id: str
@@ -70,6 +91,7 @@ class Authorization(Struct, frozen=True):
     items: tuple[ItemAmount, ...] = ()
     grants: tuple[GrantShare, ...] = ()
     debits: tuple[Debit, ...] = ()
+    budget_warnings: tuple[PassedBudget, ...] = ()
 
 
 class Estimate(Struct, frozen=True):
@@ -84,6 +106,7 @@ class Estimate(Struct, frozen=True):
     sufficient: bool
     items: tuple[ItemAmount, ...] = ()
     code: str | None = None
+    budget_warnings: tuple[PassedBudget, ...] = ()
 
 
 class GrantBalance(Struct, frozen=True):

@@ -23,6 +23,7 @@ __all__ = [
     "Rolling",
     "Window",
     "counts",
+    "counts_from",
     "ends_at",
     "kept_s",
     "leaves_at",
@@ -116,6 +117,17 @@ def counts(window: Window, start: datetime, at: datetime) -> bool:
     if isinstance(window, Rolling):
         return leaves_at(window, start) > at
     return start >= starts_at(window, at)
+
+
+def counts_from(window: Window, at: datetime) -> datetime:
+    """The earliest start of which anything can still count.
+
+    >>> counts_from(Rolling(seconds=60), datetime(2026, 3, 10, 12, tzinfo=UTC)).isoformat()
+    '2026-03-10T11:58:59.000001+00:00'
+    """
+    if isinstance(window, Rolling):
+        return at - (leaves_at(window, at) - at) + _MICROSECOND
+    return starts_at(window, at)
 
 
 def leaves_at(window: Rolling, start: datetime) -> datetime:

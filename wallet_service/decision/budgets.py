@@ -16,7 +16,7 @@ from uuid import UUID
 from msgspec import structs
 
 from wallet_service.errors import BudgetExceeded
-from wallet_service.replies import BudgetBody, iso
+from wallet_service.replies import PassedBudget, iso
 
 from .budget_alerts import AlertId, raise_alerts, rearm, spent_of
 from .budget_state import BucketState, BudgetKey, BudgetMove, BudgetPart, EventBudget
@@ -89,12 +89,12 @@ class Budgets:
                 rooms.append(bucket.terms.limit_minor - used)
         return max(0, min(rooms)) if rooms else None
 
-    def check(self, needs: Iterable[Need], asset: Asset) -> list[BudgetBody]:
+    def check(self, needs: Iterable[Need], asset: Asset) -> list[PassedBudget]:
         """Whether all of this may be held: the soft budgets that it would pass.
 
         Raises BudgetExceeded for the first hard one.
         """
-        passed: list[BudgetBody] = []
+        passed: list[PassedBudget] = []
         for key, needed in _by_bucket(needs).items():
             bucket = self._find(key, asset)
             if bucket is None or self._used(bucket) + needed <= bucket.terms.limit_minor:
@@ -215,10 +215,10 @@ class Budgets:
     def _remember(self, event_id: UUID, parts: Iterable[BudgetPart]) -> None:
         self._effect.event_budgets.extend(EventBudget(event_id, part) for part in parts)
 
-    def _body(self, bucket: BucketState, asset: Asset, needed: int) -> BudgetBody:
+    def _body(self, bucket: BucketState, asset: Asset, needed: int) -> PassedBudget:
         terms = bucket.terms
         resets_at = _resets_at(bucket, needed, now=self._now)
-        return BudgetBody(
+        return PassedBudget(
             id=terms.id,
             code=terms.code,
             name=terms.name,

@@ -12,10 +12,10 @@ from wallet_service import replies
 from wallet_service.errors import Invalid, NotAllowed, NotFound
 from wallet_service.replies import (
     AuthorizationBody,
-    BudgetBody,
     DebitBody,
     GrantShare,
     ItemAmount,
+    PassedBudget,
 )
 
 from .budget_state import BucketState, BudgetKey
@@ -269,7 +269,7 @@ class Case:
         asset: Asset,
         paid: Sequence[Paid] | None = None,
         *,
-        warnings: Sequence[BudgetBody] = (),
+        warnings: Sequence[PassedBudget] = (),
     ) -> bytes:
         """The whole authorization, with what is still available to its items.
 

@@ -25,7 +25,7 @@ from wallet_service.errors import (
     OverageDue,
     WalletFrozen,
 )
-from wallet_service.replies import BudgetBody
+from wallet_service.replies import PassedBudget
 
 from .access import refuse_unentitled
 from .budget_state import BudgetKey, BudgetPart
@@ -296,7 +296,7 @@ class _Payable(Struct):
     claims: list[Claim]
     shares: list[Share]
     needs: list[Need]
-    warnings: list[BudgetBody]
+    warnings: list[PassedBudget]
 
 
 def _payable(case: Case, command: Authorize) -> _Payable:

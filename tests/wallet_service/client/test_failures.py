@@ -13,6 +13,7 @@ from tests.wallet_service.client.conftest import NewAsyncWallet, NewWallet
 from tests.wallet_service.client.conversation import NO_ANSWER, authorization, error
 from wallet_service import client
 from wallet_service.client import (
+    BudgetExceeded,
     Item,
     PaymentRequired,
     Retries,
@@ -42,6 +43,46 @@ def test_a_refusal_says_what_was_needed_and_is_not_repeated(hear: NewWallet) -> 
     assert refused.value.available == Decimal(50)
     assert refused.value.asset_code == "USD"
     assert len(service.requests) == 1
+
+
+BUDGET = {
+    "id": "01a1fee4-22af-78c1-a613-c783b5bf1964",
+    "code": "agents",
+    "name": "Agents",
+    "bucket": "ann",
+    "mode": "hard",
+    "asset_code": "USD",
+    "limit": "5",
+    "spent": "2.5",
+    "held": "0",
+    "needed": "4",
+    "resets_at": "2026-03-11T00:00:00Z",
+}
+
+
+def test_a_budget_that_refuses_is_named(hear: NewWallet) -> None:
+    details = {"needed": "4", "available": "2.5", "asset_code": "USD", "budget": BUDGET}
+    wallet, service = hear(error(402, "budget_exceeded", error_details=details))
+    with pytest.raises(BudgetExceeded, match="Agents") as refused:
+        wallet.authorize(customer="acme", items=[ITEM])
+    budget = refused.value.budget
+    assert (budget.code, budget.name, budget.bucket) == ("agents", "Agents", "ann")
+    assert (budget.limit, budget.spent) == (Decimal(5), Decimal("2.5"))
+    assert budget.resets_at == datetime(2026, 3, 11, tzinfo=UTC)
+    assert (refused.value.needed, refused.value.available) == (Decimal(4), Decimal("2.5"))
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("budget", [None, "agents", {}, BUDGET | {"limit": "much"}])
+def test_a_budget_that_nobody_understands_is_a_refusal_all_the_same(
+    hear: NewWallet, budget: object
+) -> None:
+    details = {"needed": "4", "available": "2.5", "budget": budget}
+    wallet, _ = hear(error(402, "budget_exceeded", error_details=details))
+    with pytest.raises(PaymentRequired) as refused:
+        wallet.authorize(customer="acme", items=[ITEM])
+    assert type(refused.value) is PaymentRequired
+    assert refused.value.code == "budget_exceeded"
 
 
 def test_wrong_fields_are_named(hear: NewWallet) -> None:
