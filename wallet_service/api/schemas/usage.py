@@ -214,7 +214,7 @@ class _Shown(Struct, frozen=True, kw_only=True):
         )
 
     def filters(self, fees: Iterable[Fee]) -> list[FilterUsage]:
-        """A line for each filter with usage, if the charge has filters."""
+        """A line for each filter with usage, in the charge's order, if it has filters."""
         if not self.rated.filters:
             return []
         values = {one.id: one.values for one in self.rated.filters}
@@ -224,7 +224,7 @@ class _Shown(Struct, frozen=True, kw_only=True):
             for price in (listed, *listed.alternatives)
             for one in price.filters
         }
-        by_filter: dict[UUID | None, list[Fee]] = {}
+        by_filter: dict[UUID | None, list[Fee]] = {filter_id: [] for filter_id in values}
         for fee in fees:
             by_filter.setdefault(fee.filter_id, []).append(fee)
         return [
@@ -237,6 +237,7 @@ class _Shown(Struct, frozen=True, kw_only=True):
                 **self.amounts(some),
             )
             for filter_id, some in by_filter.items()
+            if some
         ]
 
     def groups(self) -> list[GroupUsage]:
