@@ -50,6 +50,10 @@ faults run *arguments:
 bench-rating *arguments:
     uv run --locked python loadtests/bench_rating.py {{arguments}}
 
+# What reading usage costs with many events behind it (--events 10000000: minutes, 7 GB)
+bench-usage *arguments:
+    uv run --locked python loadtests/bench_usage.py {{arguments}}
+
 # Everything that CI runs
 check:
     .ci/run
