@@ -17,11 +17,13 @@ from rating.events import Event
 from rating.exact import EXACT, ZERO
 from rating.summaries import Summary, microseconds
 
-__all__ = ["UsageLine", "lines", "recompute"]
+__all__ = ["UsageLine", "lines", "lines_in_order", "recompute"]
 
 _queries: Final = load_queries(__file__)
 
 _PORTION: Final = 5_000
+_FIRST_PORTION: Final = 200
+"""A free tier has few events, most of the time."""
 
 
 class UsageLine(Struct, frozen=True, kw_only=True):
@@ -59,6 +61,29 @@ async def lines(
     )
     while rows := await cursor.fetch(_PORTION):
         yield [_line(row) for row in rows]
+
+
+async def lines_in_order(
+    connection: Connection,
+    organization_id: UUID,
+    subscription_id: UUID,
+    *,
+    start: datetime,
+    end: datetime,
+    code: str,
+    charge_id: UUID,
+) -> AsyncIterator[list[UsageLine]]:
+    """The lines of one charge as they count: by time, and of one instant by id. In portions.
+
+    Whoever has read enough may stop: the rest is not looked for. Needs a transaction.
+    """
+    cursor = await connection.cursor(
+        _queries.lines_in_order.sql, organization_id, subscription_id, code, start, end, charge_id
+    )
+    portion = _FIRST_PORTION
+    while rows := await cursor.fetch(portion):
+        yield [_line(row) for row in rows]
+        portion = _PORTION
 
 
 def _line(row: Any) -> UsageLine:

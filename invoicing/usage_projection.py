@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from invoicing.usage import Fee
+from invoicing.usage_pricing import Fee
 from rating.charges import Conversion
 from rating.exact import EXACT, ONE, divided
 from rating.period import Period
@@ -38,12 +38,12 @@ def project(
     """
     passed = (period.day(now) - period.first_day).days + 1
     if fee.terms.aggregation not in _GROWING or fee.terms.recurring or passed >= period.days:
-        return Projection(fee.usage.units, fee.unit_amount, fee.amount)
+        return Projection(fee.usage.units, fee.usage.amount, fee.amount)
     grown = _Growth(Decimal(period.days), Decimal(max(passed, 1)))
     units = fee.terms.rounded(grown.of(fee.usage.units))
     model = fee.terms.prices[-1].model
     if fee.terms.is_prorated or not model.is_summable:
-        unit_amount = grown.of(fee.unit_amount)
+        unit_amount = grown.of(fee.usage.amount)
     else:
         summary = fee.summary
         now_costs = model.price_total(
@@ -56,7 +56,7 @@ def project(
             events=int(grown.of(Decimal(summary.events)).to_integral_value()),
             precise_amount_cents=grown.of(summary.precise_amount_cents),
         )
-        unit_amount = EXACT.add(fee.unit_amount, EXACT.subtract(will_cost, now_costs))
+        unit_amount = EXACT.add(fee.usage.amount, EXACT.subtract(will_cost, now_costs))
     return Projection(units, unit_amount, converted_fee(unit_amount, conversion))
 
 

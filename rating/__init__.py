@@ -24,7 +24,7 @@ from rating.errors import (
 )
 from rating.events import Event
 from rating.period import Period
-from rating.period_rating import Usage, rate_events, rate_summaries
+from rating.period_rating import Usage, rate_begun, rate_events, rate_summaries
 from rating.quotes import linear, marginal, upper_bound
 from rating.rate_cards import Line, RateCard
 from rating.summaries import NOTHING, Summary, merge, merge_all, summarize
@@ -67,6 +67,7 @@ __all__ = [
     "merge",
     "merge_all",
     "price_events",
+    "rate_begun",
     "rate_events",
     "rate_summaries",
     "summarize",

@@ -117,6 +117,25 @@ def rate_summaries(
     return _rate_whole(terms, used, units=units, total=total, events=whole.events)
 
 
+def rate_begun(terms: Terms, summary: Summary, first: Sequence[Decimal]) -> Usage:
+    """Price a period from its sums and the units of the events with which it began.
+
+    For a free tier (`Terms.needs_beginning`): `first` are the events that it looks at, in their
+    order (`Percentage.is_past_free_tier`), or all that there are. The same as `rate_events`.
+    """
+    assert terms.needs_beginning, terms
+    model = terms.prices[0].model
+    assert isinstance(model, Percentage)
+    units = terms.rounded(summary.units)
+    amount = model.price_begun(first, units=units, events=summary.events)
+    return Usage(
+        events=summary.events,
+        units=max(units, ZERO),
+        total_units=summary.units,
+        amount=max(amount, ZERO),
+    )
+
+
 def _units_of(terms: Terms, whole: Summary, members: int | None) -> Decimal:
     """What the events of a period come to that is no sum."""
     if terms.aggregation == "max_agg":

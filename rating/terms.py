@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from rating.aggregations import Aggregation
-from rating.charge_models import ChargeModel, Standard, Volume
+from rating.charge_models import ChargeModel, Percentage, Standard, Volume
 from rating.charges import Charge
 from rating.rounding import ROUNDING_FUNCTIONS, RoundingFunction, rounded
 
@@ -83,6 +83,31 @@ class Terms(Struct, frozen=True, kw_only=True):
             return False
         return not self.is_prorated or all(
             isinstance(price.model, Standard) for price in self.prices
+        )
+
+    @property
+    def needs_beginning(self) -> bool:
+        """Whether `rate_begun` can price the period: sums are enough once a free tier has ended."""
+        models = [price.model for price in self.prices]
+        return (
+            self.is_additive
+            and not (self.recurring or self.is_in_advance)
+            and len(models) == 1
+            and all(isinstance(model, Percentage) and not model.has_bounds for model in models)
+        )
+
+    @property
+    def is_billed_by_event(self) -> bool:
+        """Whether each event costs what it would cost alone, whatever the others are."""
+        return (
+            self.is_additive
+            and not (self.recurring or self.is_in_advance)
+            and all(
+                isinstance(price.model, Percentage)
+                and price.model.has_bounds
+                and not price.model.has_free_tier
+                for price in self.prices
+            )
         )
 
     def version(self, plan_version_id: UUID | None) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import reduce
 from itertools import accumulate
 from typing import ClassVar
 
@@ -76,7 +77,8 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
         )
 
     @property
-    def _is_per_transaction(self) -> bool:
+    def has_bounds(self) -> bool:
+        """Whether each transaction has a minimum or maximum, so that it is priced by itself."""
         return (
             self.per_transaction_min_amount is not None
             or self.per_transaction_max_amount is not None
@@ -85,15 +87,22 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
     @property
     def is_summable(self) -> bool:
         """Whether a period can be priced from sums: a free tier or a bound needs each event."""
-        return not (
-            self._is_per_transaction
-            or self.free_units_per_events
-            or self.free_units_per_total_aggregation
-        )
+        return not (self.has_bounds or self.has_free_tier)
+
+    @property
+    def has_free_tier(self) -> bool:
+        """Whether something at the beginning of a period is free."""
+        return bool(self.free_units_per_events or self.free_units_per_total_aggregation)
+
+    def is_past_free_tier(self, *, events: int, units: Decimal) -> bool:
+        """Whether the free tier looks at no event after the first so many, of so many units."""
+        if self.free_units_per_events:
+            return events >= self.free_units_per_events
+        return units >= self.free_units_per_total_aggregation
 
     def add(self, total: Total, units: Decimal) -> Total:
         """The total after one more event."""
-        if self._is_per_transaction:
+        if self.has_bounds:
             return self._add_transaction(total, units)
         return self._add_to_period(total, units)
 
@@ -108,7 +117,7 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
         then on what another free tier has let pass stays free, as far as this one has units.
         Bounded transactions are not known any more one by one: their amount stays as it is.
         """
-        if self._is_per_transaction:
+        if self.has_bounds:
             return total
         free_units, free_events = total.free_units, total.free_events
         events, limit = self.free_units_per_events, self.free_units_per_total_aggregation
@@ -146,19 +155,27 @@ class Percentage(Struct, frozen=True, kw_only=True, tag_field="charge_model", ta
         `units` are the units of all of them if the metric rounds them: what is left of them after
         the free tier is billed. Bounded transactions are billed one by one, as they are.
         """
-        if self._is_per_transaction:
+        if self.has_bounds:
             # Events are priced one by one by definition: the running total is the definition.
             total = ZERO_TOTAL
             for quantity in quantities:
                 total = self._add_transaction(total, quantity)
             return total.amount
-        running_totals = list(accumulate(quantities, EXACT.add))
-        free_totals = self._free_totals(running_totals)
+        if units is None:
+            units = reduce(EXACT.add, quantities, ZERO)
+        return self.price_begun(quantities, units=units, events=len(quantities))
+
+    def price_begun(self, first: Sequence[Decimal], *, units: Decimal, events: int) -> Decimal:
+        """The price of a period from its sums, and the events with which it began.
+
+        As many of them as the free tier looks at (`is_past_free_tier`), or all.
+        """
+        assert not self.has_bounds, "transactions with bounds are priced one by one"
+        free_totals = self._free_totals(list(accumulate(first, EXACT.add)))
         limit = self.free_units_per_total_aggregation
-        used = running_totals[-1] if running_totals else ZERO
         return self._price_period(
-            units=used if units is None else units,
-            events=len(running_totals),
+            units=units,
+            events=events,
             free_units=free_totals[-1] if free_totals else ZERO,
             free_events=sum(1 for free in free_totals if not limit or free < limit),
         )

@@ -21,11 +21,12 @@ from rating import (
     Event,
     Period,
     Summary,
+    rate_begun,
     rate_events,
     rate_summaries,
     summarize,
 )
-from rating.charge_models import read_model
+from rating.charge_models import Percentage, read_model
 from rating.events import in_order
 from rating.exact import EXACT
 from tests.rating.metering import graduated, period, standard, terms, volume
@@ -378,3 +379,24 @@ def test_shares_of_a_part_are_shares_of_the_whole_period() -> None:
     assert (part.days, part.whole_days) == (25, 29)
     assert part.share(part.start) == Fraction(25, 29)
     assert part.share(datetime(2024, 2, 29, 23, tzinfo=UTC)) == Fraction(1, 29)
+
+
+@given(
+    events=events_of(),
+    model=st.sampled_from(BY_EVENTS[:2]),
+    function=st.sampled_from([None, "ceil"]),
+)
+def test_a_free_tier_needs_the_sums_and_the_events_that_it_looks_at(
+    events: list[Event], model: ChargeModel, function: Any
+) -> None:
+    assert isinstance(model, Percentage)
+    these = terms("sum_agg", model, rounding_function=function)
+    assert these.needs_beginning
+    within = [event for event in in_order(events) if JUNE.holds(event.timestamp)]
+    first: list[Decimal] = []
+    for event in within:
+        if model.is_past_free_tier(events=len(first), units=sum(first, Decimal(0))):
+            break
+        first.append(event.units)
+    begun = rate_begun(these, summarize(within), first)
+    assert begun == rate_events(these, events, JUNE)

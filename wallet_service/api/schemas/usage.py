@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from invoicing.currencies import CURRENCIES
 from invoicing.records import from_json
-from invoicing.usage import ChargeUsage, Fee
+from invoicing.usage import ChargeUsage
+from invoicing.usage_pricing import Fee
 from invoicing.usage_projection import Projection, project
 from ledger import money
 from rating.charge_models import name_of
@@ -208,7 +209,7 @@ class _Shown(Struct, frozen=True, kw_only=True):
         if unit is None:
             return None
         return PricingUnitDetails(
-            amount_cents=sum(money.to_shown_minor(fee.unit_amount, unit.scale) for fee in fees),
+            amount_cents=sum(money.to_shown_minor(fee.usage.amount, unit.scale) for fee in fees),
             short_name=unit.code,
             conversion_rate=decimal_text(unit.rate),
         )
