@@ -54,15 +54,27 @@ class Story:
                 customers.CustomerChanges(),
                 now=datetime.now(UTC),
             )
-        customer = row.id
+        await self.wallet(row.id, name, *fundings, overdraft=overdraft, **terms)
+        return row.id
+
+    async def wallet(
+        self,
+        customer: UUID,
+        name: str,
+        *fundings: Funding,
+        asset: Asset | None = None,
+        overdraft: int = 0,
+        **terms,
+    ) -> None:
+        """A wallet of a customer, funded so."""
         await self.commit(
             "wallet",
             customer,
             CreateWallet(
                 wallet_id=new_uuid(datetime.now(UTC)),
                 external_customer_id=name,
-                asset=self.asset,
-                code="main",
+                asset=asset or self.asset,
+                code="main" if asset is None else asset.code.lower(),
                 name=None,
                 rate_amount=Decimal(1),
                 priority=1,
@@ -75,7 +87,6 @@ class Story:
                 fundings=fundings,
             ),
         )
-        return customer
 
     async def fund(self, customer: UUID, *fundings: Funding) -> None:
         wallet = await self.read("select id from wallet.wallets where customer_id = $1", customer)

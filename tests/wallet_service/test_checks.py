@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from ledger.engines import open_ledger
+from tests.wallet_service.prices import tell_prices
 from tests.wallet_service.story import Story, as_owner, open_story, paid, promotional
 from wallet_service.checks import running
 from wallet_service.checks.running import run_checks
@@ -55,6 +56,7 @@ async def told(server_settings, new_database) -> str:
     await as_owner(settings, f"alter table wallet.assets alter column ledger restart with {ledger}")
     async with open_story(settings) as story:
         await tell(story)
+        await tell_prices(story)
     return name
 
 
@@ -127,7 +129,7 @@ async def test_nothing_is_wrong_with_a_healthy_story(services):
     results = await run_checks(services.database, services.ledger, services.hot)
     assert {result.invariant: result.breaches for result in results if result.breaches} == {}
     assert [result.invariant for result in results] == [
-        *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I14", "I16", "I24")
+        *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I11", "I14", "I16", "I24")
     ]
     assert all(result.checked for result in results)
     copied = "select count(*) from wallet.checked_operations"
@@ -234,6 +236,66 @@ OF_POSTGRES = {
     "an overage that is not named": (
         "update wallet.authorizations set overage_minor = 0 where overage_minor > 0",
         "I8",
+    ),
+    "an exact price that was changed": (
+        (
+            "update invoicing.events set lines = jsonb_set(lines, '{0,exact}', '1.5') "
+            "where code = 'images' and rating_status = 'postpaid'"
+        ),
+        "I11",
+    ),
+    "a line of usage that was changed": (
+        (
+            "update invoicing.events set lines = jsonb_set(lines, '{0,units}', '9') "
+            "where code = 'traffic'"
+        ),
+        "I11",
+    ),
+    "a property that was changed": (
+        (
+            "update invoicing.events set properties = jsonb_set(properties, '{region}', '\"us\"') "
+            "where code = 'traffic' and properties ->> 'region' = 'eu'"
+        ),
+        "I11",
+    ),
+    "a price version that was changed": (
+        (
+            "update invoicing.events e set plan_version_id = v.id from invoicing.plan_versions v "
+            "where v.version = 1 and e.plan_version_id <> v.id and e.code = 'calls'"
+        ),
+        "I11",
+    ),
+    "prices that were changed afterwards": (
+        (
+            "update invoicing.plan_versions set "
+            "charges = replace(charges::text, '0.0000000015', '0.0000000014')::jsonb"
+        ),
+        "I11",
+    ),
+    "a total that was changed": (
+        (
+            "update invoicing.events set "
+            "lines = jsonb_set(lines, '{0,priced_from,charged}', '0.5') where code = 'payments'"
+        ),
+        "I11",
+    ),
+    "a debit that names another transfer": (
+        (
+            "update invoicing.events set paid = jsonb_set(paid, '{0,0}', "
+            "to_jsonb(gen_random_uuid())) where code = 'gpu' and jsonb_array_length(paid) > 0"
+        ),
+        "I11",
+    ),
+    "a reversal of another event": (
+        (
+            "update invoicing.events set reverses_event_id = (select id from invoicing.events "
+            "where code = 'calls' limit 1) where reverses_event_id is not null"
+        ),
+        "I11",
+    ),
+    "usage of a capture that was lost": (
+        "delete from invoicing.events where transaction_id like 'authorization:%:final:0'",
+        "I11",
     ),
     "a grant said to be larger": (
         "update wallet.grants set amount_minor = amount_minor + 1 where kind = 'paid'",

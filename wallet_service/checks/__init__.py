@@ -1,7 +1,7 @@
 """What must always hold, as functions that look for what does not: for tests, operators and jobs.
 
 `snapshot` brings everything into one view, wherever the book is kept; `invariants` has a function
-an invariant; `run` runs them all.
+an invariant, `rerating` the one that prices every event again; `running` runs them all.
 """
 
 from wallet_service.checks.findings import Finding

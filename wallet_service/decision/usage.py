@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from rating.exact import EXACT
 from wallet_service import replies
 from wallet_service.errors import Denied, Invalid, NotAllowed, NotFound
 
@@ -162,8 +163,8 @@ def _negative(line: EventLine) -> EventLine:
     """The line that takes another one back, units and all."""
     return structs.replace(
         line,
-        units=-line.units,
-        exact=-line.exact,
+        units=EXACT.minus(line.units),
+        exact=EXACT.minus(line.exact),
         amount_minor=-line.amount_minor,
         priced_from=None,
     )
