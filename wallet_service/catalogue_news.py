@@ -30,6 +30,7 @@ class CatalogueNews:
         )
         self._forget = forget
         self._task: asyncio.Task[None] | None = None
+        self._is_open = True
 
     def start(self) -> None:
         """Begin to listen."""
@@ -42,6 +43,8 @@ class CatalogueNews:
 
     async def close(self) -> None:
         """Stop listening."""
+        # The driver may take a cancellation for the end of its own timeout, and go on.
+        self._is_open = False
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -49,11 +52,11 @@ class CatalogueNews:
         await self._redis.aclose()
 
     async def _listen(self) -> None:
-        while True:
+        while self._is_open:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(_CHANNEL)
-                    while True:
+                    while self._is_open:
                         message = await channel.get_message(timeout=1.0)
                         if message is not None:
                             self._forget(UUID(message["data"].decode()))

@@ -24,9 +24,9 @@ from wallet_service.usage import EventRequest, ReverseRequest
 METRICS = (
     MetricChanges(code="calls", aggregation_type="count_agg"),
     MetricChanges(
-        code="tokens",
+        code="words",
         aggregation_type="sum_agg",
-        field_name="tokens",
+        field_name="words",
         filters=[MetricFilter("model", ["small", "large"])],
     ),
     MetricChanges(code="images", aggregation_type="count_agg"),
@@ -34,7 +34,7 @@ METRICS = (
     MetricChanges(code="payments", aggregation_type="sum_agg", field_name="value"),
     MetricChanges(code="users", aggregation_type="unique_count_agg", field_name="user"),
     MetricChanges(
-        code="seats", aggregation_type="unique_count_agg", field_name="seat", recurring=True
+        code="desks", aggregation_type="unique_count_agg", field_name="desk", recurring=True
     ),
     MetricChanges(code="peak", aggregation_type="max_agg", field_name="load"),
     MetricChanges(code="level", aggregation_type="latest_agg", field_name="level"),
@@ -69,7 +69,7 @@ def every_kind() -> list[ChargeChanges]:
     return [
         charge("calls", "standard", {"amount": "0.0000000015"}),
         charge(
-            "tokens",
+            "words",
             "graduated",
             {"graduated_ranges": tiers((0, 10, "0.5", "1"), (11, None, "0.1", "0"))},
             filters=[
@@ -90,7 +90,7 @@ def every_kind() -> list[ChargeChanges]:
         ),
         charge("payments", "percentage", {"rate": "1.3", "free_units_per_events": 1}),
         charge("users", "standard", {"amount": "0.7"}),
-        charge("seats", "standard", {"amount": "31.000000001"}, prorated=True),
+        charge("desks", "standard", {"amount": "31.000000001"}, prorated=True),
         charge("peak", "standard", {"amount": "0.25"}),
         charge("level", "standard", {"amount": "3"}),
         charge("deals", "dynamic", {}),
@@ -111,10 +111,10 @@ def every_kind() -> list[ChargeChanges]:
 
 USAGE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("calls", {}),
-    ("tokens", {"tokens": 4}),
-    ("tokens", {"tokens": "8.123456789012345678"}),
-    ("tokens", {"tokens": 4, "model": "large"}),
-    ("tokens", {"tokens": 4, "model": "large"}),
+    ("words", {"words": 4}),
+    ("words", {"words": "8.123456789012345678"}),
+    ("words", {"words": 4, "model": "large"}),
+    ("words", {"words": 4, "model": "large"}),
     *[("images", {})] * 5,
     ("traffic", {"gb": 8, "region": "eu"}),
     ("traffic", {"gb": 8, "region": "eu"}),
@@ -125,8 +125,8 @@ USAGE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("users", {"user": "ada"}),
     ("users", {"user": "ada", "operation_type": "remove"}),
     ("users", {"user": "bob"}),
-    ("seats", {"seat": "a1"}),
-    ("seats", {"seat": "a2"}),
+    ("desks", {"desk": "a1"}),
+    ("desks", {"desk": "a2"}),
     ("peak", {"load": 7}),
     ("peak", {"load": 3}),
     ("peak", {"load": "7.5"}),
@@ -302,24 +302,24 @@ async def tell_prices(story: Story) -> None:
             await market.use(name, code, cents=cents, **properties)
     await market.redrive(early)
     dearer = [
-        charge("tokens", "package", {"amount": "1.1", "package_size": 7}),
+        charge("words", "package", {"amount": "1.1", "package_size": 7}),
         charge("calls", "standard", {"amount": "0.0000000025"}),
     ]
-    kept = [one for one in every_kind() if one.code not in {"tokens", "calls"}]
+    kept = [one for one in every_kind() if one.code not in {"words", "calls"}]
     await market.change("every", *dearer, *kept)
     for name in ("rich", "later"):
         for code, properties in USAGE:
             cents = "99" if code == "deals" else None
             await market.use(name, code, cents=cents, **properties)
     for name in ("rich", "later"):
-        await market.use(name, "tokens", tokens=-3)
-        await market.reverse(await market.use(name, "tokens", tokens=20))
+        await market.use(name, "words", words=-3)
+        await market.reverse(await market.use(name, "words", words=20))
     part = await market.use("rich", "gpu", hours=10)
     await market.reverse(part, "1.5")
     await market.reverse(part, "2")
     authorization = await market.capture(
         "rich",
-        ("tokens", {"tokens": 9}),
+        ("words", {"words": 9}),
         ("images", {}),
         ("users", {"user": "eve"}),
         ("deals", {"count": 1}),
