@@ -92,7 +92,9 @@ _queries: Final[Any] = load_queries(__file__)
 _trial_reply: Final = msgspec.json.Decoder(AuthorizationReply).decode
 
 
-class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class QuoteRequest(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """What is to be paid for: items, the short form of one item, or an amount of an asset."""
 
     external_customer_id: IdText
@@ -105,7 +107,9 @@ class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     features: Annotated[list[FeatureText], Meta(max_length=100)] | None = None
 
 
-class AuthorizationRequest(QuoteRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AuthorizationRequest(
+    QuoteRequest, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """A hold that is asked for. ``partial`` takes what there is; ``expires_in`` is in seconds."""
 
     transaction_id: str | None = None
@@ -113,7 +117,9 @@ class AuthorizationRequest(QuoteRequest, frozen=True, forbid_unknown_fields=True
     expires_in: int | None = None
 
 
-class CaptureRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CaptureRequest(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """What was really used. ``final`` false keeps the rest of the hold."""
 
     transaction_id: str | None = None
@@ -124,7 +130,9 @@ class CaptureRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     amount: AmountText | None = None
 
 
-class ExtendRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ExtendRequest(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """More money, more time, or both."""
 
     transaction_id: str | None = None
@@ -135,7 +143,9 @@ class ExtendRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     expires_in: int | None = None
 
 
-class RefundRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RefundRequest(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """Captured money that goes back; all of it without an amount."""
 
     transaction_id: str | None = None

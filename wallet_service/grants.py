@@ -38,7 +38,9 @@ __all__ = ["GrantBody", "GrantRequest", "Grants"]
 _queries: Final[Any] = load_queries(__file__)
 
 
-class GrantRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GrantRequest(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """A funding. The wallet is named by its id, or by its customer and code."""
 
     amount: DecimalText

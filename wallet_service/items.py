@@ -30,7 +30,7 @@ CodeText = Annotated[str, Meta(min_length=1, max_length=255)]
 _FIELDS_OF_PROPERTIES: Final = "properties"
 
 
-class ItemRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class ItemRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Usage of one billable metric: its code, and the properties that say how much and of what."""
 
     code: CodeText

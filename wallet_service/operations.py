@@ -25,8 +25,9 @@ _encode: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 def body_hash(request: Struct) -> bytes:
     """What tells whether a key is used again with the same body.
 
-    Its decoded content counts, in any order and spelling. Raises Invalid where the body holds a
-    number that no store of ours can keep.
+    Its decoded content counts, in any order and spelling. Requests omit what is as if it had not
+    been said, so that a key outlives a field that a later version adds. Raises Invalid where the
+    body holds a number that no store of ours can keep.
     """
     try:
         return blake2b(_encode(request), digest_size=16).digest()

@@ -41,7 +41,7 @@ _DIGITS_MAX: Final = 31
 _GIANT: Final = 10**_DIGITS_MAX
 
 
-class EventRequest(Struct, frozen=True, kw_only=True):
+class EventRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event as Lago's clients send it.
 
     Unknown fields are ignored, and nulls mean nothing was said.
@@ -56,7 +56,9 @@ class EventRequest(Struct, frozen=True, kw_only=True):
     precise_total_amount_cents: Any = None
 
 
-class ReverseRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ReverseRequest(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """Which part of an event's charge goes back: all of it without an amount."""
 
     transaction_id: str | None = None

@@ -64,7 +64,7 @@ class AppliesTo(Struct, frozen=True):
     billable_metric_codes: Annotated[list[Name], Meta(max_length=100)] | None = None
 
 
-class WalletRequest(Struct, frozen=True, kw_only=True):
+class WalletRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a caller says of a wallet.
 
     What is left out stays as it is; null clears what may be empty.

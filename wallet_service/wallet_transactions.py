@@ -54,7 +54,7 @@ _PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _queries: Final[Any] = load_queries(__file__)
 
 
-class WalletTransactionRequest(Struct, frozen=True, kw_only=True):
+class WalletTransactionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Credits to purchase, to grant or to void, in any combination."""
 
     wallet_id: Name | None = None
@@ -73,7 +73,7 @@ class WalletTransactionRequest(Struct, frozen=True, kw_only=True):
     cost_basis_currency: Word | None = None
 
 
-class SettleRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class SettleRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How a purchase was paid: the provider whose account in the book is debited."""
 
     provider: Annotated[str, Meta(max_length=32)] = "manual"
