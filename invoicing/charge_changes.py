@@ -138,7 +138,7 @@ def merge_one(
     charge = with_metric(apply(_Settings.of(changes, code, charge_model), before), metric)
     charge = _with_prices(charge, changes, assets=assets, now=now)
     check_options(charge)
-    return _with_ids_of_assets(charge, before, now=now)
+    return _with_ids(charge, before, now=now)
 
 
 class _Settings(Struct, kw_only=True):
@@ -213,19 +213,22 @@ def _with_prices(
     return charge
 
 
-def _with_ids_of_assets(charge: PlanCharge, before: PlanCharge, *, now: datetime) -> PlanCharge:
-    """What was priced in an asset keeps its id, whether it is the charge or an alternative now.
+def _with_ids(charge: PlanCharge, before: PlanCharge, *, now: datetime) -> PlanCharge:
+    """What is priced in an asset keeps its id, whether it is the charge or an alternative now.
 
-    Usage is counted by that id, and amounts of one asset mean nothing in another.
+    Usage is counted by that id, and what was counted by another metric, or charged in another
+    asset, says nothing of it.
     """
-    if charge.asset_code == before.asset_code:
+    is_same_metric = charge.billable_metric_id == before.billable_metric_id
+    if is_same_metric and charge.asset_code == before.asset_code:
         return charge
-    ids = {entry.asset_code: entry.id for entry in (before, *before.alternatives)}
+    prices = (before, *before.alternatives) if is_same_metric else ()
+    ids = {entry.asset_code: entry.id for entry in prices}
     return structs.replace(
         charge,
         id=ids.get(charge.asset_code) or new_uuid(now),
         alternatives=[
-            structs.replace(entry, id=ids.get(entry.asset_code, entry.id))
+            structs.replace(entry, id=ids.get(entry.asset_code) or new_uuid(now))
             for entry in charge.alternatives
         ],
     )

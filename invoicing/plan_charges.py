@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct, structs
 
-from invoicing import charge_changes, plans
+from invoicing import charge_changes, plan_versions, plans
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import CHARGES_MAX, ChargeChanges
 from invoicing.charges import PlanCharge, check_assets
@@ -145,7 +145,9 @@ async def open_plan(
 ) -> OpenPlan:
     """Begin a change of a plan's prices; raises NotFound, or Invalid for a time gone by."""
     plan = await plans.lock(connection, organization_id, plan_code, now=now)
-    line = await plans.timeline(connection, plan, effective_at=effective_at, now=now)
+    line = await plan_versions.timeline(
+        connection, organization_id, plan.id, effective_at=effective_at, now=now
+    )
     return OpenPlan(plan, line)
 
 

@@ -5,7 +5,7 @@ publishes a new version, which prices usage from its time on. A hold is settled 
 it was made with.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Final
@@ -34,7 +34,6 @@ __all__ = [
     "DefaultPlan",
     "Plan",
     "PlanChanges",
-    "change_metadata",
     "create",
     "delete",
     "find",
@@ -45,7 +44,6 @@ __all__ = [
     "load_rate_card",
     "lock",
     "publish",
-    "timeline",
     "update",
     "version_at",
     "versions_between",
@@ -64,7 +62,6 @@ INTERVALS_A_YEAR: Final = {
 }
 _AMOUNT_CENTS_MAX: Final = 2**63 - 1
 _TRIAL_DAYS_MAX: Final = 3650
-METADATA_MAX: Final = 50
 _NO_UNITS: Final[Mapping[str, int]] = {}
 _NOT_STORED: Final = ("charges", "fixed_charges", "version", "active_subscriptions_count")
 _CANNOT_WAIT: Final = (
@@ -111,7 +108,6 @@ class DefaultPlan(Record, frozen=True, kw_only=True):
 
     id: UUID
     code: str
-    current_version_id: UUID
 
 
 class Version(Record, frozen=True, kw_only=True):
@@ -215,7 +211,9 @@ async def update(
         if problems:
             raise Invalid(problems)
     else:
-        line = await timeline(connection, before, effective_at=changes.effective_at, now=now)
+        line = await plan_versions.timeline(
+            connection, organization_id, before.id, effective_at=changes.effective_at, now=now
+        )
         prices = await merge_prices(
             connection,
             organization_id,
@@ -243,24 +241,6 @@ async def delete(
         connection, organization_id=organization_id, plan_id=plan.id, now=now
     )
     return plan
-
-
-async def change_metadata(
-    connection: Connection,
-    organization_id: UUID,
-    code: str,
-    change: Callable[[dict[str, str | None]], dict[str, str | None]],
-    *,
-    now: datetime,
-) -> dict[str, str | None]:
-    """Replace what is remembered of a plan; raises NotFound, or Invalid where it is too much."""
-    plan = await lock(connection, organization_id, code, now=now)
-    metadata = change(plan.metadata)
-    if len(metadata) > METADATA_MAX:
-        raise Invalid.field("metadata", "invalid_count")
-    changed = structs.replace(plan, metadata=metadata, updated_at=now)
-    await _queries.update_plan(connection, **_columns(changed))
-    return metadata
 
 
 async def find(
@@ -327,15 +307,6 @@ async def load_rate_card(
         raise NotFound("plan_version")
     return RateCard.compile(
         plan_version_id, (charge.for_rating() for charge in _read_charges(row["charges"]))
-    )
-
-
-async def timeline(
-    connection: Connection, plan: Plan, *, effective_at: datetime | None, now: datetime
-) -> Timeline:
-    """What a change of a locked plan's prices begins from; raises Invalid for a time gone by."""
-    return await plan_versions.timeline(
-        connection, plan.organization_id, plan.id, effective_at=effective_at, now=now
     )
 
 

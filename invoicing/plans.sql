@@ -73,7 +73,7 @@ order by p.id desc limit :limit offset :offset;
 select count(*) from invoicing.plans where organization_id = :organization_id and deleted_at is null;
 
 -- name: find_default_plan^
-select id, code, current_version_id from invoicing.plans
+select id, code from invoicing.plans
 where organization_id = :organization_id and is_default and deleted_at is null;
 
 -- name: find_plan_version^

@@ -18,8 +18,8 @@ from rating.errors import RatingError
 
 _Priced = TypeVar("_Priced", PlanCharge, PlanFixedCharge, PlanChargeFilter)
 
-CHANGES_MAX: Final = 200
-"""How many entries a summary lists, and how many filters of a charge."""
+CHANGES_MAX: Final = 100
+"""How many charges a summary lists, and how many filters of all of them."""
 
 
 class Prices(Struct, frozen=True, kw_only=True):
@@ -75,7 +75,12 @@ def summarize(before: Prices | None, after: Prices) -> PriceChanges:
         *_compare(before.charges, after.charges, kind="charge"),
         *_compare(before.fixed_charges, after.fixed_charges, kind="fixed_charge"),
     ]
-    return PriceChanges(entries=entries[:CHANGES_MAX], count=len(entries))
+    listed: list[PriceChange] = []
+    left = CHANGES_MAX
+    for entry in entries[:CHANGES_MAX]:
+        listed.append(structs.replace(entry, filters=entry.filters[:left]))
+        left = max(left - len(entry.filters), 0)
+    return PriceChanges(entries=listed, count=len(entries))
 
 
 def carry(before: Prices, after: Prices, later: Prices) -> Prices:
@@ -166,7 +171,7 @@ def _changed(before: Struct, after: PlanCharge | PlanFixedCharge, *, kind: str) 
         kind=kind,
         change="changed",
         fields=fields,
-        filters=filters[:CHANGES_MAX],
+        filters=filters,
         filters_changed=len(filters),
     )
 

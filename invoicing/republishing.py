@@ -35,12 +35,9 @@ async def republish_with_metric(
 
     def change(prices: Prices) -> Prices:
         changed = [
-            with_metric(charge, metric) if charge.billable_metric_id == metric.id else charge
+            _repriced(charge, metric) if charge.billable_metric_id == metric.id else charge
             for charge in prices.charges
         ]
-        for charge in changed:
-            if charge.billable_metric_id == metric.id:
-                _check_with_metric(charge)
         return structs.replace(prices, charges=changed)
 
     codes = _queries.find_plans_of_metric(
@@ -92,7 +89,9 @@ async def _republish(
     """Change all that is in force now or later, of these plans."""
     for code in codes:
         plan = await plans.lock(connection, organization_id, code, now=now)
-        line = await plans.timeline(connection, plan, effective_at=None, now=now)
+        line = await plan_versions.timeline(
+            connection, organization_id, plan.id, effective_at=None, now=now
+        )
         version_id = await plan_versions.rewrite(connection, line, change, now=now)
         if version_id is not None:
             await plans.store(
@@ -100,13 +99,21 @@ async def _republish(
             )
 
 
-def _check_with_metric(charge: PlanCharge) -> None:
-    """Raise Invalid where a metric becomes one that a charge cannot price."""
-    try:
-        check_options(charge)
-    except Invalid:
+def _repriced(charge: PlanCharge, metric: PricedMetric) -> PlanCharge:
+    """The charge with the changed metric; raises Invalid where it cannot price it any more."""
+    changed = with_metric(charge, metric)
+    if _goes_together(charge) and not _goes_together(changed):
         raise Invalid.field(
             "aggregation_type",
             "invalid_aggregation_type_or_charge_model",
             f"the charge {charge.code} of a plan cannot price it so",
-        ) from None
+        )
+    return changed
+
+
+def _goes_together(charge: PlanCharge) -> bool:
+    try:
+        check_options(charge)
+    except Invalid:
+        return False
+    return True

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from invoicing import billable_metrics, plan_charges, plan_fixed_charges, plan_versions, plans
 from invoicing.add_ons import AddOnChanges
@@ -169,6 +170,18 @@ async def test_a_metric_cannot_become_what_a_charge_cannot_price(desk: Desk, pla
     assert refused.value.details == {
         "aggregation_type": ["invalid_aggregation_type_or_charge_model"]
     }
+
+
+async def test_a_metric_may_change_where_a_charge_was_impossible_before(desk: Desk, plan) -> None:
+    """Such as one that was stored before there was this check."""
+    line = await plan_versions.timeline(*desk.place, plan.id, effective_at=None, now=desk.now)
+    (charge,) = line.prices.charges
+    odd = structs.replace(line.prices, charges=[structs.replace(charge, invoiceable=False)])
+    await plan_versions.publish(desk.connection, line, odd, now=desk.now)
+    await billable_metrics.update(
+        *desk.place, "tokens", MetricChanges(recurring=True), now=desk.now
+    )
+    assert (await plans.get(*desk.place, "plan", now=desk.now)).charges[0].recurring
 
 
 async def test_the_versions_of_a_stretch_of_time(desk: Desk, plan) -> None:

@@ -61,6 +61,16 @@ async def test_a_charge_is_known_by_its_code_too(desk: Desk) -> None:
     assert changed.charges[0].properties == {"amount": "3"}
 
 
+async def test_what_another_metric_counts_is_another_charge(desk: Desk) -> None:
+    await desk.tokens()
+    await desk.tokens("hours")
+    before = await desk.plan("plan", price("2", code="usage"))
+    wanted = [price("2", code="usage", billable_metric_code="hours")]
+    after = await plans.update(*desk.place, "plan", PlanChanges(), wanted, now=desk.now)
+    assert after.charges[0].code == before.charges[0].code
+    assert after.charges[0].id != before.charges[0].id
+
+
 async def test_a_metric_priced_twice_gets_two_codes(desk: Desk) -> None:
     await desk.tokens()
     plan = await desk.plan("plan", price("1"), price("2"))

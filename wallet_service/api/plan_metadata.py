@@ -3,7 +3,7 @@
 from litestar import Controller, delete, patch, post
 from litestar.params import FromPath, JSONBody
 
-from invoicing import plans
+from invoicing import plan_metadata
 from invoicing.errors import NotFound
 from wallet_service.api.dependencies import Now, Services, Tenant
 from wallet_service.api.schemas.metadata import MetadataEnvelope, MetadataReply
@@ -27,7 +27,7 @@ class PlanMetadata(Controller):
     ) -> MetadataReply:
         """Have these entries and no others."""
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            metadata = await plans.change_metadata(
+            metadata = await plan_metadata.change(
                 connection, tenant.organization_id, code, lambda _: data.metadata, now=now
             )
         return MetadataReply(metadata)
@@ -43,7 +43,7 @@ class PlanMetadata(Controller):
     ) -> MetadataReply:
         """Add these entries, or give them new values."""
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            metadata = await plans.change_metadata(
+            metadata = await plan_metadata.change(
                 connection,
                 tenant.organization_id,
                 code,
@@ -58,7 +58,7 @@ class PlanMetadata(Controller):
     ) -> MetadataReply:
         """Remove all entries; answers null, as Lago does."""
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            await plans.change_metadata(
+            await plan_metadata.change(
                 connection, tenant.organization_id, code, lambda _: {}, now=now
             )
         return MetadataReply(None)
@@ -75,7 +75,7 @@ class PlanMetadata(Controller):
             return {key: value for key, value in before.items() if key != name}
 
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            metadata = await plans.change_metadata(
+            metadata = await plan_metadata.change(
                 connection, tenant.organization_id, code, without, now=now
             )
         return MetadataReply(metadata)
