@@ -6,7 +6,7 @@ they are not too many; so is what a reversal has left in doubt.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from rating.exact import EXACT, ZERO
 from rating.period import Period
 from rating.terms import Price, Terms
 
-__all__ = ["EVENTS_MAX", "ChargeUsage", "PeriodUsage", "Wanted", "rate_period"]
+__all__ = ["EVENTS_MAX", "ChargeUsage", "PeriodUsage", "Question", "Wanted", "rate_period"]
 
 EVENTS_MAX: Final = 200_000
 """How many events are rated one by one for an answer: some seconds of work."""
@@ -75,43 +75,39 @@ class PeriodUsage(Struct, frozen=True, kw_only=True):
     charges: tuple[ChargeUsage, ...]
 
 
-class _Question(Struct, frozen=True, kw_only=True):
+class Question(Struct, frozen=True, kw_only=True):
     """Whose usage of which time is asked for."""
 
     organization_id: UUID
     subscription_id: UUID
+    plan_id: UUID
     bounds: Bounds
+    """The billing period."""
     period: Period
+    """The part of it that the subscription lived."""
+    as_of: datetime
+    """Now: which of the plan's charges are listed, used or not."""
 
 
 async def rate_period(
     connection: Connection,
     versions: Versions,
-    *,
-    organization_id: UUID,
-    subscription_id: UUID,
-    plan_id: UUID,
-    bounds: Bounds,
-    period: Period,
+    question: Question,
     wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
 ) -> PeriodUsage:
-    """Price all usage within `bounds`; `period` is the part of them that the subscription lived.
+    """Price all usage of a period.
 
-    Charges of the version in force at the end are listed first, used or not. Needs a transaction.
-    Raises NotAllowed (`too_many_events`) where order matters and there are more than EVENTS_MAX.
+    Charges that are in force as of now, or were when the period ended, are listed first. Needs a
+    transaction. Raises NotAllowed (`too_many_events`) where order matters and there are more than
+    EVENTS_MAX.
     """
-    question = _Question(
-        organization_id=organization_id,
-        subscription_id=subscription_id,
-        bounds=bounds,
-        period=period,
-    )
-    names = await versions.names(connection, organization_id, plan_id)
-    ends = in_force(names, bounds.end - timedelta(microseconds=1))
+    organization_id, bounds, period = question.organization_id, question.bounds, question.period
+    names = await versions.names(connection, organization_id, question.plan_id)
+    ends = in_force(names, min(question.as_of, bounds.end - timedelta(microseconds=1)))
     begins = in_force(names, bounds.start)
     loaded = await versions.load(connection, organization_id, {begins.id, ends.id})
     stored = await usage_rollups.read(
-        connection, organization_id, subscription_id, start=bounds.start, end=bounds.end
+        connection, organization_id, question.subscription_id, start=bounds.start, end=bounds.end
     )
     used = {version for usage in stored.values() for version in usage.summaries}
     loaded |= await versions.load(connection, organization_id, used - loaded.keys())
@@ -151,7 +147,7 @@ def _order(fee: Fee) -> tuple[str, bool, str]:
 
 
 async def _carried(
-    connection: Connection, question: _Question, versions: Sequence[PricedVersion]
+    connection: Connection, question: Question, versions: Sequence[PricedVersion]
 ) -> dict[UsageKey, StoredUsage]:
     """What units that stay begin the period with."""
     staying = {
@@ -209,7 +205,7 @@ def _taking(way: Way, buckets: Sequence[Bucket]) -> list[Bucket]:
 
 
 async def _all_lines(
-    connection: Connection, question: _Question, buckets: Sequence[Bucket]
+    connection: Connection, question: Question, buckets: Sequence[Bucket]
 ) -> dict[UsageKey, list[UsageLine]]:
     """The events of what cannot be priced from sums. Raises NotAllowed if they are too many."""
     found: dict[UsageKey, list[UsageLine]] = {bucket.key: [] for bucket in buckets}
@@ -236,7 +232,7 @@ async def _all_lines(
 
 
 async def _first_lines(
-    connection: Connection, question: _Question, buckets: Sequence[Bucket]
+    connection: Connection, question: Question, buckets: Sequence[Bucket]
 ) -> dict[UsageKey, list[UsageLine]]:
     """The events with which a period began, in their order, as many as prices look at.
 

@@ -20,7 +20,9 @@ __all__ = ["PricedCharge", "PricedVersion", "VersionName", "Versions", "in_force
 _queries: Final = load_queries(__file__)
 _read_charges: Final = msgspec.json.Decoder(list[PlanCharge], float_hook=Decimal).decode
 
-_KEPT_MAX: Final = 100
+_KEPT_MAX: Final = 200
+_FILTERS_KEPT_MAX: Final = 50_000
+"""A price list of models has thousands of filters, and a version every few days."""
 
 
 class VersionName(Record, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class PricedVersion:
         self.id = version_id
         self.charges = pairs
         self.card = RateCard.compile(version_id, (pair.rated for pair in pairs))
+        self.filters = sum(len(pair.listed.filters) for pair in pairs)
         self._by_id = {
             rated.id: PricedCharge(rated, pair.listed)
             for pair in pairs
@@ -87,9 +90,14 @@ class Versions:
             elif key in self._kept:
                 self._kept.move_to_end(key)
                 found[version_id] = self._kept[key]
-        while len(self._kept) > _KEPT_MAX:
-            self._kept.popitem(last=False)
+        self._forget_oldest()
         return found
+
+    def _forget_oldest(self) -> None:
+        filters = sum(version.filters for version in self._kept.values())
+        while len(self._kept) > _KEPT_MAX or (filters > _FILTERS_KEPT_MAX and len(self._kept) > 1):
+            _, forgotten = self._kept.popitem(last=False)
+            filters -= forgotten.filters
 
 
 def in_force(names: Sequence[VersionName], at: datetime) -> VersionName:

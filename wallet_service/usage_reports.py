@@ -16,7 +16,7 @@ from invoicing.errors import Invalid, NotAllowed, NotFound
 from invoicing.pages import Page, Window
 from invoicing.periods import Bounds, period_at, period_before
 from invoicing.records import Connection, Record, load_queries
-from invoicing.usage import PeriodUsage, Wanted, rate_period
+from invoicing.usage import PeriodUsage, Question, Wanted, rate_period
 from invoicing.usage_versions import Versions
 from rating.period import Period
 from wallet_service.database import Database
@@ -28,6 +28,8 @@ _queries: Final = load_queries(__file__)
 _ACTIVE: Final = ("active",)
 _EVER_STARTED: Final = ("active", "terminated")
 _PERIODS_MAX: Final = 10_000
+PERIODS_PER_PAGE_MAX: Final = 100
+"""Each period is priced for the answer."""
 
 
 class UsageSubscription(Record, frozen=True, kw_only=True):
@@ -157,6 +159,8 @@ class UsageReports:
 
         Raises NotFound (customer, subscription), NotAllowed (too many events), Invalid.
         """
+        if window.size > PERIODS_PER_PAGE_MAX:
+            raise Invalid.field("per_page", "value_is_out_of_range")
         async with self._database.tenant(organization_id) as connection:
             subscription = await _find(
                 connection,
@@ -187,16 +191,15 @@ class UsageReports:
         *,
         now: datetime,
     ) -> UsageReport:
-        usage = await rate_period(
-            connection,
-            self._versions,
+        question = Question(
             organization_id=organization_id,
             subscription_id=subscription.id,
             plan_id=subscription.plan_id,
             bounds=bounds,
             period=subscription.lived(bounds),
-            wanted=wanted,
+            as_of=now,
         )
+        usage = await rate_period(connection, self._versions, question, wanted)
         metrics = {charge.charge.listed.billable_metric_id for charge in usage.charges}
         return UsageReport(
             subscription=subscription,

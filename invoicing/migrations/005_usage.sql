@@ -1,7 +1,7 @@
 -- Usage by hour, day and month, so that reading it costs what there are prices and days, not what there are events.
 -- A column with a default that is the same for all rows there are, so events are not rewritten; two indexes on events,
 -- which hold off its writers for as long as building them takes. Everything else is new. What was stored before is
--- folded by the worker, in portions.
+-- folded by the worker, all of it in its first run.
 
 alter table invoicing.events add column xact_id xid8 not null default pg_current_xact_id();
 comment on column invoicing.events.xact_id is

@@ -399,6 +399,21 @@ async def test_usage_of_native_units_is_no_money(shop: Shop, fold: Fold) -> None
         await fold()
 
 
+def test_what_was_paid_in_an_alternative_asset_is_a_line_of_its_own(shop: Shop) -> None:
+    code, metric_id = metric(shop, "sum_agg")
+    shop.ok("/assets", asset={"code": "GPU_HOUR", "name": "GPU hours", "kind": "unit"})
+    in_money = {"asset_code": "USD", "charge_model": "standard", "properties": {"amount": "2"}}
+    hours = standard(metric_id, "1", asset_code="GPU_HOUR", alternatives=[in_money])
+    customer = subscriber(shop, hours, granted_credits="100")
+    shop.wallet(customer, currency=None, asset_code="GPU_HOUR", granted_credits="3")
+    use(shop, customer, code, 3, 4)
+    native, money = current(shop, customer)["charges_usage"]
+    assert (native["asset_code"], native["amount"], native["amount_cents"]) == ("GPU_HOUR", "3", 0)
+    assert (money["asset_code"], money["amount"], money["amount_cents"]) == ("USD", "8", 800)
+    assert native["charge"]["lago_id"] == money["charge"]["lago_id"]
+    assert {native["true_up_amount"], money["true_up_amount"]} == {"0"}
+
+
 async def test_usage_of_a_pricing_unit_is_shown_in_both(shop: Shop) -> None:
     code, metric_id = metric(shop, "sum_agg")
     shop.ok("/assets", asset={"code": "CREDIT", "name": "Credits", "kind": "unit", "scale": 2})
@@ -525,6 +540,15 @@ def test_what_cannot_be_asked_is_refused_by_its_name(shop: Shop, terms: Json, fi
     _, metric_id = metric(shop, "sum_agg")
     customer = subscriber(shop, standard(metric_id, "1"))
     assert set(refused(ask(shop, customer, **terms))) == {field}
+
+
+def test_a_page_of_periods_is_bounded(shop: Shop) -> None:
+    _, metric_id = metric(shop, "sum_agg")
+    customer = subscriber(shop, standard(metric_id, "1"), since="1970-01-01")
+    answer = ask(shop, customer, "past", per_page=101)
+    assert refused(answer) == {"per_page": ["value_is_out_of_range"]}
+    assert len(ask(shop, customer, "past", per_page=3, page=100).json()["usage_periods"]) == 3
+    assert ask(shop, customer, "past", per_page=100, page=100).json()["usage_periods"] == []
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "x", "1e9", "100000000000000000000"])

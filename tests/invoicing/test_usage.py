@@ -17,7 +17,7 @@ from invoicing.errors import NotAllowed
 from invoicing.events import Event
 from invoicing.periods import Bounds
 from invoicing.plans import PlanChanges
-from invoicing.usage import PeriodUsage, Wanted, rate_period
+from invoicing.usage import PeriodUsage, Question, Wanted, rate_period
 from invoicing.usage_versions import PricedVersion, Versions
 from rating import ZERO_TOTAL
 from rating.charge_models import Dynamic, Percentage
@@ -197,17 +197,16 @@ class Counter(Struct):
 
     async def rate(self, wanted: Wanted = Wanted()) -> PeriodUsage:  # noqa: B008 (frozen)
         meter = self.meter
+        question = Question(
+            organization_id=meter.organization_id,
+            subscription_id=meter.subscription_id,
+            plan_id=self.plan_id,
+            bounds=BOUNDS,
+            period=PERIOD,
+            as_of=APRIL,
+        )
         async with meter.database.tenant(meter.organization_id) as connection:
-            return await rate_period(
-                connection,
-                Versions(),
-                organization_id=meter.organization_id,
-                subscription_id=meter.subscription_id,
-                plan_id=self.plan_id,
-                bounds=BOUNDS,
-                period=PERIOD,
-                wanted=wanted,
-            )
+            return await rate_period(connection, Versions(), question, wanted)
 
     def expected(self, code: str, group: str) -> Usage | None:
         """The definition: all events of a price, rated one by one. None where there are none."""

@@ -18,6 +18,7 @@ from wallet_service.jobs.operations import forget_operations
 from wallet_service.jobs.partitions import make_room
 from wallet_service.jobs.schedule import jobs, run_once
 from wallet_service.jobs.subscriptions import move_due
+from wallet_service.jobs.usage import fold_usage
 from wallet_service.usage import EventRequest
 
 
@@ -144,7 +145,11 @@ async def test_what_waits_is_measured(story, term):
     await measure_delays(story.services, term)
     assert 60 <= OLDEST.labels("hold")._value.get() < 90
     assert 0 < OLDEST.labels("unrated_event")._value.get() < 30
+    assert 0 < OLDEST.labels("usage")._value.get() < 30
     assert OLDEST.labels("intent")._value.get() == 0
+    await fold_usage(story.services, term)
+    await measure_delays(story.services, term)
+    assert OLDEST.labels("usage")._value.get() == 0
 
 
 async def test_the_coming_months_have_room_for_events(story, term):

@@ -265,7 +265,7 @@ class _Shown(Struct, frozen=True, kw_only=True):
             else self.report.subscription.currency,
             asset_code=rated.asset_code,
             charge=UsageCharge(
-                lago_id=rated.id,
+                lago_id=listed.id,
                 code=listed.code,
                 charge_model=_model_name(rated) or listed.charge_model,
                 invoice_display_name=listed.invoice_display_name,
