@@ -5,7 +5,7 @@ events (free tiers, bounds per transaction, days) is rated from the events thems
 they are not too many; so is what a reversal has left in doubt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from invoicing.errors import NotAllowed
 from invoicing.periods import Bounds
 from invoicing.records import Connection, from_json
 from invoicing.usage_events import UsageLine
-from invoicing.usage_pricing import Bucket, Fee, Way, fee_of
+from invoicing.usage_pricing import Bucket, Fee, fee_of
 from invoicing.usage_rollups import BEGINNING, StoredUsage, UsageKey
 from invoicing.usage_versions import PricedCharge, PricedVersion, Versions, in_force
 from rating.exact import EXACT, ZERO
@@ -109,10 +109,10 @@ async def rate_period(
     stored = await usage_rollups.read(
         connection, organization_id, question.subscription_id, start=bounds.start, end=bounds.end
     )
-    used = {version for usage in stored.values() for version in usage.summaries}
-    loaded |= await versions.load(connection, organization_id, used - loaded.keys())
+    loaded |= await versions.load(connection, organization_id, _used(stored) - loaded.keys())
+    carried = await _carried(connection, question, loaded.values())
+    loaded |= await versions.load(connection, organization_id, _used(carried) - loaded.keys())
     ordered = [loaded[name.id] for name in names if name.id in loaded]
-    carried = await _carried(connection, question, ordered)
     buckets = [
         bucket
         for key in {**stored, **carried}
@@ -120,10 +120,7 @@ async def rate_period(
         and wanted.takes(bucket.charge)
         and wanted.takes_group(key.group)
     ]
-    lines = {
-        **await _all_lines(connection, question, _taking("events", buckets)),
-        **await _first_lines(connection, question, _taking("begun", buckets)),
-    }
+    lines = await _lines(connection, question, buckets)
     fees: dict[UUID, list[Fee]] = {}
     charges: dict[UUID, PricedCharge] = {
         charge.rated.id: charge for charge in loaded[ends.id].charges if wanted.takes(charge)
@@ -142,12 +139,17 @@ async def rate_period(
     )
 
 
+def _used(stored: Mapping[UsageKey, StoredUsage]) -> set[UUID]:
+    """The versions that events were rated with."""
+    return {version for usage in stored.values() for version in usage.summaries}
+
+
 def _order(fee: Fee) -> tuple[str, bool, str]:
     return fee.group, fee.filter_id is None, str(fee.filter_id)
 
 
 async def _carried(
-    connection: Connection, question: Question, versions: Sequence[PricedVersion]
+    connection: Connection, question: Question, versions: Iterable[PricedVersion]
 ) -> dict[UsageKey, StoredUsage]:
     """What units that stay begin the period with."""
     staying = {
@@ -197,17 +199,49 @@ def _bucket(
     if not used and not terms.recurring:
         return None
     before = carried.get(key, _NOTHING_STORED) if terms.recurring else _NOTHING_STORED
-    return Bucket(key=key, charge=charge, terms=terms, stored=usage, carried=before)
+    rated_with = {**usage.summaries, **before.summaries}
+    codes = {
+        found.listed.billable_metric_code
+        for version in versions
+        if version.id in rated_with and (found := version.find(key.charge_id))
+    }
+    return Bucket(
+        key=key,
+        charge=charge,
+        terms=terms,
+        stored=usage,
+        carried=before,
+        codes=frozenset(codes),
+    )
 
 
-def _taking(way: Way, buckets: Sequence[Bucket]) -> list[Bucket]:
-    return [bucket for bucket in buckets if bucket.way == way]
+async def _lines(
+    connection: Connection, question: Question, buckets: Sequence[Bucket]
+) -> dict[UsageKey, list[UsageLine]]:
+    """The events that prices take which sums cannot tell."""
+    codes: dict[UUID, set[str]] = {}
+    for bucket in buckets:
+        codes.setdefault(bucket.key.charge_id, set()).update(bucket.codes)
+    whole: list[Bucket] = []
+    begun: dict[UUID, list[Bucket]] = {}
+    for bucket in buckets:
+        charge_id, way = bucket.key.charge_id, bucket.way
+        # The events of one code are found in their order; of a metric that was renamed all are.
+        if way == "begun" and len(codes[charge_id]) == 1:
+            begun.setdefault(charge_id, []).append(bucket)
+        elif way in {"begun", "events"}:
+            whole.append(bucket)
+    found = await _all_lines(connection, question, whole)
+    for charge_id, some in begun.items():
+        (code,) = codes[charge_id]
+        found |= await _first_lines(connection, question, some, charge_id=charge_id, code=code)
+    return found
 
 
 async def _all_lines(
     connection: Connection, question: Question, buckets: Sequence[Bucket]
 ) -> dict[UsageKey, list[UsageLine]]:
-    """The events of what cannot be priced from sums. Raises NotAllowed if they are too many."""
+    """All events of some prices, in their order. Raises NotAllowed if they are too many."""
     found: dict[UsageKey, list[UsageLine]] = {bucket.key: [] for bucket in buckets}
     if sum(bucket.events for bucket in buckets) > EVENTS_MAX:
         raise NotAllowed("too_many_events")
@@ -221,49 +255,53 @@ async def _all_lines(
             question.subscription_id,
             start=BEGINNING if recurring else question.bounds.start,
             end=question.bounds.end,
-            codes={bucket.charge.listed.billable_metric_code for bucket in some},
+            codes={code for bucket in some for code in bucket.codes},
             charge_ids={bucket.key.charge_id for bucket in some},
         )
         async for portion in portions:
             for line in portion:
                 if line.key in found:
                     found[line.key].append(line)
+    for some_lines in found.values():
+        some_lines.sort(key=lambda line: (line.event.timestamp, line.event.order))
     return found
 
 
 async def _first_lines(
-    connection: Connection, question: Question, buckets: Sequence[Bucket]
+    connection: Connection,
+    question: Question,
+    buckets: Sequence[Bucket],
+    *,
+    charge_id: UUID,
+    code: str,
 ) -> dict[UsageKey, list[UsageLine]]:
-    """The events with which a period began, in their order, as many as prices look at.
+    """The events with which a period began, in their order, as many as one charge's price looks at.
 
     Raises NotAllowed if that takes too many.
     """
-    found: dict[UsageKey, list[UsageLine]] = {}
-    for charge_id in dict.fromkeys(bucket.key.charge_id for bucket in buckets):
-        some = {bucket.key: bucket for bucket in buckets if bucket.key.charge_id == charge_id}
-        (code,) = {bucket.charge.listed.billable_metric_code for bucket in some.values()}
-        portions = usage_events.lines_in_order(
-            connection,
-            question.organization_id,
-            question.subscription_id,
-            start=question.bounds.start,
-            end=question.bounds.end,
-            code=code,
-            charge_id=charge_id,
-        )
-        units = dict.fromkeys(some, ZERO)
-        read = 0
-        async for portion in portions:
-            for line in portion:
-                if line.key in units:
-                    found.setdefault(line.key, []).append(line)
-                    units[line.key] = EXACT.add(units[line.key], line.event.units)
-                    events = len(found[line.key])
-                    if some[line.key].is_begun(events=events, units=units[line.key]):
-                        del units[line.key]
-            read += len(portion)
-            if not units:
-                break
-            if read > EVENTS_MAX:
-                raise NotAllowed("too_many_events")
+    found: dict[UsageKey, list[UsageLine]] = {bucket.key: [] for bucket in buckets}
+    waiting = {bucket.key: (bucket, ZERO) for bucket in buckets}
+    portions = usage_events.lines_in_order(
+        connection,
+        question.organization_id,
+        question.subscription_id,
+        start=question.bounds.start,
+        end=question.bounds.end,
+        code=code,
+        charge_id=charge_id,
+    )
+    read = 0
+    async for portion in portions:
+        for line in portion:
+            if line.key in waiting:
+                found[line.key].append(line)
+                bucket, units = waiting.pop(line.key)
+                units = EXACT.add(units, line.event.units)
+                if not bucket.is_begun(events=len(found[line.key]), units=units):
+                    waiting[line.key] = bucket, units
+        read += len(portion)
+        if not waiting:
+            break
+        if read > EVENTS_MAX:
+            raise NotAllowed("too_many_events")
     return found

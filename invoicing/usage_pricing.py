@@ -63,6 +63,8 @@ class Bucket(Struct, frozen=True, kw_only=True):
     stored: StoredUsage
     carried: StoredUsage
     """What was there before the period, of units that stay."""
+    codes: frozenset[str]
+    """What its events are called: more than one where the metric was renamed."""
 
     @property
     def way(self) -> Way:

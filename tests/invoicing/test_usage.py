@@ -314,6 +314,47 @@ async def test_many_events_are_rated_beside_the_loop(
     await counter.assert_right()
 
 
+@pytest.mark.parametrize("code", ["free_units", "free_and_bounded"])
+async def test_events_are_found_under_the_name_that_their_metric_had(
+    counter: Counter, code: str
+) -> None:
+    """A metric may be renamed; its charge stays, and so does the code of its events."""
+    rng = random.Random(5)
+    for hour in range(4):
+        await counter.store(rng, MARCH + timedelta(hours=hour), code)
+    meter = counter.meter
+    async with meter.database.tenant(meter.organization_id) as connection:
+        now = MARCH + timedelta(days=12)
+        renaming = MetricChanges(code="renamed")
+        await billable_metrics.update(connection, meter.organization_id, code, renaming, now=now)
+        plan = await plans.get(connection, meter.organization_id, "plan", now=now)
+        loaded = await Versions().load(connection, meter.organization_id, [plan.current_version_id])
+    counter.versions.append(loaded[plan.current_version_id])
+    await counter.assert_right()
+    renamed = counter.meter.event(
+        MARCH + timedelta(days=13),
+        code="renamed",
+        plan_version_id=plan.current_version_id,
+        line={
+            "charge_id": next(
+                str(charge.listed.id)
+                for charge in counter.versions[-1].charges
+                if charge.listed.code == code
+            ),
+            "units": "50",
+        },
+    )
+    await counter.meter.store(renamed)
+    rated = RatedEvent(
+        timestamp=renamed.timestamp,
+        units=Decimal(50),
+        order=renamed.id.int,
+        plan_version_id=plan.current_version_id,
+    )
+    counter.stored.append((renamed, rated, code, ""))
+    await counter.assert_right()
+
+
 async def test_a_group_can_be_asked_for(counter: Counter) -> None:
     rng = random.Random(3)
     for hour in range(9):
