@@ -1,5 +1,6 @@
 """Billable metrics: how events become a number. A plan's charges put a price on that number."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Final
 from uuid import UUID
@@ -126,8 +127,38 @@ async def update(
         raise Invalid({name: ["used_by_subscriptions"] for name in counted_anew}, message)
     wanted = structs.replace(wanted, updated_at=now)
     metric = BillableMetric.of(await _queries.update_metric(connection, **wanted.columns()))
-    await republishing.republish_with_metric(connection, organization_id, _priced(metric), now=now)
+    await republishing.republish_with_metrics(
+        connection, organization_id, [_priced(metric)], now=now
+    )
     return metric
+
+
+async def set_filters(
+    connection: Connection,
+    organization_id: UUID,
+    filters: Mapping[str, list[MetricFilter]],
+    *,
+    but_plan: str,
+    now: datetime,
+) -> None:
+    """Change what metrics declare, by their codes, in one new version of each plan that they price.
+
+    Not of `but_plan`: its caller changes its prices as well. Raises NotFound or Invalid.
+    """
+    if not filters:
+        return
+    await catalogue_versions.bump(connection, organization_id)
+    changed: list[PricedMetric] = []
+    for code, values in filters.items():
+        row = await _queries.lock_metric(connection, organization_id=organization_id, code=code)
+        if row is None:
+            raise NotFound("billable_metric")
+        wanted = _checked(structs.replace(BillableMetric.of(row), filters=values, updated_at=now))
+        stored = await _queries.update_metric(connection, **wanted.columns())
+        changed.append(_priced(BillableMetric.of(stored)))
+    await republishing.republish_with_metrics(
+        connection, organization_id, changed, but_plan=but_plan, now=now
+    )
 
 
 async def delete(

@@ -32,3 +32,8 @@ async def all_current(connection: Connection) -> dict[UUID, int]:
 async def bump(connection: Connection, organization_id: UUID) -> None:
     """Say that the catalogue changes now: the first step of every change, so that they queue up."""
     await _queries.bump_version(connection, organization_id=organization_id)
+
+
+async def lock(connection: Connection, organization_id: UUID) -> None:
+    """Hold up other changes while it is found out whether there is one to make."""
+    await _queries.lock_version(connection, organization_id=organization_id)

@@ -28,22 +28,36 @@ async def are_subscribed(
     return subscribed
 
 
-async def republish_with_metric(
-    connection: Connection, organization_id: UUID, metric: PricedMetric, *, now: datetime
+async def republish_with_metrics(
+    connection: Connection,
+    organization_id: UUID,
+    metrics: Sequence[PricedMetric],
+    *,
+    but_plan: str | None = None,
+    now: datetime,
 ) -> None:
-    """Take a changed metric over into every plan that prices it; raises Invalid."""
+    """Take changed metrics over into every plan that prices one of them; raises Invalid.
+
+    Each plan has one new version of it, but for `but_plan`, which its caller publishes.
+    """
+    by_id = {metric.id: metric for metric in metrics}
 
     def change(prices: Prices) -> Prices:
         changed = [
-            _repriced(charge, metric) if charge.billable_metric_id == metric.id else charge
+            _repriced(charge, by_id[charge.billable_metric_id])
+            if charge.billable_metric_id in by_id
+            else charge
             for charge in prices.charges
         ]
         return structs.replace(prices, charges=changed)
 
-    codes = _queries.find_plans_of_metric(
-        connection, organization_id=organization_id, billable_metric_id=str(metric.id), now=now
-    )
-    await _republish(connection, organization_id, [row["code"] async for row in codes], change, now)
+    codes: dict[str, None] = {}
+    for metric_id in by_id:
+        found = _queries.find_plans_of_metric(
+            connection, organization_id=organization_id, billable_metric_id=str(metric_id), now=now
+        )
+        codes |= {row["code"]: None async for row in found if row["code"] != but_plan}
+    await _republish(connection, organization_id, list(codes), change, now)
 
 
 async def republish_without_metric(

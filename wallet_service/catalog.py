@@ -1,103 +1,89 @@
-"""Price lists become a catalogue: four metrics of tokens, and a plan with a price for each model.
+"""Price lists become a catalogue: a metric for each kind of unit, and a plan that prices them.
 
-    llm_input_tokens, llm_output_tokens,          sum of `tokens`, filtered by `model`
-    llm_cache_read_tokens, llm_cache_write_tokens
-    llm_list_prices                               a monthly plan in USD: a charge per metric,
-                                                  a filter per model, no default price
+    llm_input_tokens, llm_output_tokens, …    sums of `tokens`, filtered by `model` and by what else
+    llm_pages, llm_web_searches, …            prices depend on (see `price_lists.metrics`)
+    llm_list_prices                           a monthly plan in USD: a charge per metric, a filter
+                                              per price, no default price
 
 The charges have no default price on purpose: a model that is not listed has no price, and an
 unknown model must not be a free one (`rating.UnknownPrice`, field `model`).
 
-An import adds and changes prices; those of models that the list does not name are kept, as is
-everything else somebody changed in the plan. Changed prices are a new version of the plan; a list
-that changes nothing publishes nothing.
+An import adds and changes prices; those that the list does not name are kept unless they are to be
+pruned, and so is everything else somebody changed in the plan. Whatever an import changes is one
+new version of the plan; a list that changes nothing publishes nothing.
 """
 
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing import billable_metrics, plans
+from invoicing import billable_metrics, catalogue_versions, plan_versions, plans
 from invoicing.billable_metrics import BillableMetric, MetricChanges, MetricFilter
-from invoicing.charge_changes import ChargeChanges
-from invoicing.charge_filters import FilterChanges
 from invoicing.charges import PlanCharge
 from invoicing.plans import Plan, PlanChanges
 from invoicing.records import Connection
-from wallet_service.price_lists import (
-    PRICE_FIELDS,
-    InvalidPriceList,
-    PriceList,
-    Skipped,
-    read_price_list,
-    well_known,
-)
+from wallet_service.catalog_changes import CURRENCY, CatalogConflict, Changes, compare
+from wallet_service.price_lists import PriceList, Skipped, well_known
+from wallet_service.price_lists.metrics import CORE, METRICS, MODEL
 
 __all__ = [
     "PLAN_CODE",
-    "STEPS",
     "CatalogConflict",
     "ImportReport",
-    "InvalidPriceList",
-    "PriceList",
+    "ImportTerms",
     "import_bundled",
     "import_price_list",
-    "read_price_list",
+    "steps",
 ]
 
 PLAN_CODE: Final = "llm_list_prices"
-FILTER_KEY: Final = "model"
-FIELD_NAME: Final = "tokens"
-
-STEPS: Final = len(PRICE_FIELDS) + 1
-"""How often an import calls `on_step`: once a metric, and once for the plan."""
-
-_NAMES: Final = {
-    "llm_input_tokens": "LLM input tokens",
-    "llm_output_tokens": "LLM output tokens",
-    "llm_cache_read_tokens": "LLM tokens read from cache",
-    "llm_cache_write_tokens": "LLM tokens written to cache",
-}
+_PLAN_NAME: Final = "LLM list prices"
 
 
-class CatalogConflict(Exception):
-    """The organization has a metric of this code that counts something else."""
+class ImportTerms(Struct, frozen=True, kw_only=True):
+    """How a list is to be imported."""
+
+    plan_code: str = PLAN_CODE
+    prune: bool = False
+    """Take prices away that the list does not name."""
+    effective_at: datetime | None = None
+    """From when on the prices are in force; None: at once."""
+    agrees: Callable[[Changes], bool] = lambda _changes: True
+    """Says whether what would change is to be changed."""
+
+
+_TERMS: Final = ImportTerms()
 
 
 class ImportReport(Struct, frozen=True, kw_only=True):
-    """What an import read, what it left out and why, and what it changed."""
+    """What an import read, what it left out and why, and what it changed, or would have."""
 
     entries: int
     models: int
+    prices_read: int
+    prices_implied: int
+    """How many follow from others (see `price_lists.implied`)."""
+    prices_skipped: int
     free_models: tuple[str, ...]
     """Models whose every listed price is zero."""
-    models_with_tiers: tuple[str, ...]
-    """Models with dearer prices for long contexts, which are not imported."""
     skipped: tuple[Skipped, ...]
-    prices_added: int
-    prices_changed: int
-    prices_unchanged: int
-    prices_kept: int
-    """Prices in the plan that the list does not name."""
+    changes: Changes
     metrics_created: tuple[str, ...]
-    plan_version: int
+    plan_code: str
+    plan_version: int | None
+    """None: there is no such plan yet."""
+    is_applied: bool
     is_new_version: bool
+    effective_at: datetime | None
     is_default: bool
 
 
-class _Counts:
-    """Tallies of one import."""
-
-    def __init__(self) -> None:
-        self.added = self.changed = self.unchanged = self.kept = 0
-
-    @property
-    def are_changes(self) -> bool:
-        return bool(self.added or self.changed)
+def steps(price_list: PriceList) -> int:
+    """How often an import calls `on_step`: once a metric, and once for the plan."""
+    return len(_metric_codes(price_list)) + 1
 
 
 async def import_price_list(
@@ -105,37 +91,41 @@ async def import_price_list(
     organization_id: UUID,
     price_list: PriceList,
     *,
+    terms: ImportTerms = _TERMS,
     now: datetime,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> ImportReport:
     """Bring metrics and plan to a price list; raises CatalogConflict, or invoicing's Invalid."""
-    before = await plans.find(connection, organization_id, PLAN_CODE, now=now)
-    created: list[str] = []
-    names = [model.model for model in price_list.models]
-    for code in PRICE_FIELDS if names else ():
-        on_step(code)
-        if await _declare(connection, organization_id, code, names, now=now):
-            created.append(code)
-    on_step(PLAN_CODE)
-    counts = _Counts()
-    wanted = _merge(before.charges if before else [], price_list, counts)
-    plan = await _write_plan(
-        connection, organization_id, wanted, counts, is_new=before is None, now=now
-    )
+    plan_code, effective_at = terms.plan_code, terms.effective_at
+    await catalogue_versions.lock(connection, organization_id)
+    before = await plans.find(connection, organization_id, plan_code, now=now)
+    charges = await _charges(connection, before, effective_at, now=now)
+    changes = compare(charges, price_list, prune=terms.prune)
+    metrics = await _metrics(connection, organization_id, _metric_codes(price_list))
+    plan = before
+    is_applied = terms.agrees(changes)
+    if is_applied:
+        await _declare(connection, organization_id, price_list, metrics, plan_code, on_step, now)
+        on_step(plan_code)
+        plan = await _write_plan(
+            connection, organization_id, changes, before, plan_code, effective_at, now=now
+        )
     return ImportReport(
         entries=price_list.entries,
-        models=len(names),
-        free_models=tuple(model.model for model in price_list.models if model.is_free),
-        models_with_tiers=tuple(model.model for model in price_list.models if model.has_tiers),
+        models=len(price_list.models),
+        prices_read=len(price_list.prices) - price_list.implied,
+        prices_implied=price_list.implied,
+        prices_skipped=sum(each.field is not None for each in price_list.skipped),
+        free_models=price_list.free_models,
         skipped=price_list.skipped,
-        prices_added=counts.added,
-        prices_changed=counts.changed,
-        prices_unchanged=counts.unchanged,
-        prices_kept=counts.kept,
-        metrics_created=tuple(created),
-        plan_version=plan.version,
-        is_new_version=before is None or plan.version != before.version,
-        is_default=plan.is_default,
+        changes=changes,
+        metrics_created=tuple(code for code, metric in metrics.items() if metric is None),
+        plan_code=plan_code,
+        plan_version=plan.version if plan else None,
+        is_applied=is_applied,
+        is_new_version=is_applied and (before is None or changes.are_any),
+        effective_at=effective_at,
+        is_default=plan is not None and plan.is_default,
     )
 
 
@@ -148,131 +138,126 @@ async def import_bundled(
     return await import_price_list(connection, organization_id, well_known(), now=now)
 
 
+def _metric_codes(price_list: PriceList) -> list[str]:
+    """The metrics that there have to be: those of the list, and the four that everyone has."""
+    listed = price_list.metrics
+    return [code for code in METRICS if listed and (code in listed or code in CORE)]
+
+
+async def _charges(
+    connection: Connection, plan: Plan | None, effective_at: datetime | None, *, now: datetime
+) -> list[PlanCharge]:
+    """The prices that there will be at that time, without the import."""
+    if plan is None:
+        return []
+    line = await plan_versions.timeline(
+        connection, plan.organization_id, plan.id, effective_at=effective_at, now=now
+    )
+    return line.prices.charges
+
+
+async def _metrics(
+    connection: Connection, organization_id: UUID, codes: list[str]
+) -> dict[str, BillableMetric | None]:
+    """Those of the metrics that there are; raises CatalogConflict for what counts otherwise."""
+    found: dict[str, BillableMetric | None] = {}
+    for code in codes:
+        metric = await billable_metrics.find(connection, organization_id, code)
+        field_name = METRICS[code].field_name
+        if metric and (metric.aggregation_type, metric.field_name) != ("sum_agg", field_name):
+            raise CatalogConflict(
+                f"the metric {code} does not sum the property {field_name!r}: rename it first"
+            )
+        found[code] = metric
+    return found
+
+
 async def _declare(
-    connection: Connection, organization_id: UUID, code: str, names: list[str], *, now: datetime
-) -> bool:
-    """Have the metric, with these models among its values; True if it had to be made."""
-    metric = await billable_metrics.find(connection, organization_id, code)
-    if metric is None:
-        changes = MetricChanges(
-            code=code,
-            name=_NAMES[code],
-            aggregation_type="sum_agg",
-            field_name=FIELD_NAME,
-            filters=[MetricFilter(FILTER_KEY, names)],
-        )
-        await billable_metrics.create(connection, organization_id, changes, now=now)
-        return True
-    if (metric.aggregation_type, metric.field_name) != ("sum_agg", FIELD_NAME):
-        raise CatalogConflict(
-            f"the metric {code} does not sum the property {FIELD_NAME!r}: rename it first"
-        )
-    filters = _with_values(metric, names)
-    if filters != metric.filters:
-        changes = MetricChanges(filters=filters)
-        await billable_metrics.update(connection, organization_id, code, changes, now=now)
-    return False
-
-
-def _with_values(metric: BillableMetric, names: list[str]) -> list[MetricFilter]:
-    """The metric's filters, with these models declared as well."""
-    others = [each for each in metric.filters if each.key != FILTER_KEY]
-    declared = [value for each in metric.filters if each.key == FILTER_KEY for value in each.values]
-    known = set(declared)
-    new = [name for name in names if name not in known]
-    if not new:
-        return metric.filters
-    return [*others, MetricFilter(FILTER_KEY, [*declared, *new])]
-
-
-def _merge(
-    charges: list[PlanCharge], price_list: PriceList, counts: _Counts
-) -> list[ChargeChanges]:
-    """The plan's charges after the import: ours with the list's prices, others as they are."""
-    wanted: list[ChargeChanges] = []
-    missing = dict.fromkeys(PRICE_FIELDS)
-    for charge in charges:
-        changes = ChargeChanges(id=charge.id)
-        if charge.code in PRICE_FIELDS:
-            del missing[charge.code]
-            changes.filters = _merge_filters(charge, charge.code, price_list, counts)
-        wanted.append(changes)
-    for code in missing:
-        filters = _merge_filters(None, code, price_list, counts)
-        if filters:
-            new = ChargeChanges(
+    connection: Connection,
+    organization_id: UUID,
+    price_list: PriceList,
+    metrics: dict[str, BillableMetric | None],
+    plan_code: str,
+    on_step: Callable[[str], None],
+    now: datetime,
+) -> None:
+    """Have the metrics, with the list's values among theirs."""
+    wanted = _wanted_filters(price_list)
+    changed: dict[str, list[MetricFilter]] = {}
+    for code, metric in metrics.items():
+        on_step(code)
+        filters = _with_values(metric.filters if metric else [], wanted[code])
+        if metric is None:
+            changes = MetricChanges(
                 code=code,
-                billable_metric_code=code,
-                charge_model="standard",
-                invoice_display_name=_NAMES[code],
+                name=METRICS[code].name,
+                aggregation_type="sum_agg",
+                field_name=METRICS[code].field_name,
                 filters=filters,
             )
-            wanted.append(new)
+            await billable_metrics.create(connection, organization_id, changes, now=now)
+        elif filters != metric.filters:
+            changed[code] = filters
+    # The plan itself takes them over with its prices, in one version.
+    await billable_metrics.set_filters(
+        connection, organization_id, changed, but_plan=plan_code, now=now
+    )
+
+
+def _wanted_filters(price_list: PriceList) -> dict[str, dict[str, dict[str, None]]]:
+    """By metric and key, the values that the list prices; without prices, all its models."""
+    wanted: dict[str, dict[str, dict[str, None]]] = {
+        code: {MODEL: {}} for code in _metric_codes(price_list)
+    }
+    for price in price_list.prices:
+        keys = wanted[price.metric]
+        keys[MODEL][price.model] = None
+        for key, values in price.when:
+            keys.setdefault(key, {}).update(dict.fromkeys(values))
+    for keys in wanted.values():
+        if not keys[MODEL]:
+            keys[MODEL] = dict.fromkeys(price_list.models)
     return wanted
 
 
-def _merge_filters(
-    charge: PlanCharge | None, code: str, price_list: PriceList, counts: _Counts
-) -> list[FilterChanges]:
-    """A filter per model: those there were, at the list's prices, then the new ones."""
-    listed = {
-        model.model: model.prices[code] for model in price_list.models if code in model.prices
-    }
-    filters: list[FilterChanges] = []
-    for before in charge.filters if charge else ():
-        properties = before.properties
-        names = before.values.get(FILTER_KEY, [])
-        if len(before.values) == 1 and len(names) == 1 and names[0] in listed:
-            price = listed.pop(names[0])
-            if Decimal(properties["amount"]) == price:
-                counts.unchanged += 1
-            else:
-                counts.changed += 1
-                properties = _properties(price)
-        else:
-            counts.kept += 1
-        filters.append(
-            FilterChanges(
-                values=before.values,
-                properties=properties,
-                invoice_display_name=before.invoice_display_name,
-            )
-        )
-    counts.added += len(listed)
-    filters += [
-        FilterChanges(values={FILTER_KEY: [name]}, properties=_properties(price))
-        for name, price in listed.items()
-    ]
-    return filters
-
-
-def _properties(price: Decimal) -> dict[str, str]:
-    return {"amount": format(price, "f")}
+def _with_values(
+    filters: list[MetricFilter], wanted: dict[str, dict[str, None]]
+) -> list[MetricFilter]:
+    """The filters, with these values declared as well."""
+    merged = {each.key: dict.fromkeys(each.values) for each in filters}
+    for key, values in wanted.items():
+        merged.setdefault(key, {}).update(values)
+    return [MetricFilter(key, list(values)) for key, values in merged.items()]
 
 
 async def _write_plan(
     connection: Connection,
     organization_id: UUID,
-    wanted: list[ChargeChanges],
-    counts: _Counts,
+    changes: Changes,
+    before: Plan | None,
+    plan_code: str,
+    effective_at: datetime | None,
     *,
-    is_new: bool,
     now: datetime,
 ) -> Plan:
     """Make or change the plan where there is something to change; it is the default if none is."""
-    changes = PlanChanges()
     has_default = await plans.find_default(connection, organization_id) is not None
+    new = PlanChanges()
     if not has_default:
-        changes.is_default = True
-    if is_new:
-        changes.code = PLAN_CODE
-        changes.name = "LLM list prices"
-        changes.interval = "monthly"
-        changes.amount_cents = 0
-        changes.amount_currency = "USD"
-        return await plans.create(connection, organization_id, changes, wanted, now=now)
-    if counts.are_changes:
-        return await plans.update(connection, organization_id, PLAN_CODE, changes, wanted, now=now)
+        new.is_default = True
+    if before is None:
+        new.code = plan_code
+        new.name = _PLAN_NAME if plan_code == PLAN_CODE else plan_code
+        new.interval = "monthly"
+        new.amount_cents = 0
+        new.amount_currency = CURRENCY
+        new.effective_at = effective_at
+        return await plans.create(connection, organization_id, new, changes.charges, now=now)
+    if changes.are_any:
+        new.effective_at = effective_at
+        return await plans.update(
+            connection, organization_id, plan_code, new, changes.charges, now=now
+        )
     if not has_default:
-        return await plans.update(connection, organization_id, PLAN_CODE, changes, now=now)
-    return await plans.get(connection, organization_id, PLAN_CODE, now=now)
+        return await plans.update(connection, organization_id, plan_code, new, now=now)
+    return before

@@ -1,14 +1,15 @@
 """`wallet catalog`: price lists of models, straight into the database."""
 
 import asyncio
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import click
+from msgspec import Struct
 
+from wallet_service.cli.catalog_report import as_json, show
 from wallet_service.cli.connection import find_database
 from wallet_service.cli.data_folder import DataFolder, data_option
 from wallet_service.cli.stores import explained
@@ -16,12 +17,27 @@ from wallet_service.cli.stores import explained
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from wallet_service.catalog import ImportReport, PriceList
+    from wallet_service.catalog import ImportReport, ImportTerms
+    from wallet_service.catalog_changes import Changes
+    from wallet_service.price_lists import PriceList
 
 # Two are enough to know that it has to be said which one is meant.
 _ORGANIZATIONS: Final = "select id from wallet.organizations order by created_at, id limit 2"
 _IS_KNOWN: Final = "select exists (select from wallet.organizations where id = $1)"
-_EXAMPLES_SHOWN: Final = 3
+_SOURCES: Final = ("litellm", "genai-prices")
+
+
+class _Time(click.ParamType["datetime"]):
+    """A time in ISO 8601; without an offset it is in UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        try:
+            time = datetime.fromisoformat(value)
+            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail("must be a time such as 2026-12-01T00:00:00Z", param, ctx)
 
 
 @click.group("catalog")
@@ -30,7 +46,28 @@ def command() -> None:
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(_SOURCES),
+    default=_SOURCES[0],
+    show_default=True,
+    help="Whose list: LiteLLM's price FILE, or that of the installed package genai-prices.",
+)
+@click.option(
+    "--plan", "plan_code", metavar="CODE", help="Into which plan.  [default: llm_list_prices]"
+)
+@click.option(
+    "--only", multiple=True, metavar="PATTERN", help="Only models such as 'gpt-*'; may be repeated."
+)
+@click.option("--prune", is_flag=True, help="Take away prices that the list does not name.")
+@click.option("--effective-at", type=_Time(), help="From when on the prices hold.  [default: now]")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--yes", is_flag=True, help="Change prices that there are, too, and take them away.")
+@click.option("--format", "output", type=click.Choice(("table", "json")), default="table")
 @click.option(
     "--organization",
     "organization_id",
@@ -38,32 +75,87 @@ def command() -> None:
     help="Whose catalogue.  [default: that of `wallet up`, or the only one]",
 )
 @data_option
-def import_file(file: Path, organization_id: UUID | None, data: Path | None) -> None:
-    """Import a price FILE in LiteLLM's format (model_prices_and_context_window.json).
+def import_list(**given: Any) -> None:
+    """Import a price list: LiteLLM's FILE (model_prices_and_context_window.json), or genai-prices.
 
-    Prices become the plan llm_list_prices and the four metrics it prices. Prices that the file does
-    not name are kept; a changed price is a new version of the plan, and holds already made keep the
-    version they were made with. Importing a file twice changes nothing.
+    Prices become a plan and the metrics it prices, in one new version of the plan. New prices are
+    added; prices that there are already change with --yes only. Prices that the list does not name
+    are kept, but for --prune. Holds already made keep the version they were made with. Importing a
+    list twice changes nothing.
     """
     from rich.console import Console
 
     from invoicing.errors import InvoicingError
-    from wallet_service.catalog import CatalogConflict, InvalidPriceList, read_price_list
+    from wallet_service.catalog import CatalogConflict
 
-    database_url = find_database(data)
-    console = Console()
-    try:
-        price_list = read_price_list(file.read_bytes())
-    except (InvalidPriceList, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    options = _Options(**given)
+    now = datetime.now(UTC)
+    database_url = find_database(options.data)
+    console = Console(stderr=options.output == "json")
+    price_list = _read(options, now=now)
     with explained():
         try:
-            report = asyncio.run(
-                _import(console, database_url, price_list, organization_id or _known(data))
-            )
+            report = asyncio.run(_import(console, database_url, price_list, options, now=now))
         except (CatalogConflict, InvoicingError) as error:
             raise click.ClickException(str(error)) from None
-    _show(console, report)
+    if options.output == "json":
+        click.echo(as_json(report, source=options.source))
+    else:
+        show(console, report)
+    if not report.is_applied and not options.dry_run:
+        raise click.ClickException(
+            "prices that there are would change, so nothing was imported: say --yes"
+        )
+
+
+class _Options(Struct, frozen=True, kw_only=True):
+    """What the command line says."""
+
+    file: Path | None
+    source: str
+    plan_code: str | None
+    only: tuple[str, ...]
+    prune: bool
+    effective_at: datetime | None
+    dry_run: bool
+    yes: bool
+    output: str
+    organization_id: UUID | None
+    data: Path | None
+
+    def terms(self) -> "ImportTerms":
+        """The same, for the import."""
+        from wallet_service.catalog import PLAN_CODE, ImportTerms
+
+        return ImportTerms(
+            plan_code=self.plan_code or PLAN_CODE,
+            prune=self.prune,
+            effective_at=self.effective_at,
+            agrees=self._agrees,
+        )
+
+    def _agrees(self, changes: "Changes") -> bool:
+        return not self.dry_run and (self.yes or not changes.touch_what_is_there)
+
+
+def _read(options: _Options, *, now: datetime) -> "PriceList":
+    """The list that is meant; what is wrong with it is said in a line."""
+    from wallet_service.price_lists import InvalidPriceList, read_litellm
+
+    if options.source == "genai-prices":
+        if options.file is not None:
+            raise click.UsageError("genai-prices brings its own prices: there is no FILE to read")
+        from wallet_service.price_lists.genai import read_genai_prices
+
+        price_list = read_genai_prices(on=(options.effective_at or now).date())
+    elif options.file is None:
+        raise click.UsageError("name LiteLLM's price FILE")
+    else:
+        try:
+            price_list = read_litellm(options.file.read_bytes())
+        except (InvalidPriceList, OSError) as error:
+            raise click.ClickException(str(error)) from None
+    return price_list.only(options.only) if options.only else price_list
 
 
 def _known(data: Path | None) -> UUID | None:
@@ -73,7 +165,12 @@ def _known(data: Path | None) -> UUID | None:
 
 
 async def _import(
-    console: "Console", database_url: str, price_list: "PriceList", organization_id: UUID | None
+    console: "Console",
+    database_url: str,
+    price_list: "PriceList",
+    options: _Options,
+    *,
+    now: datetime,
 ) -> "ImportReport":
     """Import in one transaction, showing how far it is."""
     import asyncpg
@@ -84,13 +181,13 @@ async def _import(
     connection = await asyncpg.connect(database_url, server_settings={"role": "wallet_worker"})
     try:
         with Progress(
-            TextColumn("{task.description:<24}"),
+            TextColumn("{task.description:<28}"),
             BarColumn(),
             MofNCompleteColumn(),
             console=console,
             transient=True,
         ) as progress:
-            task = progress.add_task("", total=catalog.STEPS)
+            task = progress.add_task("", total=catalog.steps(price_list))
             started = 0
 
             def on_step(step: str) -> None:
@@ -102,9 +199,10 @@ async def _import(
             async with connection.transaction():
                 return await catalog.import_price_list(
                     connection,
-                    await _choose(connection, organization_id),
+                    await _choose(connection, options.organization_id or _known(options.data)),
                     price_list,
-                    now=datetime.now(UTC),
+                    terms=options.terms(),
+                    now=now,
                     on_step=on_step,
                 )
     finally:
@@ -123,41 +221,3 @@ async def _choose(connection: Any, organization_id: UUID | None) -> UUID:
     raise click.ClickException(
         "say whose catalogue with --organization" if rows else "there is no organization yet"
     )
-
-
-def _show(console: "Console", report: "ImportReport") -> None:
-    """Print what was read, what was left out and why, and what changed."""
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(justify="right")
-    table.add_column()
-    table.add_row(f"{report.entries:,}", "entries read")
-    table.add_row(f"{report.models:,}", "models with a price per token")
-    table.add_row(f"{report.prices_added:,}", "prices added")
-    table.add_row(f"{report.prices_changed:,}", "prices changed")
-    table.add_row(f"{report.prices_unchanged:,}", "prices unchanged")
-    table.add_row(f"{report.prices_kept:,}", "prices kept that the file does not name")
-    _add_examples(table, report.free_models, "models are free")
-    _add_examples(
-        table, report.models_with_tiers, "models cost more for long contexts: base price taken"
-    )
-    reasons = Counter(skipped.reason for skipped in report.skipped)
-    for reason, count in reasons.most_common():
-        names = [each.model for each in report.skipped if each.reason is reason]
-        _add_examples(table, names, f"left out: {reason.value}", count=count)
-    console.print(table)
-    state = "a new version" if report.is_new_version else "nothing changed"
-    default = ", the default plan" if report.is_default else ""
-    console.print(f"plan llm_list_prices is at version {report.plan_version} ({state}){default}")
-
-
-def _add_examples(
-    table: Any, names: "tuple[str, ...] | list[str]", text: str, *, count: int | None = None
-) -> None:
-    from rich.markup import escape
-
-    if names:
-        shown = ", ".join(escape(name) for name in names[:_EXAMPLES_SHOWN])
-        more = ", …" if len(names) > _EXAMPLES_SHOWN else ""
-        table.add_row(f"{count or len(names):,}", f"{text} [dim]({shown}{more})[/dim]")
