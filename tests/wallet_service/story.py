@@ -13,8 +13,10 @@ import msgspec
 from invoicing import billable_metrics, customers, plans, subscriptions
 from invoicing.charge_changes import ChargeChanges
 from ledger.ids import new_uuid
-from wallet_service import assets, organizations
+from wallet_service import assets, budgets, organizations
+from wallet_service.budget_terms import BudgetRequest
 from wallet_service.decision import Asset
+from wallet_service.decision.budget_state import BudgetKey
 from wallet_service.decision.commands import (
     Authorize,
     Capture,
@@ -42,6 +44,7 @@ class Story:
         self.services = services
         self.organization_id = organization_id
         self.asset = asset
+        self.budgets: tuple[BudgetKey, ...] = ()
         self._keys = itertools.count(1)
 
     async def customer(self, name: str, *fundings: Funding, overdraft: int = 0, **terms) -> UUID:
@@ -87,6 +90,15 @@ class Story:
                 fundings=fundings,
             ),
         )
+
+    async def budget(self, code: str, limit: int, **terms) -> None:
+        """From now on all counts in a budget of the whole organization."""
+        request = BudgetRequest(code=code, limit=str(limit), asset_code=self.asset.code, **terms)
+        async with self.services.changing_catalogue(self.organization_id) as connection:
+            made = await budgets.create(
+                connection, self.organization_id, request, now=datetime.now(UTC)
+            )
+        self.budgets += (BudgetKey(made.id, is_wide=True),)
 
     async def fund(self, customer: UUID, *fundings: Funding) -> None:
         wallet = await self.read("select id from wallet.wallets where customer_id = $1", customer)
@@ -180,7 +192,7 @@ class Story:
         await self.services.usage.record(self.organization_id, request, now=datetime.now(UTC))
 
     def item(self, amount: int) -> Item:
-        return Item("amount", {}, amount_minor=amount * USD)
+        return Item("amount", {}, amount_minor=amount * USD, budgets=self.budgets)
 
     async def commit(self, kind: str, customer: UUID, command) -> bytes:
         return await self.services.committer.submit(

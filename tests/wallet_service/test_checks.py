@@ -15,10 +15,12 @@ from msgspec import structs
 from ledger.engines import open_ledger
 from tests.wallet_service.prices import tell_prices
 from tests.wallet_service.story import Story, as_owner, open_story, paid, promotional
+from wallet_service.budget_terms import AlertThreshold
 from wallet_service.checks import running
 from wallet_service.checks.running import run_checks
 from wallet_service.cli import main
 from wallet_service.database import Database
+from wallet_service.decision.budget_windows import Rolling
 from wallet_service.errors import InsufficientFunds
 from wallet_service.jobs.grants import GrantCloser, expire_grants
 from wallet_service.jobs.holds import expire_holds
@@ -83,6 +85,8 @@ async def services(settings) -> AsyncIterator[Services]:
 async def tell(story: Story) -> None:
     term = Term(1)
     acme = await story.customer("acme", paid(100), promotional(50), overdraft=10)
+    await story.budget("ever", 100_000, alert_thresholds=[AlertThreshold(percentage=1)])
+    await story.budget("hour", 100_000, window=Rolling(seconds=3600))
     captured = await story.hold(acme, 30)
     await story.capture(acme, captured, 12)
     partly = await story.hold(acme, 30)
@@ -129,7 +133,7 @@ async def test_nothing_is_wrong_with_a_healthy_story(services):
     results = await run_checks(services.database, services.ledger, services.hot)
     assert {result.invariant: result.breaches for result in results if result.breaches} == {}
     assert [result.invariant for result in results] == [
-        *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I11", "I14", "I16", "I24")
+        *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I11", "I14", "I16", "I24", "I25")
     ]
     assert all(result.checked for result in results)
     copied = "select count(*) from wallet.checked_operations"
@@ -322,6 +326,34 @@ OF_POSTGRES = {
         "delete from invoicing.usage_members where member_hash = sha256('ada')",
         "I24",
     ),
+    "a bucket that holds what nobody has reserved": (
+        "update wallet.budget_buckets set held_minor = held_minor + 1",
+        "I25",
+    ),
+    "spending that was forgotten": ("delete from wallet.budget_windows", "I25"),
+    "spending that nobody has done": (
+        "update wallet.budget_windows set spent_minor = spent_minor + 1",
+        "I25",
+    ),
+    "an event whose budget was lost": ("delete from wallet.event_budgets", "I25"),
+    "an authorization whose budgets were lost": (
+        "update wallet.authorizations set budgets = null where status = 'captured'",
+        "I25",
+    ),
+    "more reserved in a budget than is held": (
+        "update wallet.authorizations set legs = '\\x90' where status = 'held'",
+        "I25",
+    ),
+    "an event that has spent more than it was charged": (
+        (
+            "with a as (update wallet.event_budgets set amount_minor = amount_minor * 2 "
+            "returning organization_id, budget_id, starts_at, amount_minor / 2 as more) "
+            "update wallet.budget_windows w set spent_minor = spent_minor + a.more from a "
+            "where w.organization_id = a.organization_id and w.budget_id = a.budget_id "
+            "and w.starts_at = a.starts_at"
+        ),
+        "I25",
+    ),
     "a role that may change events": (
         "grant update (timestamp) on invoicing.events to wallet_committer",
         "I16",
@@ -362,7 +394,7 @@ async def test_what_is_planted_in_the_rows_is_found(settings, planted):
 
 
 async def a_customer(services: Services) -> tuple[UUID, UUID]:
-    query = "select organization_id, customer_id from wallet.customer_versions limit 1"
+    query = "select organization_id, customer_id from wallet.grants where is_open limit 1"
     row = await services.database.worker.fetchrow(query)
     return row["organization_id"], row["customer_id"]
 

@@ -13,7 +13,7 @@ from rating.charge_models import Package
 from rating.rate_cards import Line
 from tests.rating.playing import bucket
 from tests.wallet_service.desk import NOON
-from tests.wallet_service.till import Till, outcomes_of
+from tests.wallet_service.till import Overtaken, Till, outcomes_of
 from wallet_service.database import Database
 from wallet_service.decision import Operation
 from wallet_service.decision.commands import Cycle, Item, PricedLine, Pricing, Reverse
@@ -250,25 +250,6 @@ async def test_what_cannot_be_shown_is_answered_all_the_same(till: Till):
 
 
 # -- an engine of its own: the ledger refuses ---------------------------------------------------
-
-
-class Overtaken:
-    """A ledger before which somebody else gets in, once, between the look-up and the submission."""
-
-    def __init__(self, ledger: Any) -> None:
-        self._ledger = ledger
-        self.sent: list[list[Any]] = []
-        self.overtake: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    async def create_transfers(self, transfers: Any, /, **more: Any) -> Any:
-        if self.overtake is not None:
-            overtake, self.overtake = self.overtake, None
-            await overtake
-        self.sent.append(list(transfers))
-        return await self._ledger.create_transfers(transfers, **more)
 
 
 ON_ITS_OWN = pytest.mark.parametrize("ledger_kind", ["memory", "tigerbeetle"], indirect=True)

@@ -13,6 +13,7 @@ from tests.wallet_service.till import Fault, Till, frail, outcomes_of
 from wallet_service.committer import Committer
 from wallet_service.database import Database
 from wallet_service.decision import Operation
+from wallet_service.decision.budget_windows import Rolling
 from wallet_service.errors import OutcomePending
 
 STATEMENTS_MAX = 60
@@ -41,6 +42,8 @@ class Story:
         self.captured = self.extended = UUID(int=0)
 
     async def begin(self) -> None:
+        if not self.till.budgets:
+            await self.till.budget("all", 1_000_000, window=Rolling(seconds=60))
         async with self.till.worker() as worker:
             await worker.submit(self.till.open_wallet(self.customer, 1_000))
             holds = [

@@ -14,6 +14,8 @@ from rating.rate_cards import Line
 from tests.rating.playing import bucket
 from tests.wallet_service.desk import NOON, USD, Desk
 from wallet_service.decision import Done, Effect, Operation
+from wallet_service.decision.budget_state import BudgetKey, BudgetTerms, Threshold
+from wallet_service.decision.budget_windows import Rolling
 from wallet_service.decision.commands import Cycle, Debit, Item, PricedLine, Pricing
 from wallet_service.intents import decode_intent, encode_intent
 
@@ -56,11 +58,20 @@ def test_every_kind_of_effect_comes_back_as_it_was():
     desk.void_credits(1)
     desk.pass_time(60)
     desk.expire_grant("paid")
+    budget = UUID(int=5)
+    terms = BudgetTerms(
+        budget, "all", "All", "USD", 10, True, Rolling(seconds=60), (Threshold(50, 40),)
+    )
+    desk.rows.budgets[budget] = terms
+    counted = (Item("amount", {}, amount_minor=9, budgets=(BudgetKey(budget, is_wide=True),)),)
+    desk.grant("more", 100)
+    desk.capture(desk.authorize(counted), counted)
     unrated = Debit(
         UUID(int=9), "e", "new", {}, None, "acme", NOON, None, None, None, "unknown", "x"
     )
     desk.do(unrated)
     assert len(desk.effects) > 12
+    assert [row.spent_minor for effect in desk.effects for row in effect.alerts] == [9]
     for effect in desk.effects:
         assert decode_intent(encode_intent(effect)) == effect
 

@@ -18,13 +18,17 @@ from ledger import ids
 from ledger.engine import Ledger
 from ledger.engines import open_ledger
 from ledger.transfers import Phase
-from tests.wallet_service.desk import items_of
+from wallet_service import budgets
+from wallet_service.budget_counters import read_buckets
+from wallet_service.budget_terms import BudgetRequest
 from wallet_service.committer import Committer
 from wallet_service.customer_balances import accounts_of, apply_balances
 from wallet_service.customer_reading import hold_of, read_wallets
 from wallet_service.database import Database
 from wallet_service.decision import Asset, Command, Operation
+from wallet_service.decision.budget_state import BudgetKey
 from wallet_service.decision.commands import (
+    AMOUNT_CODE,
     Authorize,
     Capture,
     CreateWallet,
@@ -57,6 +61,8 @@ class Till:
         self.database = database
         self.ledger = ledger
         self.asset = asset
+        self.budgets: tuple[BudgetKey, ...] = ()
+        """Whatever is asked for is counted in these."""
 
     @classmethod
     async def open(cls, database: Database, kind: str, addresses: str = "") -> "Till":
@@ -96,7 +102,21 @@ class Till:
         yield committer
         await committer.stop()
 
+    async def budget(self, code: str, limit: int, **terms: Any) -> BudgetKey:
+        """A budget of the whole organization; from now on everything counts there."""
+        now = datetime.now(UTC)
+        request = BudgetRequest(code=code, limit=str(limit), asset_code="USD", **terms)
+        async with self.database.tenant(self.organization_id) as connection:
+            made = await budgets.create(connection, self.organization_id, request, now=now)
+        key = BudgetKey(made.id, is_wide=True)
+        self.budgets += (key,)
+        return key
+
     # -- operations ------------------------------------------------------------------------------
+
+    def items(self, amount: int) -> tuple[Item, ...]:
+        """Usage of an amount, counted in the budgets there are."""
+        return (Item(AMOUNT_CODE, {}, amount_minor=amount, budgets=self.budgets),)
 
     def new_customer(self) -> UUID:
         return ids.new_uuid(datetime.now(UTC))
@@ -131,15 +151,15 @@ class Till:
         return self.operation("wallet", f"wallet-{command.wallet_id}", command, customer)
 
     def hold(self, key: str, customer: UUID, amount: int) -> Operation:
-        command = Authorize(str(customer), key, self.asset, items_of(amount), 600)
+        command = Authorize(str(customer), key, self.asset, self.items(amount), 600)
         return self.operation("authorization", key, command, customer)
 
     def extension(self, key: str, customer: UUID, hold: UUID, amount: int) -> Operation:
-        command = Extend(hold, self.asset, items_of(amount), None)
+        command = Extend(hold, self.asset, self.items(amount), None)
         return self.operation("extend", key, command, customer)
 
     def capture(self, key: str, customer: UUID, hold: UUID, amount: int) -> Operation:
-        command = Capture(hold, key, self.asset, items_of(amount), True)
+        command = Capture(hold, key, self.asset, self.items(amount), True)
         return self.operation("capture", key, command, customer)
 
     def debit(
@@ -150,7 +170,7 @@ class Till:
         *,
         pricing: Pricing | None = None,
     ) -> Operation:
-        item = items_of(usage)[0] if isinstance(usage, int) else usage
+        item = self.items(usage)[0] if isinstance(usage, int) else usage
         event_id = ids.new_uuid(datetime.now(UTC))
         command = Debit(event_id, key, item.code, {}, None, None, None, item, self.asset, pricing)
         return self.operation("event", key, command, customer)
@@ -211,6 +231,37 @@ class Till:
             assert all(transfer.phase is Phase.PENDING for transfer in transfers.values())
             assert sum(one.amount for one in transfers.values()) == hold.held_minor
         await self.check_book()
+        await self.check_budgets()
+
+    async def standing(self, key: BudgetKey) -> tuple[int, int]:
+        """What was spent in a budget without a window, or is in its windows, and what is held."""
+        place = self.organization_id, key
+        async with self.database.worker.acquire() as connection:
+            found = await read_buckets(connection, [place], now=datetime.now(UTC))
+        return sum(found[key].spent.values()), found[key].held
+
+    async def check_budgets(self) -> None:
+        """Counters say what authorizations and events have there."""
+        async with self.database.worker.acquire() as connection:
+            holds = [
+                hold_of(row)
+                for row in await connection.fetch(
+                    "select * from wallet.authorizations where organization_id = $1",
+                    self.organization_id,
+                )
+            ]
+            events = await connection.fetch(
+                "select budget_id, amount_minor from wallet.event_budgets"
+                " where organization_id = $1",
+                self.organization_id,
+            )
+        parts = [part for hold in holds for part in hold.budgets]
+        for key in self.budgets:
+            mine = [part for part in parts if part.key == key]
+            spent = sum(part.amount_minor for part in mine if part.starts_at is not None)
+            spent += sum(row["amount_minor"] for row in events if row["budget_id"] == key.budget_id)
+            held = sum(part.amount_minor for part in mine if part.starts_at is None)
+            assert await self.standing(key) == (spent, held)
 
     async def check_book(self) -> None:
         pairs: list[Any] = []
@@ -222,6 +273,28 @@ class Till:
             debited = sum(getattr(balance, f"debits_{side}") for _, balance in pairs)
             credited = sum(getattr(balance, f"credits_{side}") for _, balance in pairs)
             assert debited == credited
+
+
+# -- being late ---------------------------------------------------------------------------------
+
+
+class Overtaken:
+    """A ledger before which somebody else gets in, once, between the look-up and the submission."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self.sent: list[list[Any]] = []
+        self.overtake: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def create_transfers(self, transfers: Any, /, **more: Any) -> Any:
+        if self.overtake is not None:
+            overtake, self.overtake = self.overtake, None
+            await overtake
+        self.sent.append(list(transfers))
+        return await self._ledger.create_transfers(transfers, **more)
 
 
 # -- dying --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from wallet_service.jobs.reconciliation import compare
 
 __all__ = [
     "check_book_matches_operations",
+    "check_budgets_add_up",
     "check_captures_are_paid",
     "check_debits_equal_credits",
     "check_grants_add_up",
@@ -154,6 +155,20 @@ async def check_usage_is_rolled_up(snapshot: Snapshot) -> Finding:
         _queries.rollups_otherwise_than_events,
         _queries.rollups_that_disagree,
         _queries.members_otherwise_than_events,
+    )
+
+
+async def check_budgets_add_up(snapshot: Snapshot) -> Finding:
+    """I25. What budgets count as held and spent is what authorizations and events have there."""
+    return await _look(
+        snapshot,
+        "I25",
+        _queries.budgets_checked,
+        _queries.buckets_otherwise_than_held,
+        _queries.windows_otherwise_than_spent,
+        _queries.more_in_a_budget_than_held,
+        _queries.more_in_a_budget_than_captured,
+        _queries.more_in_a_budget_than_charged,
     )
 
 

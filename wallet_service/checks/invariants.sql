@@ -362,3 +362,94 @@ from wallet.customer_versions
 where (organization_id, customer_id) > (:after_organization_id::uuid, :after_customer_id::uuid)
 order by organization_id, customer_id
 limit :limit;
+
+-- name: budgets_checked$
+select count(*) from wallet.budget_buckets k
+join wallet.budgets b on b.organization_id = k.organization_id and b.id = k.budget_id and b.deleted_at is null;
+
+-- name: buckets_otherwise_than_held(limit)
+-- I25: what a bucket holds is what live holds have reserved there. Unless an operation is under way.
+select format('budget %s, bucket %s: holds %s, authorizations say %s', b.id, coalesce(k.bucket, p.bucket),
+    coalesce(k.held_minor, 0), coalesce(p.held_minor, 0)) as breach
+from wallet.budget_buckets k
+full join (
+    select organization_id, budget_id, bucket, sum(amount_minor) as held_minor
+    from wallet.checked_budget_parts where starts_at is null
+    group by organization_id, budget_id, bucket
+) p on p.organization_id = k.organization_id and p.budget_id = k.budget_id and p.bucket = k.bucket
+join wallet.budgets b
+    on b.organization_id = coalesce(k.organization_id, p.organization_id)
+    and b.id = coalesce(k.budget_id, p.budget_id) and b.deleted_at is null
+where coalesce(k.held_minor, 0) <> coalesce(p.held_minor, 0)
+  and not exists (
+    select from wallet.operations o where o.organization_id = b.organization_id and o.state = 'open')
+order by 1 limit :limit;
+
+-- name: windows_otherwise_than_spent(limit)
+-- I25: what was spent in a window is what authorizations and events have there; windows that may count still.
+select format('budget %s, bucket %s, from %s: spent %s, authorizations and events say %s', b.id,
+    coalesce(w.bucket, p.bucket), coalesce(w.starts_at, p.starts_at), coalesce(w.spent_minor, 0),
+    coalesce(p.spent_minor, 0)) as breach
+from wallet.budget_windows w
+full join (
+    select organization_id, budget_id, bucket, starts_at, sum(amount_minor) as spent_minor
+    from (
+        select organization_id, budget_id, bucket, starts_at, amount_minor
+        from wallet.checked_budget_parts where starts_at is not null
+        union all
+        select organization_id, budget_id, bucket, starts_at, amount_minor from wallet.event_budgets
+    ) said
+    group by organization_id, budget_id, bucket, starts_at
+) p on p.organization_id = w.organization_id and p.budget_id = w.budget_id and p.bucket = w.bucket
+    and p.starts_at = w.starts_at
+join wallet.budgets b
+    on b.organization_id = coalesce(w.organization_id, p.organization_id)
+    and b.id = coalesce(w.budget_id, p.budget_id) and b.deleted_at is null
+where coalesce(w.spent_minor, 0) <> coalesce(p.spent_minor, 0)
+  and (b.kept_s is null or coalesce(w.starts_at, p.starts_at) > clock_timestamp() - make_interval(secs => b.kept_s))
+  and not exists (
+    select from wallet.operations o where o.organization_id = b.organization_id and o.state = 'open')
+order by 1 limit :limit;
+
+-- name: more_in_a_budget_than_held(limit)
+-- I25: nobody reserves more in a budget than is held.
+select format('authorization %s (%s): reserves %s in budget %s, and holds %s', a.id, a.status, p.amount_minor,
+    p.budget_id, coalesce(l.held_minor, 0)) as breach
+from wallet.checked_budget_parts p
+join wallet.authorizations a on a.organization_id = p.organization_id and a.id = p.authorization_id
+left join (
+    select organization_id, authorization_id, sum(amount_minor) as held_minor
+    from wallet.checked_legs group by organization_id, authorization_id
+) l on l.organization_id = p.organization_id and l.authorization_id = p.authorization_id
+where p.starts_at is null and (a.status <> 'held' or p.amount_minor > coalesce(l.held_minor, 0))
+order by 1 limit :limit;
+
+-- name: more_in_a_budget_than_captured(limit)
+-- I25: nobody has spent more in a budget than was captured and not refunded.
+select format('authorization %s: has %s in budget %s, captured %s, refunded %s', a.id, p.spent_minor, p.budget_id,
+    a.captured_minor, a.refunded_minor) as breach
+from (
+    select organization_id, authorization_id, budget_id, sum(amount_minor) as spent_minor
+    from wallet.checked_budget_parts where starts_at is not null
+    group by organization_id, authorization_id, budget_id
+) p
+join wallet.authorizations a on a.organization_id = p.organization_id and a.id = p.authorization_id
+where p.spent_minor > a.captured_minor - a.refunded_minor
+order by 1 limit :limit;
+
+-- name: more_in_a_budget_than_charged(limit)
+-- I25: an event has spent in a budget what it was charged, and is given back no more. Events of the last 30 days.
+select format('event %s: charged %s, spent %s in budget %s, given back %s', e.id, c.charged_minor, p.spent_minor,
+    p.budget_id, p.returned_minor) as breach
+from (
+    select organization_id, event_id, budget_id, sum(amount_minor) filter (where amount_minor > 0) as spent_minor,
+        coalesce(-sum(amount_minor) filter (where amount_minor < 0), 0) as returned_minor
+    from wallet.event_budgets group by organization_id, event_id, budget_id
+) p
+join invoicing.events e on e.organization_id = p.organization_id and e.id = p.event_id
+cross join lateral (
+    select sum((line ->> 'amount_minor')::numeric) as charged_minor from jsonb_array_elements(e.lines) as line
+) c
+where e.timestamp > clock_timestamp() - interval '30 days'
+  and (p.spent_minor <> c.charged_minor or p.returned_minor > p.spent_minor)
+order by 1 limit :limit;

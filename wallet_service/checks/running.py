@@ -32,6 +32,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     invariants.check_grants_add_up,
     invariants.check_history_is_append_only,
     invariants.check_usage_is_rolled_up,
+    invariants.check_budgets_add_up,
 )
 """Those that read a snapshot; `check_hot_balances` reads Redis and the ledger."""
 

@@ -19,6 +19,7 @@ from ledger.accounts import Account, Balance
 from ledger.transfers import Phase, Transfer
 from wallet_service.checks.findings import SHOWN_MAX
 from wallet_service.database import Database
+from wallet_service.decision.budget_state import BudgetPart
 from wallet_service.decision.state import Leg, Paid
 
 __all__ = ["Snapshot", "open_snapshot"]
@@ -26,6 +27,7 @@ __all__ = ["Snapshot", "open_snapshot"]
 _queries: Final = load_queries(__file__)
 _legs: Final = msgpack.Decoder(list[Leg]).decode
 _paid: Final = msgpack.Decoder(list[Paid]).decode
+_budgets: Final = msgpack.Decoder(list[BudgetPart]).decode
 
 _PORTION: Final = 5_000
 _AT_ONCE: Final = 8
@@ -61,6 +63,12 @@ async def open_snapshot(database: Database, ledger: Ledger) -> AsyncGenerator[Sn
             )
             await _unpack(connection, "checked_legs", _queries.legs.sql, _leg_records)
             await _unpack(connection, "checked_payments", _queries.payments.sql, _paid_records)
+            await _unpack(
+                connection,
+                "checked_budget_parts",
+                _queries.budget_parts.sql,
+                _budget_part_records,
+            )
             if ledger.name != "postgres":
                 await _copy_book(connection, ledger)
             yield Snapshot(connection)
@@ -101,6 +109,20 @@ def _paid_records(row: Any) -> list[tuple[Any, ...]]:
             entry.refunded_minor,
         )
         for entry in _paid(row["paid"])
+    ]
+
+
+def _budget_part_records(row: Any) -> list[tuple[Any, ...]]:
+    return [
+        (
+            row["organization_id"],
+            row["id"],
+            part.budget_id,
+            part.bucket,
+            part.starts_at,
+            part.amount_minor,
+        )
+        for part in _budgets(row["budgets"])
     ]
 
 

@@ -9,6 +9,9 @@ select organization_id, id, legs from wallet.authorizations where legs <> '\x90'
 -- name: payments
 select organization_id, id, paid from wallet.authorizations where paid <> '\x90';
 
+-- name: budget_parts
+select organization_id, id, budgets from wallet.authorizations where budgets is not null;
+
 -- name: ledgers
 select ledger from wallet.assets order by ledger;
 

@@ -25,6 +25,7 @@ from apscheduler.triggers.interval import (  # pyright: ignore[reportMissingType
 from msgspec import Struct
 
 from wallet_service.jobs import (
+    budgets,
     events,
     grants,
     health,
@@ -80,6 +81,7 @@ def jobs() -> list[Job]:
         Job("release_expired_transfers", 10, book.release_expired),
         Job("measure_balance", 60, health.measure_balance),
         Job("forget_operations", 600, operations.forget_operations),
+        Job("forget_budget_windows", 600, budgets.forget_windows),
         Job("make_room_for_events", 3600, partitions.make_room),
     ]
 

@@ -56,6 +56,8 @@ create table wallet.budget_windows (
 comment on table wallet.budget_windows is
     'What was spent, by calendar window or by slot of a rolling one. Rows that count no more are deleted by the worker.';
 
+create index budget_windows_in_order on wallet.budget_windows (organization_id, budget_id, starts_at);
+
 create table wallet.event_budgets (
     organization_id uuid        not null,
     event_id        uuid        not null,
