@@ -1,4 +1,5 @@
--- Rollups of usage: folded by the worker, read together with what is newer, always in one statement, so in one snapshot.
+-- Rollups of usage: folded by the worker, read with what is newer, always in one statement, so in one snapshot. Joins
+-- that must go by key are lateral: statistics come late, and a plan that walks all keys works only in tests.
 
 -- name: fold^
 -- Below the oldest transaction that is still running, every event is either visible to this snapshot or will never be:
@@ -64,8 +65,13 @@ wanted as (
 known as (
     select w.*, k.id
     from wanted w
-    left join invoicing.usage_keys k using (
-        organization_id, subscription_id, charge_id, filter_id, group_hash, asset_code)
+    left join lateral (
+        select k.id from invoicing.usage_keys k
+        where k.organization_id = w.organization_id and k.subscription_id = w.subscription_id
+          and k.charge_id = w.charge_id and k.filter_id = w.filter_id and k.group_hash = w.group_hash
+          and k.asset_code = w.asset_code
+        limit 1
+    ) k on true
 ),
 made as (
     insert into invoicing.usage_keys (
@@ -94,7 +100,11 @@ operations as (
 moved as materialized (
     select o.*, m.last_at as before_at, m.removes as removed_before, m.plan_version_id as version_before
     from operations o
-    left join invoicing.usage_members m using (organization_id, key_id, member_hash)
+    left join lateral (
+        select m.last_at, m.last_id, m.removes, m.plan_version_id from invoicing.usage_members m
+        where m.organization_id = o.organization_id and m.key_id = o.key_id and m.member_hash = o.member_hash
+        limit 1
+    ) m on true
     where m.last_at is null or (o.used_at, o.event_id) > (m.last_at, m.last_id)
 ),
 kept as (
@@ -182,19 +192,22 @@ keys as materialized (
       and (:charge_ids::uuid[] is null or charge_id = any(:charge_ids))
 ),
 rolled as (
-    select r.key_id, r.plan_version_id, sum(r.events) as events, sum(r.units) as units, max(r.units_max) as units_max,
-        (array_agg(r.last_units order by r.last_at desc nulls last, r.last_id desc))[1] as last_units,
-        (array_agg(r.last_at order by r.last_at desc nulls last, r.last_id desc))[1] as last_at,
-        (array_agg(r.last_id order by r.last_at desc nulls last, r.last_id desc))[1] as last_id,
-        sum(r.moment) as moment, sum(r.precise_cents) as precise_cents, sum(r.exact) as exact,
-        sum(r.debited_minor) as debited_minor, sum(r.corrections) as corrections, sum(r.reversals) as reversals,
-        sum(r.members) as members
+    select k.charge_id, k.filter_id, k.grouped_by, k.presented_by, k.asset_code, r.*
     from keys k
-    cross join unnest(:widths::text[], :starts::timestamptz[], :ends::timestamptz[]) as b (width, start, "end")
-    join invoicing.usage_rollups r
-        on r.organization_id = :organization_id and r.key_id = k.key_id and r.width = b.width
-       and r.bucket_start >= b.start and r.bucket_start < b."end"
-    group by r.key_id, r.plan_version_id
+    cross join lateral (
+        select r.plan_version_id, sum(r.events) as events, sum(r.units) as units, max(r.units_max) as units_max,
+            (array_agg(r.last_units order by r.last_at desc nulls last, r.last_id desc))[1] as last_units,
+            (array_agg(r.last_at order by r.last_at desc nulls last, r.last_id desc))[1] as last_at,
+            (array_agg(r.last_id order by r.last_at desc nulls last, r.last_id desc))[1] as last_id,
+            sum(r.moment) as moment, sum(r.precise_cents) as precise_cents, sum(r.exact) as exact,
+            sum(r.debited_minor) as debited_minor, sum(r.corrections) as corrections, sum(r.reversals) as reversals,
+            sum(r.members) as members
+        from unnest(:widths::text[], :starts::timestamptz[], :ends::timestamptz[]) as b (width, start, "end")
+        join invoicing.usage_rollups r
+            on r.organization_id = :organization_id and r.key_id = k.key_id and r.width = b.width
+           and r.bucket_start >= b.start and r.bucket_start < b."end"
+        group by r.plan_version_id
+    ) r
 ),
 newer as materialized (
     select charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, used_at, event_id, is_reversal,
@@ -256,10 +269,10 @@ swings as (
        and m.member_hash = sha256(convert_to(o.member, 'UTF8'))
     where m.last_at is null or (o.used_at, o.event_id) > (m.last_at, m.last_id)
 )
-select k.charge_id, k.filter_id, k.grouped_by, k.presented_by, k.asset_code, r.plan_version_id, r.events, r.units,
-    r.units_max, r.last_units, r.last_at, r.last_id, r.moment, r.precise_cents, r.exact, r.debited_minor,
-    r.corrections, r.reversals, r.members, false as has_later
-from rolled r join keys k using (key_id)
+select charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, events, units, units_max,
+    last_units, last_at, last_id, moment, precise_cents, exact, debited_minor, corrections, reversals, members,
+    false as has_later
+from rolled
 union all
 select charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, events, units, units_max,
     last_units, last_at, last_id, moment, precise_cents, exact, debited_minor, corrections, reversals, 0, false
@@ -292,25 +305,35 @@ wanted as materialized (
     select * from unnest(
         :organization_ids::uuid[], :subscription_ids::uuid[], :charge_ids::uuid[], :filter_ids::uuid[], :groups::text[],
         :starts::timestamptz[], :ends::timestamptz[])
-        with ordinality as w (organization_id, subscription_id, charge_id, filter_id, grouped_by, start, "end", position)
+        with ordinality
+        as w (organization_id, subscription_id, charge_id, filter_id, grouped_by, start, "end", position)
 ),
 stored as (
     select w.position, r.events, r.units, r.precise_cents, r.exact
     from wanted w
-    join invoicing.usage_keys k
-        on k.organization_id = w.organization_id and k.subscription_id = w.subscription_id
-       and k.charge_id = w.charge_id and k.filter_id = w.filter_id and k.grouped_by = w.grouped_by
+    cross join lateral (
+        select k.id from invoicing.usage_keys k
+        where k.organization_id = w.organization_id and k.subscription_id = w.subscription_id
+          and k.charge_id = w.charge_id and k.filter_id = w.filter_id and k.grouped_by = w.grouped_by
+        offset 0
+    ) k
     join unnest(:positions::bigint[], :widths::text[], :bucket_starts::timestamptz[], :bucket_ends::timestamptz[])
         as b (position, width, start, "end") on b.position = w.position
-    join invoicing.usage_rollups r
-        on r.organization_id = w.organization_id and r.key_id = k.id and r.width = b.width
-       and r.bucket_start >= b.start and r.bucket_start < b."end"
+    cross join lateral (
+        select r.events, r.units, r.precise_cents, r.exact from invoicing.usage_rollups r
+        where r.organization_id = w.organization_id and r.key_id = k.id and r.width = b.width
+          and r.bucket_start >= b.start and r.bucket_start < b."end"
+        offset 0
+    ) r
     union all
     select w.position, l.events, l.units, l.precise_cents, l.exact
     from (select distinct organization_id, subscription_id from wanted) s
-    join invoicing.usage_lines l
-        on l.organization_id = s.organization_id and l.subscription_id = s.subscription_id
-       and l.xact_id >= (select folded_below from mark)
+    cross join lateral (
+        select l.* from invoicing.usage_lines l
+        where l.organization_id = s.organization_id and l.subscription_id = s.subscription_id
+          and l.xact_id >= (select folded_below from mark)
+        offset 0
+    ) l
     join wanted w
         on w.organization_id = l.organization_id and w.subscription_id = l.subscription_id
        and w.charge_id = l.charge_id and w.filter_id = l.filter_id and w.grouped_by = l.grouped_by
