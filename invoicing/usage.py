@@ -19,10 +19,9 @@ from invoicing.records import Connection, from_json
 from invoicing.usage_events import UsageLine
 from invoicing.usage_pricing import Bucket, Fee, fee_of
 from invoicing.usage_rollups import BEGINNING, StoredUsage, UsageKey
-from invoicing.usage_versions import PricedCharge, PricedVersion, Versions, in_force
+from invoicing.usage_versions import PricedCharge, PricedVersion, Versions, in_force, terms_of
 from rating.exact import EXACT, ZERO
 from rating.period import Period
-from rating.terms import Price, Terms
 
 __all__ = ["EVENTS_MAX", "ChargeUsage", "PeriodUsage", "Question", "Wanted", "rate_period"]
 
@@ -187,15 +186,10 @@ def _bucket(
     usage = stored.get(key, _NOTHING_STORED)
     used = {version for version, summary in usage.summaries.items() if summary.events}
     pricing = [version for version in versions if version.id in used] or [begins]
-    prices = [
-        Price(version.id, found.model)
-        for version in pricing
-        if (found := version.card.bucket(key.charge_id, key.filter_id))
-    ]
-    charge = next((found for one in reversed(pricing) if (found := one.find(key.charge_id))), None)
-    if charge is None or not prices:
+    found = terms_of(pricing, key.charge_id, key.filter_id)
+    if found is None:
         return None
-    terms = Terms.of(charge.rated, prices)
+    charge, terms = found
     if not used and not terms.recurring:
         return None
     before = carried.get(key, _NOTHING_STORED) if terms.recurring else _NOTHING_STORED

@@ -15,7 +15,7 @@ from invoicing.records import Connection, load_queries
 from invoicing.usage_rollups import NIL, StoredUsage, UsageKey
 from rating.events import Event
 from rating.exact import EXACT, ZERO
-from rating.summaries import Summary, microseconds
+from rating.tallies import Members, Tally
 
 __all__ = ["UsageLine", "lines", "lines_in_order", "recompute"]
 
@@ -136,8 +136,8 @@ class _Recomputed:
     """The usage of one key, line by line."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[UUID | None, str], _Sum] = {}
-        self._last: dict[str, tuple[datetime, int, bool]] = {}
+        self._tallies: dict[tuple[UUID | None, str], Tally] = {}
+        self._members = Members()
         self._exact = ZERO
         self._debited_minor = 0
 
@@ -145,62 +145,21 @@ class _Recomputed:
         """Count one line in."""
         event = line.event
         part = event.plan_version_id, line.presented_by
-        total = self._sums.get(part)
-        if total is None:
-            total = self._sums[part] = _Sum()
-        total.add(event)
+        tally = self._tallies.get(part)
+        if tally is None:
+            tally = self._tallies[part] = Tally()
+        tally.add(event)
+        self._members.add(event)
         self._exact = EXACT.add(self._exact, line.exact)
         self._debited_minor += line.debited_minor
-        if event.member is not None:
-            operation = event.timestamp, event.order, event.removes
-            self._last[event.member] = max(self._last.get(event.member, operation), operation)
 
     def stored(self) -> StoredUsage:
         """All that was counted."""
         usage = StoredUsage(
             exact=self._exact,
             debited_minor=self._debited_minor,
-            members=sum(1 for _, _, removes in self._last.values() if not removes),
+            members=len(self._members),
         )
-        for (version, presented_by), total in self._sums.items():
-            usage.add(version or NIL, presented_by, total.summary())
+        for (version, presented_by), tally in self._tallies.items():
+            usage.add(version or NIL, presented_by, tally.summary())
         return usage
-
-
-class _Sum:
-    """A summary that grows by one event at a time: as `summarize`, without a new one for each."""
-
-    __slots__ = ("_corrections", "_events", "_last", "_max", "_moment", "_precise", "_units")
-
-    def __init__(self) -> None:
-        self._events = self._corrections = 0
-        self._units = self._moment = self._precise = ZERO
-        self._max: Decimal | None = None
-        self._last: Event | None = None
-
-    def add(self, event: Event) -> None:
-        units, last = event.units, self._last
-        self._events += 1
-        self._units = EXACT.add(self._units, units)
-        self._moment = EXACT.fma(units, microseconds(event.timestamp), self._moment)
-        if event.precise_amount_cents:
-            self._precise = EXACT.add(self._precise, event.precise_amount_cents)
-        if self._max is None or units > self._max:
-            self._max = units
-        if last is None or (event.timestamp, event.order) > (last.timestamp, last.order):
-            self._last = event
-        self._corrections += event.is_correction
-
-    def summary(self) -> Summary:
-        last = self._last
-        return Summary(
-            events=self._events,
-            units=self._units,
-            max_units=self._max,
-            last_units=last.units if last else None,
-            last_at=last.timestamp if last else None,
-            last_order=last.order if last else 0,
-            moment=self._moment,
-            precise_amount_cents=self._precise,
-            corrections=self._corrections,
-        )

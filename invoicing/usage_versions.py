@@ -14,8 +14,9 @@ from invoicing.charges import PlanCharge
 from invoicing.records import Connection, Record, load_queries
 from rating.charges import Charge
 from rating.rate_cards import RateCard
+from rating.terms import Price, Terms
 
-__all__ = ["PricedCharge", "PricedVersion", "VersionName", "Versions", "in_force"]
+__all__ = ["PricedCharge", "PricedVersion", "VersionName", "Versions", "in_force", "terms_of"]
 
 _queries: Final = load_queries(__file__)
 _read_charges: Final = msgspec.json.Decoder(list[PlanCharge], float_hook=Decimal).decode
@@ -104,3 +105,19 @@ def in_force(names: Sequence[VersionName], at: datetime) -> VersionName:
     """The version in force at a time, or the first there is."""
     begun = [name for name in names if name.effective_at <= at]
     return begun[-1] if begun else names[0]
+
+
+def terms_of(
+    pricing: Sequence[PricedVersion], charge_id: UUID, filter_id: UUID | None
+) -> tuple[PricedCharge, Terms] | None:
+    """A price's terms over the versions that its usage was rated with, the oldest first.
+
+    Those of the newest version that has the charge; None if none has the price.
+    """
+    prices = [
+        Price(version.id, found.model)
+        for version in pricing
+        if (found := version.card.bucket(charge_id, filter_id))
+    ]
+    charge = next((found for one in reversed(pricing) if (found := one.find(charge_id))), None)
+    return None if charge is None or not prices else (charge, Terms.of(charge.rated, prices))

@@ -5,7 +5,6 @@ charged, to the unit. The events go through this process in portions; what is pr
 `repricing`.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -13,9 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from invoicing import plans
-from invoicing.errors import NotFound
 from invoicing.records import Connection, load_queries
+from invoicing.usage_versions import Versions
 from rating.rate_cards import RateCard
 from wallet_service.checks.findings import SHOWN_MAX, Finding
 from wallet_service.checks.repricing import RatedEvent, difference
@@ -31,7 +29,6 @@ _paid: Final = msgspec.json.Decoder(list[Paid]).decode
 _properties: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
 _PORTION: Final = 2_000
-_CARDS_MAX: Final = 50
 
 _Key = tuple[UUID, UUID | str | None]
 """An organization, and what it calls something."""
@@ -41,13 +38,13 @@ async def check_rating_is_pure(snapshot: Snapshot) -> Finding:
     """I11. Rating every event again, at the price version it names, gives what the book has."""
     connection = snapshot.connection
     await connection.execute(_queries.in_one_order.sql)
-    prices = _Prices(connection)
+    versions = Versions()
     checked = 0
     breaches: list[str] = []
     cursor = await connection.cursor(_queries.rated_events.sql)
     while len(breaches) < SHOWN_MAX and (rows := await cursor.fetch(_PORTION)):
         checked += len(rows)
-        for row, event in zip(rows, await _events(connection, rows, prices), strict=True):
+        for row, event in zip(rows, await _events(connection, rows, versions), strict=True):
             found = difference(event)
             if found is not None:
                 breaches.append(f"event {row['id']}: {found}")
@@ -60,37 +57,27 @@ async def check_rating_is_pure(snapshot: Snapshot) -> Finding:
     return Finding(invariant="I11", checked=checked, breaches=breaches[:SHOWN_MAX])
 
 
-class _Prices:
-    """The price versions that were used last, compiled."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._cards: OrderedDict[tuple[UUID, UUID], RateCard | None] = OrderedDict()
-
-    async def of(self, organization_id: UUID, plan_version_id: UUID) -> RateCard | None:
-        """The prices of a version, None if there is no such version."""
-        key = organization_id, plan_version_id
-        if key in self._cards:
-            self._cards.move_to_end(key)
-            return self._cards[key]
-        try:
-            card = await plans.load_rate_card(self._connection, organization_id, plan_version_id)
-        except NotFound:
-            card = None
-        self._cards[key] = card
-        if len(self._cards) > _CARDS_MAX:
-            self._cards.popitem(last=False)
-        return card
+async def _cards(
+    connection: Connection, rows: Sequence[Any], versions: Versions
+) -> dict[_Key, RateCard]:
+    """The prices of every version that is named."""
+    named: dict[UUID, set[UUID]] = {}
+    for row in rows:
+        if row["plan_version_id"] is not None:
+            named.setdefault(row["organization_id"], set()).add(row["plan_version_id"])
+    return {
+        (organization_id, version.id): version.card
+        for organization_id, ids in named.items()
+        for version in (await versions.load(connection, organization_id, ids)).values()
+    }
 
 
-async def _events(connection: Connection, rows: Sequence[Any], prices: _Prices) -> list[RatedEvent]:
+async def _events(
+    connection: Connection, rows: Sequence[Any], versions: Versions
+) -> list[RatedEvent]:
     """A portion of events, with what each was priced by."""
-    cards = [
-        None
-        if row["plan_version_id"] is None
-        else await prices.of(row["organization_id"], row["plan_version_id"])
-        for row in rows
-    ]
+    known = await _cards(connection, rows, versions)
+    cards = [known.get((row["organization_id"], row["plan_version_id"])) for row in rows]
     scales = await _scales(connection, rows)
     reversed_lines = await _reversed_lines(connection, rows)
     cycles = await _cycles(
