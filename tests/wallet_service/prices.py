@@ -57,6 +57,16 @@ def tiers(*bounds: tuple[int, int | None, str, str]) -> list[dict[str, Any]]:
     ]
 
 
+TOKENS = MetricChanges(code="tokens", aggregation_type="sum_agg", field_name="tokens")
+CALLS = MetricChanges(code="calls", aggregation_type="count_agg")
+TIERED = {"graduated_ranges": tiers((0, 1000, "0.008", "1"), (1001, None, "0.005", "0"))}
+
+
+def at(month: int, day: int = 1) -> datetime:
+    """A day of 2025."""
+    return datetime(2025, month, day, tzinfo=UTC)
+
+
 def charge(metric: str, model: str, properties: dict[str, Any], **more: Any) -> ChargeChanges:
     """A charge, called like its metric."""
     return ChargeChanges(

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "catalog": "Import price lists of models.",
     "keys": "Create, list and revoke API keys.",
     "settings": "Print all settings as Markdown.",
+    "rerate": "Say what past usage would have cost under another plan.",
     "replay": "Play a trace of model calls through the API.",
     "test": "Run the tests; arguments go to pytest.",
 }

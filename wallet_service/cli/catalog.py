@@ -11,8 +11,10 @@ from msgspec import Struct
 
 from wallet_service.cli.catalog_report import as_json, show
 from wallet_service.cli.connection import find_database
-from wallet_service.cli.data_folder import DataFolder, data_option
+from wallet_service.cli.data_folder import data_option
+from wallet_service.cli.organization import choose_organization, organization_of
 from wallet_service.cli.stores import explained
+from wallet_service.cli.times import Time
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,23 +23,7 @@ if TYPE_CHECKING:
     from wallet_service.catalog_changes import Changes
     from wallet_service.price_lists import PriceList
 
-# Two are enough to know that it has to be said which one is meant.
-_ORGANIZATIONS: Final = "select id from wallet.organizations order by created_at, id limit 2"
-_IS_KNOWN: Final = "select exists (select from wallet.organizations where id = $1)"
 _SOURCES: Final = ("litellm", "genai-prices")
-
-
-class _Time(click.ParamType["datetime"]):
-    """A time in ISO 8601; without an offset it is in UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        try:
-            time = datetime.fromisoformat(value)
-            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail("must be a time such as 2026-12-01T00:00:00Z", param, ctx)
 
 
 @click.group("catalog")
@@ -64,7 +50,7 @@ def command() -> None:
     "--only", multiple=True, metavar="PATTERN", help="Only models such as 'gpt-*'; may be repeated."
 )
 @click.option("--prune", is_flag=True, help="Take away prices that the list does not name.")
-@click.option("--effective-at", type=_Time(), help="From when on the prices hold.  [default: now]")
+@click.option("--effective-at", type=Time(), help="From when on the prices hold.  [default: now]")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Change prices that there are, too, and take them away.")
 @click.option("--format", "output", type=click.Choice(("table", "json")), default="table")
@@ -158,12 +144,6 @@ def _read(options: _Options, *, now: datetime) -> "PriceList":
     return price_list.only(options.only) if options.only else price_list
 
 
-def _known(data: Path | None) -> UUID | None:
-    """The organization of `wallet up`, if this folder has one."""
-    credentials = DataFolder(data).read_credentials()
-    return UUID(credentials.organization_id) if credentials else None
-
-
 async def _import(
     console: "Console",
     database_url: str,
@@ -199,7 +179,9 @@ async def _import(
             async with connection.transaction():
                 return await catalog.import_price_list(
                     connection,
-                    await _choose(connection, options.organization_id or _known(options.data)),
+                    await choose_organization(
+                        connection, options.organization_id or organization_of(options.data)
+                    ),
                     price_list,
                     terms=options.terms(),
                     now=now,
@@ -207,17 +189,3 @@ async def _import(
                 )
     finally:
         await connection.close()
-
-
-async def _choose(connection: Any, organization_id: UUID | None) -> UUID:
-    """Return the organization that is meant, or say how to say it."""
-    if organization_id is not None:
-        if await connection.fetchval(_IS_KNOWN, organization_id):
-            return organization_id
-        raise click.ClickException(f"there is no organization {organization_id}")
-    rows = await connection.fetch(_ORGANIZATIONS)
-    if len(rows) == 1:
-        return rows[0]["id"]
-    raise click.ClickException(
-        "say whose catalogue with --organization" if rows else "there is no organization yet"
-    )

@@ -18,6 +18,7 @@ COMMANDS = {
     "keys revoke": ["keys", "revoke", "00000000-0000-7000-8000-000000000000"],
     "check": ["check"],
     "catalog import": ["catalog", "import"],
+    "rerate": ["rerate", "--plan", "any", "--from", "2025-01-01", "--to", "2025-02-01"],
 }
 NEED_A_PREPARED_DATABASE = [name for name in COMMANDS if name != "migrate"]
 
