@@ -84,10 +84,19 @@ class Bucket(Struct, frozen=True, kw_only=True):
         if self.terms.aggregation in _NOT_IN_A_SUM:
             return not self.stored.reversals
         if self.terms.aggregation == "unique_count_agg":
-            carries_doubt = bool(self.carried.reversals or self.carried.has_edges)
-            is_sure = self.stored.is_sure_of_members and not carries_doubt
+            is_sure = self.stored.is_sure_of_members and self._is_sure_of_carried()
             return is_sure and not (self.stored.presented or self.carried.presented)
         return True
+
+    def _is_sure_of_carried(self) -> bool:
+        """Whether the members that are carried are those there were when the period began.
+
+        What happened later is counted within the period, or after it; which of the two, nothing
+        tells where the period itself has no usage.
+        """
+        carried = self.carried
+        is_later = carried.has_later and not self.stored.summaries
+        return not (is_later or carried.reversals or carried.has_edges)
 
     @property
     def events(self) -> int:

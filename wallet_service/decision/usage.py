@@ -161,11 +161,13 @@ def reverse(case: Case, command: Reverse) -> bytes:
 
 def _negative(line: EventLine) -> EventLine:
     """The line that takes another one back, units and all."""
+    cents = line.precise_amount_cents
     return structs.replace(
         line,
         units=EXACT.minus(line.units),
         exact=EXACT.minus(line.exact),
         amount_minor=-line.amount_minor,
+        precise_amount_cents=None if cents is None else EXACT.minus(cents),
         priced_from=None,
     )
 
