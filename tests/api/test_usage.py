@@ -384,6 +384,38 @@ async def test_a_reversed_event_is_as_if_it_had_never_been(shop: Shop, fold: Fol
         await fold()
 
 
+async def test_a_reversal_takes_back_the_price_that_an_event_brought(
+    shop: Shop, fold: Fold
+) -> None:
+    code, metric_id = metric(shop, "sum_agg")
+    dynamic = {"billable_metric_id": metric_id, "charge_model": "dynamic", "properties": {}}
+    customer = subscriber(shop, dynamic)
+    keys = [shop.unique("event") for _ in range(2)]
+    for key, cents in zip(keys, ("912.3", "500.1"), strict=True):
+        shop.charged(
+            transaction_id=key,
+            external_subscription_id=customer,
+            code=code,
+            properties={"n": 1},
+            precise_total_amount_cents=cents,
+        )
+    shop.ok(f"/events/{keys[1]}/reverse", reverse={"transaction_id": shop.unique("reversal")})
+    for _ in range(2):
+        assert only(current(shop, customer))["amount"] == "9.123"
+        await fold()
+
+
+async def test_who_left_later_was_there_in_a_month_without_events(shop: Shop, fold: Fold) -> None:
+    code, metric_id = metric(shop, "unique_count_agg", recurring=True)
+    customer = subscriber(shop, standard(metric_id, "1"), since="2026-01-01")
+    use(shop, customer, code, "ada", "bob", at="2026-02-10")
+    use(shop, customer, code, {"n": "ada", "operation_type": "remove"}, at="2026-04-10")
+    for _ in range(2):
+        units = [only(month(shop, customer, f"2026-0{number}-01"))["units"] for number in (2, 3, 4)]
+        assert units == ["2.0", "2.0", "1.0"]
+        await fold()
+
+
 async def test_usage_of_native_units_is_no_money(shop: Shop, fold: Fold) -> None:
     code, metric_id = metric(shop, "sum_agg")
     shop.ok("/assets", asset={"code": "GPU_SECOND", "name": "GPU seconds", "kind": "unit"})

@@ -114,11 +114,13 @@ def _reversed_otherwise(event: RatedEvent) -> str | None:
 
 
 def _negative(line: EventLine) -> EventLine:
+    cents = line.precise_amount_cents
     return replace(
         line,
         units=EXACT.minus(line.units),
         exact=EXACT.minus(line.exact),
         amount_minor=-line.amount_minor,
+        precise_amount_cents=None if cents is None else EXACT.minus(cents),
     )
 
 
