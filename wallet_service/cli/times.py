@@ -19,4 +19,4 @@ class Time(click.ParamType["datetime"]):
             time = datetime.fromisoformat(value)
             return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail("must be a time such as 2026-12-01 or 2026-12-01T08:30:00Z", param, ctx)
+            self.fail("must be a time such as 2026-12-01 or 2026-12-01T00:00:00Z", param, ctx)
