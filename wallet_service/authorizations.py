@@ -57,7 +57,7 @@ from wallet_service.decision.pricing import amounts_to_hold, wanted_totals
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.expressions import compute_all
 from wallet_service.hot_customers import HotCustomers
-from wallet_service.items import ItemRequest, agreement_for, common_assets, rate_items
+from wallet_service.items import common_assets, rate_items
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
 from wallet_service.replies import (
@@ -66,6 +66,7 @@ from wallet_service.replies import (
     ItemAmount,
     PassedBudget,
 )
+from wallet_service.requested_items import RequestedItems, UsedFields, agreed, requested
 from wallet_service.running_totals import learn_totals
 from wallet_service.settings import Settings
 
@@ -93,16 +94,12 @@ _trial_reply: Final = msgspec.json.Decoder(AuthorizationReply).decode
 
 
 class QuoteRequest(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+    UsedFields, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
-    """What is to be paid for: items, the short form of one item, or an amount of an asset."""
+    """What is to be paid for, and by whom."""
 
     external_customer_id: IdText
     external_subscription_id: IdText | None = None
-    items: list[ItemRequest] | None = None
-    code: str | None = None
-    properties: dict[str, Any] | None = None
-    amount: AmountText | None = None
     asset_code: AssetText | None = None
     features: Annotated[list[FeatureText], Meta(max_length=100)] | None = None
 
@@ -118,28 +115,20 @@ class AuthorizationRequest(
 
 
 class CaptureRequest(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+    UsedFields, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
     """What was really used. ``final`` false keeps the rest of the hold."""
 
     transaction_id: str | None = None
     final: bool = True
-    items: list[ItemRequest] | None = None
-    code: str | None = None
-    properties: dict[str, Any] | None = None
-    amount: AmountText | None = None
 
 
 class ExtendRequest(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+    UsedFields, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
     """More money, more time, or both."""
 
     transaction_id: str | None = None
-    items: list[ItemRequest] | None = None
-    code: str | None = None
-    properties: dict[str, Any] | None = None
-    amount: AmountText | None = None
     expires_in: int | None = None
 
 
@@ -480,8 +469,8 @@ class Authorizations:
         self, organization_id: UUID, request: QuoteRequest, *, now: datetime
     ) -> _Quote:
         card = await self._rates.customer(organization_id, request.external_customer_id, now=now)
-        requests = self._items_of(request.items, request.code, request.properties)
-        if requests is None:
+        wanted = await requested(request, items_max=self._items_max)
+        if wanted is None:
             if request.amount is None:
                 raise Invalid("items", "value_is_mandatory", "items, or an amount and its asset")
             if request.asset_code is None:
@@ -490,11 +479,7 @@ class Authorizations:
             item = _amount_item(request.amount, asset, is_positive=True)
             access = await self._access_of_amount(card, request)
             return _Quote(card, asset, (item,), None, access=access)
-        if request.amount is not None:
-            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
-        agreement = agreement_for(
-            card, [item.code for item in requests], request.external_subscription_id
-        )
+        agreement, requests = agreed(card, wanted, request.external_subscription_id)
         requests = compute_all(agreement.card, requests, at=now)
         codes = common_assets([item.code for item in requests], agreement.card)
         if request.asset_code is not None:
@@ -544,24 +529,6 @@ class Authorizations:
         except NotFound:
             raise Invalid("asset_code", "asset_not_found") from None
 
-    def _items_of(
-        self,
-        items: list[ItemRequest] | None,
-        code: str | None,
-        properties: dict[str, Any] | None,
-    ) -> Sequence[ItemRequest] | None:
-        if items is not None and code is not None:
-            raise Invalid("code", "value_is_invalid", "items or the short form, not both")
-        if code is not None:
-            if not code:
-                raise Invalid("code", "value_is_mandatory")
-            return [ItemRequest(code, properties or {})]
-        if properties is not None:
-            raise Invalid("code", "value_is_mandatory")
-        if items is not None and not 1 <= len(items) <= self._items_max:
-            raise Invalid("items", "invalid_count", f"1 to {self._items_max} items")
-        return items
-
     def _expires_in_s(self, expires_in: int | None) -> int:
         if expires_in is None:
             return self._expires_in_s_default
@@ -581,20 +548,18 @@ class Authorizations:
         now: datetime,
     ) -> tuple[Item, ...] | None:
         """The items, or the amount, that a command on a hold names; None if it names neither."""
-        requests = self._items_of(request.items, request.code, request.properties)
-        if requests is None:
+        wanted = await requested(request, items_max=self._items_max)
+        if wanted is None:
             if request.amount is None:
                 return None
             return (_amount_item(request.amount, facts.asset, is_positive=is_positive),)
-        if request.amount is not None:
-            raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
-        return await self._rate_again(organization_id, facts, requests, now=now)
+        return await self._rate_again(organization_id, facts, wanted, now=now)
 
     async def _rate_again(
         self,
         organization_id: UUID,
         facts: _Facts,
-        requests: Sequence[ItemRequest],
+        wanted: RequestedItems,
         *,
         now: datetime,
     ) -> tuple[Item, ...]:
@@ -602,7 +567,7 @@ class Authorizations:
         if facts.pricing is None:
             raise Invalid("items", "value_is_invalid", "this hold is of an amount, not of items")
         card = await self._rates.card(organization_id, facts.pricing.plan_version_id)
-        requests = compute_all(card, requests, at=now)
+        requests = compute_all(card, wanted.under(card), at=now)
         if facts.asset.code not in common_assets([item.code for item in requests], card):
             raise Invalid("items", "mixed_assets", f"the hold is in {facts.asset.code}")
         return rate_items(requests, card, facts.asset.code)

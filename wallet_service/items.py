@@ -18,6 +18,7 @@ from wallet_service.rate_card_cache import CustomerCard, PricedAgreement
 __all__ = [
     "ItemRequest",
     "agreement_for",
+    "agreements_named",
     "common_assets",
     "negative",
     "rate_item",
@@ -47,17 +48,7 @@ def agreement_for(
     Raises Invalid: the subscription is unknown, several price the same code, or nothing prices one
     of them.
     """
-    agreements = card.agreements
-    if external_subscription_id is not None:
-        agreements = tuple(
-            one for one in agreements if one.agreement.external_id == external_subscription_id
-        )
-    if not agreements:
-        raise Invalid(
-            "external_subscription_id",
-            "subscription_not_found",
-            "the customer has no such subscription, or none at all and there is no default plan",
-        )
+    agreements = agreements_named(card, external_subscription_id)
     fitting = [one for one in agreements if all(code in one.card.codes for code in codes)]
     if len(fitting) == 1:
         return fitting[0]
@@ -71,6 +62,24 @@ def agreement_for(
         if not any(code in one.card.codes for one in agreements):
             raise Invalid(f"items.{position}.code", "billable_metric_not_found")
     raise Invalid("items", "value_is_invalid", "no single subscription prices all of these items")
+
+
+def agreements_named(
+    card: CustomerCard, external_subscription_id: str | None
+) -> tuple[PricedAgreement, ...]:
+    """A customer's agreements, or the one that is meant; raises Invalid where there is none."""
+    agreements = card.agreements
+    if external_subscription_id is not None:
+        agreements = tuple(
+            one for one in agreements if one.agreement.external_id == external_subscription_id
+        )
+    if not agreements:
+        raise Invalid(
+            "external_subscription_id",
+            "subscription_not_found",
+            "the customer has no such subscription, or none at all and there is no default plan",
+        )
+    return agreements
 
 
 def common_assets(codes: Sequence[str], card: RateCard) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from wallet_service.provider_responses import (
     tier_of,
 )
 
-__all__ = ["ProviderUsage", "items_of", "providers", "read_usage"]
+__all__ = ["ProviderUsage", "is_loaded", "items_of", "load", "read_usage"]
 
 Dimensions: TypeAlias = Mapping[str, str]
 """What a number counts: family, direction, modality … One that has all of another's is a part."""
@@ -48,6 +48,17 @@ class ProviderUsage(Struct, frozen=True):
     """By the package's names; parts stand beside what they are part of."""
     models: tuple[str, ...]
     service_tier: str | None
+
+
+def is_loaded() -> bool:
+    """Whether the providers' tables are in memory."""
+    return bool(_dimensions.cache_info().currsize)
+
+
+def load() -> None:
+    """Bring the providers' tables into memory, which takes a second: not in an event loop."""
+    providers()
+    _dimensions()
 
 
 @cache
