@@ -29,7 +29,7 @@ from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded
 from wallet_service.customer_showing import show
 from wallet_service.database import Database
 from wallet_service.decision import Done, LockedState, Operation, Outcome, Refused, Replayed, Waits
-from wallet_service.errors import Busy, OutcomePending, Unavailable
+from wallet_service.errors import Busy, OutcomePending, Unavailable, WalletError
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.intent_posting import Intent, IntentPosting
 from wallet_service.store_failures import CONFLICTS, UNAVAILABLE
@@ -243,7 +243,8 @@ class Committer:
                 if len(batch) > 1:
                     self._separate(batch)
                     return None
-                log.exception("operation_failed", kind=batch[0].operation.kind)
+                if not isinstance(failure, WalletError):  # what was refused is no failure of ours
+                    log.exception("operation_failed", kind=batch[0].operation.kind)
                 error = failure
                 break
         for pending in batch:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from rating.charge_models import Package
 from rating.rate_cards import Line
@@ -17,7 +18,7 @@ from tests.wallet_service.till import Overtaken, Till, outcomes_of
 from wallet_service.database import Database
 from wallet_service.decision import Operation
 from wallet_service.decision.commands import Cycle, Item, PricedLine, Pricing, Reverse
-from wallet_service.errors import Busy, InsufficientFunds, KeyReused, NotAllowed
+from wallet_service.errors import Busy, InsufficientFunds, Invalid, KeyReused, NotAllowed
 
 ROUNDS = {"postgres": 20, "memory": 20, "tigerbeetle": 4}
 
@@ -181,6 +182,21 @@ async def test_one_bad_operation_of_a_batch_fails_alone(till: Till):
     assert [isinstance(outcome, bytes) for outcome in outcomes] == [True, False, True]
     assert await till.balances(customer) == (480, 20, 0)
     await till.check(customer)
+
+
+@pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)  # others count further
+async def test_more_than_an_account_can_count_is_refused_and_no_failure_of_ours(till: Till):
+    customer = await new_customer(till, 0, fundings=())
+    huge = 8 * 10**18
+    async with till.worker() as worker:
+        await worker.submit(till.debit("owed", customer, huge))
+        await worker.submit(till.open_wallet(customer, huge, code="pays it back"))
+        with capture_logs() as logs:
+            (outcome,) = await outcomes_of(worker, [till.debit("again", customer, huge)])
+    assert isinstance(outcome, Invalid)
+    assert (outcome.field, outcome.code) == ("amount", "value_is_out_of_range")
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
+    assert await till.balances(customer) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("ledger_kind", ["postgres", "memory"], indirect=True)
