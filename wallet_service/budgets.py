@@ -48,6 +48,8 @@ __all__ = [
 _queries: Final[Any] = load_queries(__file__)
 
 _COUNT_MAX: Final = 100_000
+_OF_ALL_MAX: Final = 200
+_OF_A_CUSTOMER_MAX: Final = 50
 
 
 class BudgetBody(Struct, kw_only=True):
@@ -125,6 +127,8 @@ async def create(
     await catalogue_versions.bump(connection, organization_id)
     asset = await _asset(connection, organization_id, request.asset_code, now=now)
     window = read_window(request.window)
+    scope = await _scope(connection, organization_id, request)
+    await _check_room(connection, organization_id, scope["customer_id"])
     row = await _queries.insert_budget(
         connection,
         organization_id=organization_id,
@@ -134,7 +138,7 @@ async def create(
         asset_code=asset.code,
         limit_minor=read_limit(request.limit, asset),
         mode=request.mode,
-        **await _scope(connection, organization_id, request),
+        **scope,
         filters=to_json({name: sorted(set(values)) for name, values in request.filters.items()}),
         time_window=None if window is None else to_json(window),
         kept_s=kept_s(window),
@@ -273,6 +277,19 @@ async def _scope(
         except NotInCatalogue as error:
             raise Invalid(field, error.code) from None
     return scope
+
+
+async def _check_room(
+    connection: Connection, organization_id: UUID, customer_id: UUID | None
+) -> None:
+    """Each decision asks all budgets that may apply, so there are only so many of them."""
+    count = await _queries.count_scopes(
+        connection, organization_id=organization_id, customer_id=customer_id
+    )
+    most = _OF_ALL_MAX if customer_id is None else _OF_A_CUSTOMER_MAX
+    if count >= most:
+        field = "code" if customer_id is None else "external_customer_id"
+        raise Invalid(field, "budget_limit_reached", f"at most {most}; each may be `per` something")
 
 
 def _key_id(value: str | UnsetType) -> UUID | None:

@@ -38,6 +38,12 @@ from wallet.budgets
 where organization_id = :organization_id and deleted_at is null
 order by id;
 
+-- name: count_scopes$
+-- How many budgets name this customer, or none.
+select count(*) from wallet.budgets
+where organization_id = :organization_id and deleted_at is null
+  and customer_id is not distinct from :customer_id::uuid;
+
 -- name: change_budget^
 update wallet.budgets set
     name = coalesce(:name, name), limit_minor = coalesce(:limit_minor, limit_minor), mode = coalesce(:mode, mode),

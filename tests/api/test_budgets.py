@@ -639,6 +639,22 @@ def test_a_code_is_used_once(shop: Shop):
     shop.api.delete(f"/budgets/{made['code']}")
 
 
+async def test_there_are_only_so_many(new_shop: NewShop):
+    shop = await new_shop("many-budgets")
+    shop.plan("plan")
+    who = customer(shop)
+    for _ in range(50):
+        budget(shop, 1, external_customer_id=who)
+    answer = shop.post("/budgets", budget=GOOD | {"external_customer_id": who})
+    assert refused(answer) == {"external_customer_id": ["budget_limit_reached"]}
+    for _ in range(200):
+        last = budget(shop, 1)
+    assert refused(shop.post("/budgets", budget=GOOD)) == {"code": ["budget_limit_reached"]}
+    assert len(shop.api.get("/budgets", params={"per_page": 1000}).json()["budgets"]) == 250
+    shop.api.delete(f"/budgets/{last['code']}")
+    shop.ok("/budgets", budget=GOOD)
+
+
 @pytest.mark.parametrize(
     ("wrong", "field", "code"),
     [
