@@ -186,9 +186,11 @@ def test_the_hot_routes_are_described_as_they_are(document: dict[str, Any]) -> N
     assert set(schemas["AuthorizationRequest"]["properties"]) == {
         *("external_customer_id", "external_subscription_id", "transaction_id", "expires_in"),
         *("items", "code", "properties", "amount", "asset_code", "partial", "features"),
+        *("usage", "provider", "model", "service_tier"),
     }
     assert set(schemas["CaptureRequest"]["properties"]) == {
-        *("transaction_id", "final", "items", "code", "properties", "amount")
+        *("transaction_id", "final", "items", "code", "properties", "amount"),
+        *("usage", "provider", "model", "service_tier"),
     }
     batch = schemas["EventBatchReply"]["properties"]["events"]["items"]["oneOf"]
     assert [one["$ref"].rsplit("/", 1)[-1] for one in batch] == ["EventBody", "RejectedEvent"]
