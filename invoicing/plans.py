@@ -202,6 +202,8 @@ async def update(
     before = await lock(connection, organization_id, code, now=now)
     plan = structs.replace(apply(changes, before), updated_at=now)
     problems = _problems(plan) | _cannot_wait(before, plan, changes.effective_at)
+    if plan.interval != before.interval and await _has_subscriptions(connection, plan):
+        problems.setdefault("interval", ["used_by_subscriptions"])
     if plan.code != code and await find(connection, organization_id, plan.code, now=now):
         problems["code"] = ["value_already_exist"]
     wanted_prices = WantedPrices(charges=wanted, fixed_charges=changes.wanted_fixed_charges)
@@ -347,6 +349,21 @@ async def lock(connection: Connection, organization_id: UUID, code: str, *, now:
     await catalogue_versions.bump(connection, organization_id)
     await _queries.lock_plan(connection, organization_id=organization_id, code=code)
     return await get(connection, organization_id, code, now=now)
+
+
+async def _has_subscriptions(connection: Connection, plan: Plan) -> bool:
+    """Whether anybody is on the plan, or will be.
+
+    Subscriptions that customers are put on at their first use do not queue up with changes: they
+    are waited for, and hold on until the change is done.
+    """
+    await _queries.lock_plan_against_subscriptions(
+        connection, organization_id=plan.organization_id, id=plan.id
+    )
+    found: bool = await _queries.has_subscriptions(
+        connection, organization_id=plan.organization_id, plan_id=plan.id
+    )
+    return found
 
 
 async def _end_other_defaults(connection: Connection, plan: Plan, *, now: datetime) -> None:

@@ -52,6 +52,15 @@ select from invoicing.plans
 where organization_id = :organization_id and code = :code and deleted_at is null
 for no key update;
 
+-- name: lock_plan_against_subscriptions!
+-- Conflicts with the key-share lock that a new subscription takes on its plan.
+select from invoicing.plans where organization_id = :organization_id and id = :id for update;
+
+-- name: has_subscriptions$
+select exists (
+    select from invoicing.subscriptions
+    where organization_id = :organization_id and plan_id = :plan_id and status in ('active', 'pending'));
+
 -- name: list_plans
 select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
     p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,

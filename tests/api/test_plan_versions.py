@@ -189,3 +189,16 @@ def test_a_hold_is_settled_by_the_version_that_it_was_made_with(shop: Shop) -> N
     captured = shop.done(hold, "capture", items=[{"code": name}])
     assert captured["captured_amount"] == "1"
     assert shop.held(customer, items=[{"code": name}])["amount"] == "50"
+
+
+def test_the_interval_of_a_plan_that_anybody_is_on_is_refused(shop: Shop) -> None:
+    code = shop.plan(shop.unique("plan"))["code"]
+    path = f"/plans/{code}"
+    weekly = {"plan": {"interval": "weekly"}}
+    answer = shop.api.put(path, json=weekly)
+    assert answer.json()["plan"]["interval"] == "weekly"
+    shop.customer(code)
+    assert shop.api.put(path, json=weekly).status_code == 200
+    answer = shop.api.put(path, json={"plan": {"interval": "yearly"}})
+    assert refused(answer) == {"interval": ["used_by_subscriptions"]}
+    assert shop.api.get(path).json()["plan"]["interval"] == "weekly"

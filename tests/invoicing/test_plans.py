@@ -1,10 +1,11 @@
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
-from invoicing import catalogue_versions, plans, subscriptions
+from invoicing import catalogue_versions, customers, plans, subscriptions
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charge_filters import FilterChanges
 from invoicing.errors import Invalid, NotFound
@@ -179,6 +180,58 @@ async def test_not_even_the_owner_can_change_a_version(
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
             await owner.execute(statement)
     await owner.close()
+
+
+@pytest.mark.parametrize("days_until_start", [0, 1])
+async def test_the_interval_of_a_plan_that_anybody_is_on_stays(
+    desk: Desk, days_until_start: int
+) -> None:
+    await desk.plan("plan")
+    request = SubscriptionRequest(
+        external_id="sub",
+        external_customer_id="acme",
+        plan_code="plan",
+        subscription_at=desk.now + timedelta(days=days_until_start),
+    )
+    subscribed = await subscriptions.create(*desk.place, request, now=desk.now)
+    assert subscribed.status == ("pending" if days_until_start else "active")
+    to_weekly = PlanChanges(interval="weekly", name="Changed")
+    with pytest.raises(Invalid) as refused:
+        await plans.update(*desk.place, "plan", to_weekly, now=desk.now)
+    assert refused.value.details == {"interval": ["used_by_subscriptions"]}
+    with pytest.raises(Invalid) as refused:
+        await plans.update(*desk.place, "plan", PlanChanges(interval="daily"), now=desk.now)
+    assert refused.value.details == {"interval": ["value_is_invalid"]}
+    same = PlanChanges(interval="monthly", name="Changed")
+    assert (await plans.update(*desk.place, "plan", same, now=desk.now)).name == "Changed"
+    await subscriptions.terminate(*desk.place, "sub", statuses=(subscribed.status,), now=desk.now)
+    changed = await plans.update(*desk.place, "plan", to_weekly, now=desk.now)
+    assert changed.interval == "weekly"
+
+
+async def test_a_first_use_that_is_under_way_counts_as_a_subscription(
+    module_database: Database, clock: Clock
+) -> None:
+    organization_id = new_uuid(clock.now)
+    async with module_database.tenant(organization_id) as connection:
+        await Desk(connection, organization_id, clock).plan("plan", is_default=True)
+        customer = await customers.upsert(
+            connection, organization_id, "acme", customers.CustomerChanges(), now=clock.now
+        )
+
+    async def change() -> None:
+        async with module_database.tenant(organization_id) as connection:
+            changes = PlanChanges(interval="weekly")
+            await plans.update(connection, organization_id, "plan", changes, now=clock.now)
+
+    async with module_database.committer.acquire() as connection, connection.transaction():
+        await subscriptions.start_default(connection, organization_id, customer, now=clock.now)
+        changing = asyncio.create_task(change())
+        done, _ = await asyncio.wait({changing}, timeout=0.3)
+        assert not done
+    with pytest.raises(Invalid) as refused:
+        await changing
+    assert refused.value.details == {"interval": ["used_by_subscriptions"]}
 
 
 async def test_two_changes_at_once_become_two_versions(
