@@ -22,6 +22,7 @@ from wallet_service.decision.commands import (
     Extend,
     Item,
 )
+from wallet_service.errors import Invalid
 
 __all__ = ["NO_BUDGETS", "OF_API_KEY", "OF_CUSTOMER", "OF_SUBSCRIPTION", "BudgetScope"]
 __all__ += ["BudgetScopes", "Spender"]
@@ -29,6 +30,7 @@ __all__ += ["BudgetScopes", "Spender"]
 OF_CUSTOMER: Final = "customer"
 OF_SUBSCRIPTION: Final = "subscription"
 OF_API_KEY: Final = "api_key"
+_NO_PROPERTIES: Final = (OF_CUSTOMER, OF_SUBSCRIPTION, OF_API_KEY)
 
 _BUCKET_LENGTH_MAX: Final = 255
 
@@ -63,17 +65,29 @@ class BudgetScope(Struct, frozen=True, kw_only=True):
 
     def key(self, item: Item, asset_code: str, spender: Spender) -> BudgetKey | None:
         """The bucket that an item is counted in, if it is."""
-        if (
-            self.asset_code != asset_code
-            or (self.billable_metric_code or item.code) != item.code
-            or (self.customer_id or spender.customer_id) != spender.customer_id
-            or (self.api_key_id is not None and self.api_key_id != spender.api_key_id)
-            or not self._takes_subscription(spender)
-            or not self._takes_values(item)
-        ):
+        if not self._takes(item, asset_code, spender):
             return None
         bucket = self._bucket(item, spender)
         return BudgetKey(self.id, bucket, self.is_wide) if bucket is not None else None
+
+    def unnamed(self, item: Item, asset_code: str, spender: Spender) -> str | None:
+        """The property of an item that ought to name a bucket, and holds what names nothing."""
+        if self.per is None or self.per in _NO_PROPERTIES:
+            return None
+        value = item.properties.get(self.per)
+        if value is None or as_text(value) is not None:
+            return None
+        return self.per if self._takes(item, asset_code, spender) else None
+
+    def _takes(self, item: Item, asset_code: str, spender: Spender) -> bool:
+        return (
+            self.asset_code == asset_code
+            and (self.billable_metric_code or item.code) == item.code
+            and (self.customer_id or spender.customer_id) == spender.customer_id
+            and (self.api_key_id is None or self.api_key_id == spender.api_key_id)
+            and self._takes_subscription(spender)
+            and self._takes_values(item)
+        )
 
     def _takes_subscription(self, spender: Spender) -> bool:
         wanted = self.external_subscription_id
@@ -114,14 +128,22 @@ class BudgetScopes:
                 self._of_customers.setdefault(scope.customer_id, []).append(scope)
 
     def count(self, command: _Command, spender: Spender) -> _Command:
-        """The same command, with the buckets that its items are counted in."""
+        """The same command, with the buckets that its items are counted in.
+
+        Raises Invalid where more is asked for, and what a budget is per names nobody. Usage that
+        happened is not refused: it counts where it can.
+        """
         scopes = self._of_all + self._of_customers.get(spender.customer_id, [])
         if not scopes:
             return command
         if isinstance(command, Debit):
             return _counted_event(command, scopes, spender)
         if isinstance(command, Authorize):
+            for choice in command.choices:
+                _check(choice.items, choice.asset.code, scopes, spender)
             return _counted_authorization(command, scopes, spender)
+        if isinstance(command, Extend):
+            _check(command.items or (), command.asset.code, scopes, spender)
         items = command.items
         if items is not None:
             items = _counted(items, command.asset.code, scopes, spender)
@@ -167,6 +189,20 @@ def _counted(
         )
         for item in items
     )
+
+
+def _check(
+    items: Iterable[Item], asset_code: str, scopes: Sequence[BudgetScope], spender: Spender
+) -> None:
+    for position, item in enumerate(items):
+        for scope in scopes:
+            if (name := scope.unnamed(item, asset_code, spender)) is not None:
+                raise Invalid(
+                    f"items.{position}.properties.{name}",
+                    "value_is_invalid",
+                    "a budget is per this property: a text, a boolean, or a number of up to 30"
+                    " digits",
+                )
 
 
 def _short(value: str | None) -> str | None:

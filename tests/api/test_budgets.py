@@ -5,12 +5,19 @@ from contextlib import ExitStack
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+from msgspec import Raw
 
 from tests.api.conftest import NewShop, Service, open_account
 from tests.api.market import Json, Shop, refused, standard
 
 AMOUNT = {"asset_code": "USD"}
+
+
+def raw(shop: Shop, path: str, **body: Any) -> httpx.Response:
+    """Post an envelope in which numbers may stand that Python has none like, as `Raw`."""
+    return shop.api.post(path, content=msgspec.json.encode(body))
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +317,91 @@ def test_each_end_user_may_have_its_own(shop: Shop):
     page = shop.api.get(f"/budgets/{made['code']}/usage", params={"per_page": 2, "page": 2}).json()
     assert page["usage"] == rows[2:4]
     assert page["meta"]["total_count"] == 5
+
+
+NAMELESS = {
+    "a list": ["ann"],
+    "an empty list": [],
+    "an object": {"id": "ann"},
+    "forty digits": 1e40,
+    "more than a float holds": Raw(b"1e400"),
+    "less than a float holds": Raw(b"1e-400"),
+    "thirty-one digits": Raw(b"1234567890123456789012345678901.5"),
+}
+
+
+@pytest.mark.parametrize("what", NAMELESS)
+def test_what_names_no_end_user_is_refused_before_and_not_counted_after(shop: Shop, what: str):
+    who = customer(shop)
+    made = budget(shop, 5, external_customer_id=who, per="user_id")
+    items = [item(1), item(1, user_id=NAMELESS[what])]
+    told = {"items.1.properties.user_id": ["value_is_invalid"]}
+    given: Json = {"external_customer_id": who, "items": items}
+    key = shop.unique("call")
+    asked = given | {"transaction_id": key}
+    assert refused(raw(shop, "/authorizations", authorization=asked)) == told
+    assert refused(raw(shop, "/authorizations/estimate", authorization=given)) == told
+    hold = passes(shop, who, 5, user_id="ann")
+    path = f"/authorizations/{hold['id']}"
+    more = {"transaction_id": shop.unique("more"), "items": items}
+    assert refused(raw(shop, f"{path}/extend", extend=more)) == told
+    # What was used was used: it is paid for, and counted where it says for whom.
+    answer = raw(shop, f"{path}/capture", capture={"items": [*items, item(2, user_id="ann")]})
+    assert answer.json()["authorization"]["captured_amount"] == "4"
+    event = {
+        "transaction_id": shop.unique("event"),
+        "external_customer_id": who,
+        "code": "calls",
+        "properties": {"n": 3, "user_id": NAMELESS[what]},
+    }
+    answer = raw(shop, "/events", event=event)
+    assert answer.json()["event"]["debits"][0]["amount"] == "3"
+    assert [(row["bucket"], row["spent"]) for row in usage(shop, made)] == [("ann", "2")]
+
+
+@pytest.mark.parametrize("nobody", [{}, {"user_id": None}, {"user_id": ""}])
+def test_usage_of_nobody_is_limited_by_no_budget_per_user(shop: Shop, nobody: Json):
+    who = customer(shop)
+    made = budget(shop, 5, external_customer_id=who, per="user_id")
+    hold = passes(shop, who, 50, **nobody)
+    shop.done(hold, "capture", items=[item(50, **nobody)])
+    shop.charged(external_customer_id=who, code="calls", properties={"n": 50} | nobody)
+    assert usage(shop, made) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "bucket"),
+    [
+        (True, "true"),
+        (7, "7"),
+        (Raw(b"7.0"), "7.0"),
+        (-1, "-1"),
+        (Raw(b"1e3"), "1000"),
+        (" ", " "),
+        ("жук\u2028'\"\\", "жук\u2028'\"\\"),
+        ("customer", "customer"),
+        ("\U0001f600" * 255, "\U0001f600" * 255),
+    ],
+)
+def test_odd_names_of_end_users_are_buckets(shop: Shop, given: object, bucket: str):
+    who = customer(shop)
+    made = budget(shop, 5, external_customer_id=who, per="user_id")
+    for _ in range(2):
+        event = {
+            "transaction_id": shop.unique("event"),
+            "external_customer_id": who,
+            "code": "calls",
+            "properties": {"n": 2, "user_id": given},
+        }
+        assert raw(shop, "/events", event=event).status_code == 200
+    assert standing(shop, made, bucket) == ("4", "0", "1")
+    assert usage(shop, made, bucket=bucket) == usage(shop, made)
+    asked = {
+        "transaction_id": shop.unique("call"),
+        "external_customer_id": who,
+        "items": [item(2, user_id=given)],
+    }
+    assert denial(raw(shop, "/authorizations", authorization=asked))["budget"]["bucket"] == bucket
 
 
 async def test_an_api_key_is_a_scope_and_each_may_have_its_own(shop: Shop, service: Service):
