@@ -46,6 +46,10 @@ docs:
 faults run *arguments:
     uv run --locked python loadtests/faults.py {{run}} {{arguments}}
 
+# How fast the service is, as ratios to an empty handler (--quick, --only authorize …)
+bench *arguments:
+    uv run --locked python loadtests/bench.py {{arguments}}
+
 # What pricing one event costs, per charge model, beside a dictionary look-up
 bench-rating *arguments:
     uv run --locked python loadtests/bench_rating.py {{arguments}}
