@@ -122,11 +122,11 @@ class Bucket(Struct, frozen=True, kw_only=True):
     def rate_billed(self) -> Usage:
         """Price it from what its events cost when they came."""
         summary = self.summary()
-        return Usage(
+        return Usage.of(
             events=summary.events,
-            units=max(self.terms.rounded(summary.units), ZERO),
+            units=self.terms.rounded(summary.units),
             total_units=summary.units,
-            amount=max(self.stored.exact, ZERO),
+            amount=self.stored.exact,
         )
 
     def is_begun(self, *, events: int, units: Decimal) -> bool:

@@ -3,7 +3,8 @@
 A fee is `model(all so far) - model(all before)`, so ranges, packages and flat amounts are paid by
 the event that reaches them. Nothing is given back: a correction costs nothing, and what is used
 again up to the highest price of the period is free. Single events are not rounded to the metric's
-precision. The fees of a sequence are what `quotes.marginal` charges for it in real time.
+precision. The fees of a sequence are what `quotes.marginal` charges for it in real time. Of a
+dynamic price each event is billed what it brought, and needs no other.
 Source: Lago, charges paid in advance.
 """
 
@@ -75,18 +76,16 @@ class _Bill:
 
     def __init__(self, model: ChargeModel) -> None:
         self.model: ChargeModel = model
-        self._cents = ZERO  # what the events themselves say they cost (dynamic model)
         self.total: Total = ZERO_TOTAL
         self.charged = ZERO
 
     def begin_with(self, units: Decimal, cents: Decimal) -> Decimal:
         """What it costs to have so many units already."""
-        model, self._cents = self.model, cents
-        if isinstance(model, Dynamic):
-            amount = model.price_precise(units, cents)
-            self.total = replace(self.total, units=units, amount=amount)
+        if isinstance(self.model, Dynamic):
+            amount = self.model.price_precise(units, cents)
+            self.total = Total(units=units, amount=amount)
         else:
-            self.total = begun(model, units)
+            self.total = begun(self.model, units)
         self.charged = self.total.amount
         return self.charged
 
@@ -94,27 +93,32 @@ class _Bill:
         """Go on at other prices: what is left to charge, or was charged in excess, stays."""
         if model == self.model:
             return
-        excess = EXACT.subtract(self.charged, self.total.amount)
         self.model = model
-        if isinstance(model, Dynamic):
-            amount = model.price_precise(self.total.units, self._cents)
-            self.total = replace(self.total, amount=amount)
-        else:
+        if not isinstance(model, Dynamic):
+            excess = EXACT.subtract(self.charged, self.total.amount)
             self.total = model.rebase(self.total)
-        self.charged = EXACT.add(self.total.amount, excess)
+            self.charged = EXACT.add(self.total.amount, excess)
 
     def add(self, units: Decimal, cents: Decimal) -> Decimal:
         """What an event costs."""
-        model = self.model
-        self._cents = EXACT.add(self._cents, cents)
-        if isinstance(model, Dynamic):
-            used = EXACT.add(self.total.units, units)
-            amount = model.price_precise(used, self._cents)
-            events = self.total.events + 1
-            self.total = replace(self.total, units=used, events=events, amount=amount)
-        else:
-            self.total = model.add(self.total, units)
+        if isinstance(self.model, Dynamic):
+            return self._add_alone(units, self.model.price_precise(units, cents))
+        self.total = self.model.add(self.total, units)
+        if units < 0:
+            return ZERO
         fee = max(EXACT.subtract(self.total.amount, self.charged), ZERO)
+        self.charged = EXACT.add(self.charged, fee)
+        return fee
+
+    def _add_alone(self, units: Decimal, fee: Decimal) -> Decimal:
+        """Count an event that costs so much, whatever there was before."""
+        total = self.total
+        self.total = replace(
+            total,
+            units=EXACT.add(total.units, units),
+            events=total.events + 1,
+            amount=EXACT.add(total.amount, fee),
+        )
         self.charged = EXACT.add(self.charged, fee)
         return fee
 

@@ -46,6 +46,25 @@ class Usage(Struct, frozen=True, kw_only=True):
     """The exact price, never below zero, in the asset or pricing unit of the charge."""
     prorated: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        events: int,
+        units: Decimal,
+        total_units: Decimal,
+        amount: Decimal,
+        prorated: bool = False,
+    ) -> Usage:
+        """Usage with nothing below zero: units that are cost nothing. Source: Lago, fees."""
+        return cls(
+            events=events,
+            units=max(units, ZERO),
+            total_units=total_units,
+            amount=ZERO if units < 0 else max(amount, ZERO),
+            prorated=prorated,
+        )
+
 
 class _Part(Struct, frozen=True):
     """What was used at one price."""
@@ -128,12 +147,7 @@ def rate_begun(terms: Terms, summary: Summary, first: Sequence[Decimal]) -> Usag
     assert isinstance(model, Percentage)
     units = terms.rounded(summary.units)
     amount = model.price_begun(first, units=units, events=summary.events)
-    return Usage(
-        events=summary.events,
-        units=max(units, ZERO),
-        total_units=summary.units,
-        amount=max(amount, ZERO),
-    )
+    return Usage.of(events=summary.events, units=units, total_units=summary.units, amount=amount)
 
 
 def _units_of(terms: Terms, whole: Summary, members: int | None) -> Decimal:
@@ -181,11 +195,11 @@ def _rate_prorated(
     units = terms.rounded(prorated_units(moves, period))
     model = _last_used(terms, {terms.version(event.plan_version_id) for event in within})
     amount = price_moves(model, moves, units=units, events=len(within), period=period)
-    return Usage(
+    return Usage.of(
         events=len(within),
-        units=max(units, ZERO),
+        units=units,
         total_units=full_units(moves),
-        amount=max(amount, ZERO),
+        amount=amount,
         prorated=True,
     )
 
@@ -216,11 +230,11 @@ def _rate_parts(terms: Terms, parts: Iterable[_Part]) -> Usage:
         steps = [*steps, *part.steps]
         after = _price(terms, part.model, so_far, steps)
         amount = EXACT.add(amount, EXACT.subtract(after, before))
-    return Usage(
+    return Usage.of(
         events=so_far.events,
-        units=max(terms.rounded(so_far.units), ZERO),
+        units=terms.rounded(so_far.units),
         total_units=so_far.units,
-        amount=max(amount, ZERO),
+        amount=amount,
     )
 
 
@@ -235,12 +249,7 @@ def _rate_whole(
 ) -> Usage:
     """One number for the period, at the last price that was used."""
     amount = _price(terms, _last_used(terms, used), Summary(units=units, events=events), steps)
-    return Usage(
-        events=events,
-        units=max(terms.rounded(units), ZERO),
-        total_units=total,
-        amount=max(amount, ZERO),
-    )
+    return Usage.of(events=events, units=terms.rounded(units), total_units=total, amount=amount)
 
 
 def _price(terms: Terms, model: ChargeModel, summary: Summary, steps: Sequence[Decimal]) -> Decimal:

@@ -1,10 +1,12 @@
 """What one coming event costs, given what was used so far.
 
 An event costs what it adds to the highest price that the period has reached: nothing is charged
-twice, and nothing is given back before the period's end. So a negative quantity (a correction)
-costs nothing, and what is used again up to the former total is free; a total that gets cheaper (a
-volume tier) costs nothing until it is dearer again. What was charged too much is the true-up's.
-`linear`, which knows no total, charges every positive quantity. Authorizations and captures do not
+twice, and nothing is given back before the period's end. What is used again up to the former total
+is free; a total that gets cheaper (a volume tier) costs nothing until it is dearer again. A
+negative quantity (a correction) never costs anything; where less is dearer (out of a cheap volume
+tier) or each event has its fee, the next event that adds something pays the difference. What was
+charged too much is the true-up's. `linear`, which knows no total, charges every positive quantity.
+Source: Lago, negative events of charges paid in advance. Authorizations and captures do not
 take negative quantities; their callers refuse them.
 """
 
@@ -39,8 +41,9 @@ def marginal(
     is the part of the period that is left (`Period.share`), for a prorated price.
     """
     model, total = _going_on(line, total, plan_version_id)
-    after = model.add(total, step(line, total, is_member=is_member))
-    charged = max(total.charged, after.amount)
+    units = step(line, total, is_member=is_member)
+    after = model.add(total, units)
+    charged = total.charged if units < 0 else max(total.charged, after.amount)
     due = _for_days_left(line, EXACT.subtract(charged, total.charged), share)
     return converted(line.bucket, due), Total(
         units=after.units,

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from rating.aggregations import Aggregation
-from rating.charge_models import ChargeModel, Percentage, Standard, Volume
+from rating.charge_models import ChargeModel, Dynamic, Percentage, Standard, Volume
 from rating.charges import Charge
 from rating.rounding import ROUNDING_FUNCTIONS, RoundingFunction, rounded
 
@@ -99,15 +99,15 @@ class Terms(Struct, frozen=True, kw_only=True):
     @property
     def is_billed_by_event(self) -> bool:
         """Whether each event costs what it would cost alone, whatever the others are."""
-        return (
-            self.is_additive
-            and not (self.recurring or self.is_in_advance)
-            and all(
-                isinstance(price.model, Percentage)
-                and price.model.has_bounds
-                and not price.model.has_free_tier
-                for price in self.prices
-            )
+        if not self.is_additive or self.recurring:
+            return False
+        if self.is_in_advance:
+            return all(isinstance(price.model, Dynamic) for price in self.prices)
+        return all(
+            isinstance(price.model, Percentage)
+            and price.model.has_bounds
+            and not price.model.has_free_tier
+            for price in self.prices
         )
 
     def version(self, plan_version_id: UUID | None) -> int:
@@ -133,8 +133,9 @@ class Terms(Struct, frozen=True, kw_only=True):
             return False
         if not self.is_in_advance:
             return True
-        # Billed is the highest price reached: the last one, if prices only rise.
-        rises = not any(isinstance(price.model, Volume) for price in self.prices)
+        # Billed is the highest price reached: the last one, if prices only rise. What events
+        # bring themselves may be below zero.
+        rises = not any(isinstance(price.model, Volume | Dynamic) for price in self.prices)
         return rises and corrections == 0 and (self.is_additive or versions == 1)
 
 

@@ -18,8 +18,8 @@ class ByUnits(Struct, frozen=True, kw_only=True):
     """A model whose price depends only on how many units were used in all.
 
     Neither their order nor the events in which they came matter, so a period can be priced from
-    sums. A total below zero is priced as zero units. Where nothing was used and nothing happened,
-    there is no price, not even a flat one.
+    sums. A total below zero costs nothing, not even a flat amount (source: Lago, fees of negative
+    units); neither does a period in which nothing was used and nothing happened.
     """
 
     is_linear: ClassVar[bool] = False

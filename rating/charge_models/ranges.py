@@ -88,14 +88,14 @@ class Tiers:
         return cls((top for top, _, _ in grades), lines)
 
     def price(self, units: Decimal) -> Decimal:
-        """The price of so many units, in the range that holds them."""
+        """The price of so many units, in the range that holds them; nothing below zero."""
         return self.price_as(units, units)
 
     def price_as(self, units: Decimal, full_units: Decimal) -> Decimal:
         """The price of so many units in the range that holds `full_units`."""
-        tier = bisect_left(self.tops, full_units)
         if units < 0:
-            units = ZERO
+            return ZERO
+        tier = bisect_left(self.tops, full_units)
         return EXACT.fma(units, self._slopes[tier], self._intercepts[tier])
 
 
@@ -176,8 +176,10 @@ def priced_by_grades(
     """The price of units that fill one range after the other, summed range by range.
 
     Each (end, price per unit, flat amount) that is reached adds its flat amount and the units in
-    it; the first is always reached.
+    it; zero units reach the first, less than zero none.
     """
+    if units < 0:
+        return ZERO
     amount = reached = ZERO
     for top, per_unit, flat in grades:
         end = units if top is None else min(units, top)

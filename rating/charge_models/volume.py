@@ -68,7 +68,9 @@ class Volume(ByUnits, frozen=True, kw_only=True, dict=True, tag_field="charge_mo
         """The price of a period's events, by the range that holds them all."""
         if not quantities:
             return ZERO
-        units = max(reduce(EXACT.add, quantities), ZERO)
+        units = reduce(EXACT.add, quantities)
+        if units < 0:
+            return ZERO
         begun = units.to_integral_value(ROUND_CEILING, EXACT)
         holding = next(
             tier

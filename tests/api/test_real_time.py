@@ -412,6 +412,21 @@ def test_a_correction_costs_nothing_and_what_is_used_again_is_free(shop: Shop) -
     assert debits(shop, customer, code, *units(5, -2, 2, 1)) == ["0.11", "0", "0", "0.02"]
 
 
+def test_a_first_correction_owes_no_flat_amount_and_the_usage_says_the_same(shop: Shop) -> None:
+    # Source: lago.md §3.3: negative events give 0; negative units cost 0.
+    code, metric_id = metric(shop, "sum_agg")
+    customer = customer_of(shop, metric_id, GRADUATED)
+    terms = {"external_subscription_id": f"{customer}-0"}
+    debited = Decimal(0)
+    for quantity, charged, price in ((-3, "0", 0), (1, "0", 0), (2, "0.01", 1), (1, "0.02", 3)):
+        assert debits(shop, customer, code, {"n": quantity}) == [charged]
+        debited += Decimal(charged)
+        told = shop.api.get(f"/customers/{customer}/current_usage", params=terms).json()
+        (charge,) = told["customer_usage"]["charges_usage"]
+        assert charge["amount_cents"] == price
+        assert Decimal(charge["debited_amount"]) == debited == Decimal(charge["amount"])
+
+
 def test_a_reversal_takes_back_what_was_charged_and_what_was_counted(shop: Shop) -> None:
     code, metric_id = metric(shop, "sum_agg")
     customer = customer_of(shop, metric_id, GRADUATED)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ledger.money import Rounding, to_minor
-from rating import ZERO_TOTAL, ChargeModel, Event, Line, Total, marginal, price_events
+from rating import ZERO_TOTAL, ChargeModel, Event, Line, Total, linear, marginal, price_events
 from rating.advance import fees_in_advance
 from rating.charge_models import read_model
 from rating.quotes import carried
@@ -116,6 +116,33 @@ def test_dynamic_fees_are_what_the_events_say_each_rounded_on_its_own() -> None:
     assert [to_minor(fee, 2, Rounding.HALF_AWAY) for fee in billed.events] == [1235, 2]
 
 
+def test_dynamic_fees_do_not_make_up_for_each_other() -> None:
+    # lago.md 3.2 (7): each event on its own; as in real time (docs/reference/charge-models.md)
+    brought = [(1, "500"), (1, "-200"), (0, "100"), (-1, "50"), (1, "300")]
+    events = [
+        used("2024-06-03", units, order=order, precise_amount_cents=Decimal(cents))
+        for order, (units, cents) in enumerate(brought)
+    ]
+    agreed = terms("sum_agg", read_model("dynamic", {}), pay_in_advance=True)
+    assert fees_in_advance(agreed, [], events, JUNE).events == (5, 0, 0, 0, 3)
+    dynamic = line(read_model("dynamic", {}), 1)
+    charged = [
+        linear(structs.replace(dynamic, units=one.units, precise_amount_cents=cents))
+        for one in events
+        if (cents := one.precise_amount_cents)
+    ]
+    assert charged == [5, 0, 0, 0, 3]
+    # So sums do not tell what was billed, but the events' own prices do.
+    assert not agreed.is_summable(corrections=0)
+    assert agreed.is_billed_by_event
+
+
+def test_a_first_correction_costs_nothing_even_where_a_flat_amount_is_due() -> None:
+    # lago.md 3.3: negative events give 0
+    graded = {"graduated_ranges": ranges((0, 5, "0.02", "0.01"), (6, None, "0.01", "0.01"))}
+    assert fees("graduated", graded, [-3, 1, 2, 1]) == [0, 0, 1, 2]
+
+
 def test_corrections_cost_nothing_and_what_was_paid_before_is_free() -> None:
     assert fees("standard", {"amount": "1"}, [10, -4, 3, 5, -100, 95]) == [1000, 0, 0, 400, 0, 0]
 
@@ -205,8 +232,8 @@ def test_fees_add_up_to_the_highest_price_of_any_beginning_of_the_sequence(
         JUNE,
     )
     highest = Decimal(0)
-    for number, fee in enumerate(billed.events, 1):
-        price = price_events(model, quantities[:number])
+    for number, (fee, units) in enumerate(zip(billed.events, quantities, strict=True), 1):
+        price = price_events(model, quantities[:number]) if units >= 0 else Decimal(0)
         assert fee == max(price - highest, 0)
         highest = max(highest, price)
     assert billed.total == highest

@@ -50,9 +50,15 @@ def test_more_units_never_cost_less(model: ByUnits, units: Decimal, more: Decima
     assert 0 <= model.price(units) <= model.price(units + more)
 
 
-@given(some.by_units, some.decimals_between(-300, 0, places=3))
-def test_less_than_no_units_cost_what_none_cost(model: ByUnits, units: Decimal) -> None:
-    assert model.price(units) == model.price(Decimal(0)) >= 0
+@given(some.running, some.usage_with_corrections)
+def test_less_than_no_units_cost_nothing_not_even_a_flat_amount(
+    model: RunningModel, quantities: list[Decimal]
+) -> None:
+    # lago.md 3.3, fee amount: negative units → 0. Transactions with bounds are priced one by one.
+    assume(not (isinstance(model, Percentage) and model.has_bounds))
+    taken = [*quantities, Decimal("-0.001") - max(total_of(quantities), Decimal(0))]
+    assert after(model, taken).units < 0
+    assert after(model, taken).amount == price_events(model, taken) == 0
 
 
 @given(some.running, some.usage, a_quantity, a_quantity)

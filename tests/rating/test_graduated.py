@@ -25,7 +25,7 @@ ADJACENT = graduated("0-0.1@10, 0.1-1@5, 1+@2")
         ("12", "115"),
         ("21", "163"),
         ("10.5", "107.5"),  # what lies between two whole units is in the next range
-        ("-5", "2"),  # as no units at all
+        ("-5", "0"),  # lago.md 3.3, fee amount: negative units → 0
     ],
 )
 def test_each_range_reached_prices_the_units_in_it(units: str, expected: str) -> None:
@@ -70,9 +70,15 @@ def test_the_first_event_carries_the_first_flat_amount_even_without_units() -> N
     assert marginal_amounts(CLASSIC, 0, 0, 1) == [2, 0, 10]
 
 
-def test_a_correction_leaves_the_flat_amount_of_the_first_range() -> None:
+def test_a_correction_to_nothing_leaves_the_flat_amount_and_one_below_does_not() -> None:
     assert marginal_amounts(CLASSIC, 12, -15, 15, 1) == [115, 0, 0, 5]
-    assert play(CLASSIC, [12, -12])[1].amount == play(CLASSIC, [12, -15])[1].amount == 2
+    assert play(CLASSIC, [12, -12])[1].amount == 2
+    assert play(CLASSIC, [12, -15])[1].amount == 0
+
+
+def test_a_first_correction_reaches_no_range() -> None:
+    # lago.md 3.3: negative events give 0, negative units cost 0; at 0 the first range is reached.
+    assert marginal_amounts(CLASSIC, -5, 3, 2, 1) == [0, 0, 2, 10]
 
 
 def test_settings_read_back_what_they_show() -> None:

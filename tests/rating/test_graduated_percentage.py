@@ -23,7 +23,7 @@ MODEL = graduated_percentage("0-10@1+200, 11-20@2+300, 21+@3+400")
         ("11", "500.12"),
         ("12", "500.14"),
         ("21", "900.33"),
-        ("-1", "200"),  # as no units at all
+        ("-1", "0"),  # lago.md 3.3, fee amount: negative units → 0
     ],
 )
 def test_each_range_reached_takes_its_share(units: str, expected: str) -> None:

@@ -137,6 +137,13 @@ def test_a_correction_never_makes_a_period_cost_less_than_nothing() -> None:
     assert marginal_amounts(model, 10, 20, -50) == decimals(0, 2, 0)
 
 
+def test_the_fixed_fee_of_a_correction_is_paid_by_what_is_used_next() -> None:
+    # It counts as an event when the period has ended, and is charged 0 (lago.md 3.3) when it comes.
+    model = Percentage(rate=Decimal(1), fixed_amount=Decimal(5))
+    assert marginal_amounts(model, 100, -10, 10) == decimals(6, 0, 10)
+    assert price_events(model, decimals(100, -10, 10)) == 16
+
+
 def test_a_correction_of_a_bounded_transaction_is_free() -> None:
     model = Percentage(rate=Decimal(10), per_transaction_min_amount=Decimal(1))
     assert marginal_amounts(model, 5, -5, 5) == decimals(1, 0, 1)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ledger.money import Rounding, to_minor
-from rating import Terms, rate_summaries, summarize
+from rating import ChargeModel, Terms, rate_summaries, summarize
 from rating.charge_models import read_model
 from rating.events import Event
 from rating.period_rating import rate_events
@@ -234,6 +234,29 @@ def test_a_maximum_is_priced_by_the_last_prices_that_were_used() -> None:
         AUGUST,
     )
     assert (usage.units, usage.amount) == (8, 24)
+
+
+@pytest.mark.parametrize("recurring", [False, True])
+@pytest.mark.parametrize("prorated", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [
+        GRADES,
+        volume((0, None, 2, 10)),
+        read_model("percentage", {"rate": "1", "fixed_amount": "5"}),
+        read_model("percentage", {"rate": "1", "per_transaction_min_amount": "3"}),
+    ],
+    ids=["graduated", "volume", "percentage", "bounded percentage"],
+)
+def test_a_period_with_more_corrections_than_usage_costs_nothing(
+    model: ChargeModel, recurring: bool, prorated: bool
+) -> None:
+    # lago.md 3.3, fee amount: negative units → 0
+    agreed = terms("sum_agg", model, recurring=recurring, prorated=prorated)
+    events = [used("2023-08-02", 2), used("2023-08-02", -5)]
+    usage = rate_events(agreed, events, AUGUST)
+    assert (usage.units, usage.total_units, usage.amount) == (0, -3, 0)
+    assert rate_events(agreed, [*events, used("2023-08-02", 4)], AUGUST).amount > 0
 
 
 def test_only_recurring_usage_begins_with_what_was_before() -> None:

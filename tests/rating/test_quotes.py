@@ -51,14 +51,16 @@ def test_marginal_prices_add_up_to_the_price_of_the_period(
 
 
 @given(running, usage_with_corrections)
-def test_with_corrections_they_add_up_to_the_highest_price_the_period_has_reached(
+def test_with_corrections_they_add_up_to_the_highest_price_that_usage_has_reached(
     model: ChargeModel, quantities: list[Decimal]
 ) -> None:
     prices, total = play(model, quantities)
-    reached = [price_events(model, quantities[:n]) for n in range(len(quantities) + 1)]
-    assert total.amount == reached[-1]
-    assert reduce(EXACT.add, prices, Decimal(0)) == total.charged == max(reached)
+    assert total.amount == price_events(model, quantities)
     assert all(price >= 0 for price in prices)
+    assert not any(price for price, units in zip(prices, quantities, strict=True) if units < 0)
+    ends = [n for n, units in enumerate(quantities, 1) if units >= 0]
+    reached = [price_events(model, quantities[:n]) for n in ends]
+    assert reduce(EXACT.add, prices, Decimal(0)) == total.charged == max(reached, default=0)
 
 
 @given(

@@ -24,7 +24,7 @@ MODEL = volume("0-100@2+10, 101-200@1, 201+@0.5+50")
         ("101", "101"),
         ("200", "200"),
         ("300", "200"),
-        ("-1", "10"),  # as no units at all
+        ("-1", "0"),  # lago.md 3.3, fee amount: negative units → 0
     ],
 )
 def test_the_range_that_holds_all_units_prices_them_all(units: str, expected: str) -> None:
@@ -47,6 +47,13 @@ def test_prorated_units_are_paid_at_the_price_of_the_full_ones() -> None:
 def test_a_cheaper_range_costs_nothing_until_the_total_is_dearer_than_ever() -> None:
     assert marginal_amounts(MODEL, 100, 1, 99, 100, 100) == [210, 0, 0, 0, 40]
     assert play(MODEL, [100, 1])[1].amount == 101
+
+
+def test_a_correction_out_of_a_cheaper_range_is_paid_by_what_is_used_next() -> None:
+    # 101 units cost 101, and 100 cost 210; a negative event is charged 0 (lago.md 3.3).
+    assert marginal_amounts(MODEL, 101, -1, 0) == [101, 0, 109]
+    assert marginal_amounts(MODEL, 101, -1, 1) == [101, 0, 0]
+    assert play(MODEL, [101, -1])[1].amount == price_events(MODEL, [Decimal(101), Decimal(-1)])
 
 
 def test_the_highest_price_on_the_way_is_at_the_end_of_a_range() -> None:
