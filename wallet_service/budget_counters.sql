@@ -52,7 +52,8 @@ from unnest(:organization_ids::uuid[], :budget_ids::uuid[], :buckets::text[], :h
             :raised_in::timestamptz[])
     as moved (organization_id, budget_id, bucket, held_minor, raised, raised_in)
 on conflict (organization_id, budget_id, bucket) do update set
-    held_minor = k.held_minor + excluded.held_minor, raised = excluded.raised, raised_in = excluded.raised_in;
+    held_minor = k.held_minor + excluded.held_minor, raised = excluded.raised, raised_in = excluded.raised_in,
+    used_on = excluded.used_on;
 
 -- name: write_windows!
 -- (4) What was spent, or given back.

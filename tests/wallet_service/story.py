@@ -105,18 +105,13 @@ class Story:
         await self.commit("top_up", customer, MoveCredits(wallet, self.asset, fundings))
 
     async def hold(self, customer: UUID, amount: int, *, expires_in_s: int = 600) -> UUID:
-        reply = await self.commit(
-            "authorization",
-            customer,
-            Authorize(
-                "external",
-                f"hold-{next(self._keys)}",
-                self.asset,
-                (self.item(amount),),
-                expires_in_s,
-            ),
-        )
-        return UUID(_id_of(reply))
+        return await self.hold_item(customer, self.item(amount), expires_in_s=expires_in_s)
+
+    async def hold_item(self, customer: UUID, item: Item, *, expires_in_s: int = 600) -> UUID:
+        """A hold for an item that says itself where it counts."""
+        key = f"hold-{next(self._keys)}"
+        command = Authorize("external", key, self.asset, (item,), expires_in_s)
+        return UUID(_id_of(await self.commit("authorization", customer, command)))
 
     async def capture(self, customer: UUID, hold: UUID, amount: int, *, final: bool = True) -> None:
         key = f"capture-{next(self._keys)}"
