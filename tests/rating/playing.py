@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import TypeAlias
 from uuid import UUID
 
-from rating import ZERO_TOTAL, Bucket, Charge, ChargeModel, Line, Total, marginal
+from msgspec.structs import replace
+
+from rating import (
+    ZERO_TOTAL,
+    Bucket,
+    Charge,
+    ChargeModel,
+    Dynamic,
+    Line,
+    Total,
+    linear,
+    marginal,
+    price_events,
+)
 from rating.buckets import bucket_of
 
 CHARGE_ID = UUID(int=1)
@@ -53,3 +67,24 @@ def play(
 def marginal_amounts(model: ChargeModel, *quantities: Decimal | str | int) -> list[Decimal]:
     """What each event costs when it comes in."""
     return play(model, quantities)[0]
+
+
+Used: TypeAlias = tuple[Decimal, Decimal]
+"""An event's units, and the cents that it names (for dynamic prices)."""
+
+
+def units_of(events: Sequence[Used]) -> list[Decimal]:
+    return [units for units, _ in events]
+
+
+def price(model: ChargeModel, events: Sequence[Used]) -> Decimal:
+    """What a period of these events costs."""
+    return price_events(model, units_of(events), [cents for _, cents in events])
+
+
+def charged(model: ChargeModel, events: Sequence[Used]) -> list[Decimal]:
+    """What each event costs when it comes in."""
+    if isinstance(model, Dynamic):
+        lines = [replace(line(model, units), precise_amount_cents=own) for units, own in events]
+        return [linear(one) for one in lines]
+    return play(model, units_of(events))[0]

@@ -211,6 +211,15 @@ MODELS = [
     standard("1.25"),
     graduated((0, 5, "0.7", 1), (6, 20, "0.5", 2), (21, None, "0.1", 0)),
     read_model("package", {"amount": "3", "package_size": 4, "free_units": 2}),
+    read_model(
+        "graduated_percentage",
+        {
+            "graduated_percentage_ranges": [
+                {"from_value": 0, "to_value": 5, "rate": "20", "flat_amount": "1"},
+                {"from_value": 6, "to_value": None, "rate": "3", "flat_amount": "2"},
+            ]
+        },
+    ),
     read_model("percentage", {"rate": "2.5", "fixed_amount": "0.1"}),
     read_model("percentage", {"rate": "2.5", "fixed_amount": "0.1", "free_units_per_events": 2}),
     read_model(

@@ -45,11 +45,6 @@ def total_of(quantities: list[Decimal]) -> Decimal:
 # -- more units, more money
 
 
-@given(some.rising_by_units, a_quantity, a_quantity)
-def test_more_units_never_cost_less(model: ByUnits, units: Decimal, more: Decimal) -> None:
-    assert 0 <= model.price(units) <= model.price(units + more)
-
-
 @given(some.running, some.usage_with_corrections)
 def test_less_than_no_units_cost_nothing_not_even_a_flat_amount(
     model: RunningModel, quantities: list[Decimal]
@@ -126,15 +121,6 @@ def test_a_running_total_is_the_price_of_its_events(
 def test_a_period_without_events_costs_nothing(model: RunningModel) -> None:
     assert price_events(model, []) == ZERO_TOTAL.amount == 0
     assert model.rebase(ZERO_TOTAL).amount == 0
-
-
-@given(some.by_units, some.usage)
-def test_events_cost_the_same_split_or_whole(model: ByUnits, quantities: list[Decimal]) -> None:
-    assume(quantities)
-    whole = price_events(model, [total_of(quantities)])
-    assert (
-        price_events(model, some.parted(quantities)) == whole == model.price(total_of(quantities))
-    )
 
 
 @given(

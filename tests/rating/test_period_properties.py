@@ -51,6 +51,15 @@ BY_UNITS = [
     volume((0, 10, 2, 0), (11, None, 1, 3)),
     read_model("package", {"amount": "3", "package_size": 4, "free_units": 2}),
     read_model("percentage", {"rate": "2.5", "fixed_amount": "0.1"}),
+    read_model(
+        "graduated_percentage",
+        {
+            "graduated_percentage_ranges": [
+                {"from_value": 0, "to_value": 5, "rate": "20", "flat_amount": "1"},
+                {"from_value": 6, "to_value": None, "rate": "3", "flat_amount": "2"},
+            ]
+        },
+    ),
 ]
 BY_EVENTS = [
     read_model("percentage", {"rate": "2.5", "fixed_amount": "0.1", "free_units_per_events": 2}),
@@ -79,7 +88,7 @@ def events_of(
             units=draw(units),
             member=draw(st.sampled_from("abc")),
             removes=aggregation == "unique_count_agg" and draw(st.booleans()),
-            precise_amount_cents=draw(st.none() | st.decimals(0, 99, places=1, allow_nan=False)),
+            precise_amount_cents=draw(st.none() | st.decimals(-9, 99, places=1, allow_nan=False)),
             plan_version_id=UUID(int=number),
         )
         for order, (hour, number) in enumerate(zip(hours, numbers, strict=True))

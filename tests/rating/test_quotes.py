@@ -8,7 +8,6 @@ from functools import reduce
 import msgspec
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from rating import (
     ZERO_TOTAL,
@@ -25,18 +24,12 @@ from rating import (
 from rating.exact import EXACT
 from tests.rating.playing import line, play
 from tests.rating.strategies import (
-    amounts,
     decimals_between,
     rising,
     running,
     standards,
-    summable,
     usage,
     usage_with_corrections,
-)
-
-order_free_models = summable | st.builds(
-    Percentage, rate=amounts, fixed_amount=amounts, per_transaction_min_amount=amounts
 )
 
 
@@ -90,16 +83,6 @@ def test_a_hold_for_the_most_covers_whatever_is_used(
     total = play(model, before)[1]
     held, _ = upper_bound(line(model, used + unused), total)
     assert held >= marginal(line(model, used), total)[0]
-
-
-@given(
-    order_free_models,
-    usage.flatmap(lambda events: st.tuples(st.just(events), st.permutations(events))),
-)
-def test_without_a_free_tier_by_event_the_order_does_not_matter(
-    model: ChargeModel, orders: tuple[list[Decimal], list[Decimal]]
-) -> None:
-    assert price_events(model, orders[0]) == price_events(model, orders[1])
 
 
 def test_a_free_tier_counts_events_in_the_order_in_which_they_came_in() -> None:
