@@ -213,6 +213,16 @@ def test_groups_have_totals_of_their_own(shop: Shop) -> None:
     assert debits(shop, customer, code, *asked) == ["0.07", "0.07", "0.07", "0.02"]
 
 
+def test_each_group_has_its_own_free_units(shop: Shop) -> None:
+    # Source: lago.md §3.3, pricing_group_keys: the model is applied per group, free units too.
+    code, metric_id = metric(shop, "sum_agg")
+    charge, _ = SERIES["package"]
+    properties = charge["properties"] | {"pricing_group_keys": ["region"]}
+    customer = customer_of(shop, metric_id, charge | {"properties": properties})
+    asked = [{"n": n, "region": region} for n, region in ((3, "eu"), (3, "us"), (1, "eu"))]
+    assert debits(shop, customer, code, *asked) == ["0", "0", "100"]
+
+
 def test_usage_may_name_the_wallet_that_pays(shop: Shop) -> None:
     code, metric_id = metric(shop, "sum_agg")
     charge = {
@@ -235,6 +245,26 @@ def test_usage_may_name_the_wallet_that_pays(shop: Shop) -> None:
     assert beyond.json()["error_details"]["available"] == "2"
     unknown = shop.authorize(customer, code=code, properties={"n": 1, "target_wallet_code": "none"})
     assert refused(unknown, 402) == "no_eligible_wallet"
+
+
+def test_each_event_is_paid_by_the_wallet_that_it_names(shop: Shop) -> None:
+    # Source: lago.md §8 (8), events_targeting_wallets_spec.rb: of 200 and 250, 50 are left each.
+    code, metric_id = metric(shop, "sum_agg")
+    charge = {
+        "charge_model": "standard",
+        "properties": {"amount": "1"},
+        "accepts_target_wallet": True,
+    }
+    customer = customer_of(shop, metric_id, charge, code="wallet_1", granted_credits="200")
+    shop.wallet(customer, code="wallet_2", granted_credits="250")
+    asked = [
+        {"n": n, "target_wallet_code": wallet}
+        for n, wallet in ((100, "wallet_1"), (120, "wallet_2"), (50, "wallet_1"), (80, "wallet_2"))
+    ]
+    assert debits(shop, customer, code, *asked) == ["100", "120", "50", "80"]
+    found = shop.api.get("/wallets", params={"external_customer_id": customer}).json()["wallets"]
+    left = {wallet["code"]: wallet["credits_balance"] for wallet in found}
+    assert left == {"wallet_1": "50.0", "wallet_2": "50.0"}
 
 
 @pytest.fixture(scope="module")

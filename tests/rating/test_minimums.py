@@ -35,6 +35,25 @@ def test_what_is_missing_to_the_days_share_of_the_minimum_is_due(
     assert to_minor(due, 2, Rounding.HALF_AWAY) == expected
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "full_days", "expected"),
+    [
+        ("2023-02-01", "2023-02-06", 7, 642_857),  # from Wednesday, of a week
+        ("2023-02-01", "2023-03-01", 28, 900_000),
+        ("2023-02-04", "2023-03-01", 28, 803_571),
+    ],
+)
+def test_a_commitment_is_missed_by_its_days_share_less_the_fee_for_them(
+    start: str, end: str, full_days: int, expected: int
+) -> None:
+    # lago.md §4, spec/scenarios/commitments/minimum/in_arrears_spec.rb: 10,000.00 committed, and
+    # nothing paid but the subscription of 1,000.00, for as many days.
+    part = period(start, end, full_days=full_days)
+    fee = to_minor(Decimal(1_000) * part.days / full_days, 2, Rounding.HALF_AWAY)
+    due = true_up(Decimal(10_000), used=Decimal(fee) / 100, period=part)
+    assert to_minor(due, 2, Rounding.HALF_AWAY) == expected
+
+
 def test_a_whole_period_has_the_whole_minimum() -> None:
     february = period("2023-02-01", "2023-03-01")
     assert true_up(Decimal(10), used=Decimal("9.5"), period=february) == Decimal("0.5")

@@ -59,6 +59,16 @@ def test_a_minimum_and_a_maximum_price_each_transaction_by_itself(
     assert price_events(model, decimals(10, 80, 10_000)) == Decimal(expected)
 
 
+def test_a_low_fee_is_raised_a_high_one_lowered_and_one_between_stays() -> None:
+    # percentage_service_spec: 16.142 is 1.75 + 2.392 + 12.
+    model = Percentage(
+        rate=Decimal("2.99"),
+        per_transaction_min_amount=Decimal("1.75"),
+        per_transaction_max_amount=Decimal(12),
+    )
+    assert marginal_amounts(model, 10, 80, 10_000) == decimals("1.75", "2.392", "12")
+
+
 def test_without_a_minimum_and_a_maximum_the_same_transactions_are_not_clamped() -> None:
     assert price_events(Percentage(rate=Decimal("2.99")), decimals(10, 80, 10_000)) == Decimal(
         "301.691"
@@ -75,6 +85,36 @@ def test_the_free_units_are_used_up_event_by_event() -> None:
     events = decimals(4, 4, 4, 4, 10)
     usage = [price_events(model, events[:count]) for count in range(1, len(events) + 1)]
     assert usage == decimals(0, 0, 0, "5.01", "10.11")
+
+
+@pytest.mark.parametrize(
+    ("paid", "expected"), [([10], [510]), ([1, 10], [501, 1011]), ([5, 10], [505, 1015])]
+)
+@pytest.mark.parametrize("free", [[4], [4, 4, 4], [0, 15]])
+def test_after_the_free_events_each_pays_its_share_and_its_fee(
+    free: list[int], paid: list[int], expected: list[int]
+) -> None:
+    # lago.md §8 (11), current usage of percentage_spec: 510; 501 → 1011; 505 → 1015. Which events
+    # were free before is not told, and does not matter: at 1 % + 5 it is 10, 1 + 10 and 5 + 10.
+    model = Percentage(rate=Decimal(1), fixed_amount=Decimal(5), free_units_per_events=len(free))
+    events = decimals(*free, *paid)
+    usage = [price_events(model, events[: len(free) + count + 1]) for count in range(len(paid))]
+    assert [int(price * 100) for price in usage] == expected
+    assert price_events(model, events[: len(free)]) == 0
+
+
+def test_the_usage_of_bounded_transactions_adds_up() -> None:
+    # lago.md §8 (11), percentage_spec: 200 → 1300 → 2500 c. The amounts of each are 2, 11 and 12;
+    # the transactions are those of pay_in_advance_charges_spec, at 1 % + 1 and 12 at most.
+    model = Percentage(
+        rate=Decimal(1),
+        fixed_amount=Decimal(1),
+        per_transaction_min_amount=Decimal("1.75"),
+        per_transaction_max_amount=Decimal(12),
+    )
+    events = decimals(100, 1_000, 10_000)
+    usage = [price_events(model, events[:count]) for count in (1, 2, 3)]
+    assert usage == decimals(2, 13, 25)
 
 
 def test_paid_in_advance_the_first_event_above_the_free_units_pays_the_rest() -> None:

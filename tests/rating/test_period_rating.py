@@ -113,6 +113,19 @@ def test_what_was_there_all_the_period_pays_in_full() -> None:
     assert cents(rate_events(prorated, more, OCTOBER).amount) == 38935
 
 
+def test_a_period_that_ends_early_has_the_days_until_then() -> None:
+    # lago.md §8 (12), the terminated case: 2.58. Its events are not told; ten for 8 days of 31 are.
+    ended = period("2023-10-01", "2023-10-09", full_days=31)
+    ten_each = graduated((0, 5, 10, 0), (6, None, 5, 0))
+    prorated = terms("sum_agg", ten_each, recurring=True, prorated=True)
+    assert cents(rate_events(prorated, [used("2023-10-01", 1)], ended).amount) == 258
+    assert cents(rate_events(prorated, [used("2023-09-01", 1)], ended).amount) == 258
+    # The last two days of it alone, with the flat amounts paid in full.
+    prorated = terms("sum_agg", GRADES, recurring=True, prorated=True)
+    usage = rate_events(prorated, [used("2023-10-07", 6)], ended)
+    assert cents(usage.amount) == round((50 + 5) * 200 / 31) + 15_000
+
+
 def test_prorated_volume_prices_take_the_range_of_the_full_units() -> None:
     # spec/services/charge_models/volume_service_spec.rb: 198.6 of 300 units → 149.3
     rates = volume((0, 100, 2, 10), (101, 200, 1, 0), (201, None, "0.5", 50))
@@ -154,6 +167,15 @@ def test_a_seat_in_advance_stays_paid_when_it_is_removed() -> None:
     assert (joined.units, cents(joined.amount)) == (1, 24)
     left = rate_events(seats, [added("2024-02-23", "ada"), removed("2024-02-29", "ada")], february)
     assert (left.units, cents(left.amount)) == (0, 24)
+
+
+def test_a_whole_seat_in_advance_is_paid_in_full() -> None:
+    # lago.md §8 (10), unique_count_agg_spec.rb: in advance 100, where days do not count
+    february = period("2024-02-01", "2024-03-01")
+    for recurring in (False, True):
+        seats = terms("unique_count_agg", standard(), recurring=recurring, pay_in_advance=True)
+        joined = rate_events(seats, [added("2024-02-23", "ada")], february)
+        assert (joined.units, cents(joined.amount)) == (1, 100)
 
 
 @pytest.mark.parametrize(
