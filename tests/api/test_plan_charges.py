@@ -88,6 +88,18 @@ def test_every_model_prices_usage_under_the_options_that_it_allows(shop: Shop, m
     assert charged["debits"][0]["asset_code"] == "USD"
 
 
+def test_a_charge_sent_twice_is_added_twice_unless_it_has_a_code(shop: Shop, plan: str) -> None:
+    """As in Lago; a key of the request makes no difference: only what moves money has one."""
+    charge = {"billable_metric_code": "seats", "charge_model": "standard"}
+    charge |= {"properties": {"amount": "1"}}
+    path, key = f"/plans/{plan}/charges", {"Idempotency-Key": shop.unique("key")}
+    first, second = (shop.ok(path, key, charge=charge)["charge"]["code"] for _ in range(2))
+    assert first != second
+    named = charge | {"code": shop.unique("seats")}
+    shop.ok(path, charge=named)
+    assert refused(shop.post(path, charge=named)) == {"code": ["value_already_exist"]}
+
+
 def test_another_model_needs_other_properties_and_filters(shop: Shop, plan: str) -> None:
     eu = {"values": {"region": ["eu"]}, "properties": {"amount": "1"}}
     added = add(shop, plan, **priced(filters=[eu]))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.api.conftest import Service
@@ -15,6 +16,7 @@ from wallet_service.client import (
     NotAllowed,
     NotFound,
     PaymentRequired,
+    ProviderUsage,
     Unauthorized,
     ValidationFailed,
     Wallet,
@@ -55,11 +57,12 @@ def test_the_page_runs_from_top_to_bottom(
         exec(compile(block, PAGE.name, "exec"), names)
     said = capsys.readouterr().out
     assert "0.001375 USD spent, 9.998625 left" in said
-    assert "insufficient_funds needed 75 available 9.998625" in said
-    assert "USD 39.998625 free, 0 held" in said
+    assert "0.001215 for" in said
+    assert "insufficient_funds needed 75 available 9.99741" in said
+    assert "USD 39.99741 free, 0 held" in said
     found = names["client"]
     assert isinstance(found, Wallet)
-    assert funds(found, "acme") == (Decimal("39.996625"), 0)
+    assert funds(found, "acme") == (Decimal("39.99541"), 0)
     found.close()
 
 
@@ -108,6 +111,47 @@ def test_a_price_can_be_asked(client: Wallet) -> None:
         assert answer.available == Decimal("0.02")
         assert not answer.sufficient
         assert answer.code == "insufficient_funds"
+
+
+def test_a_call_is_priced_held_and_settled_by_what_the_provider_says(client: Wallet) -> None:
+    open_account(client, "reported")
+    most = ProviderUsage("openai", {"prompt_tokens": 400, "completion_tokens": 500}, model="gpt-4o")
+    for ask in (client.estimate, client.check):
+        assert ask(customer="reported", usage=most).amount == Decimal("0.006")
+    response = {
+        "model": "claude-sonnet-4-5",
+        "usage": {"input_tokens": 100, "cache_read_input_tokens": 1000, "output_tokens": 10},
+    }
+    with client.authorize(customer="reported", usage=most) as hold:
+        assert hold.authorization.amount == Decimal("0.006")
+        hold.extend(usage=most)
+        assert hold.authorization.amount == Decimal("0.012")
+        # 100 at 0.000003, 1000 at 0.0000003, 10 at 0.000015
+        captured = hold.capture(usage=ProviderUsage("anthropic", response))
+    assert captured.captured_amount == Decimal("0.00075")
+    assert funds(client, "reported") == (Decimal("0.99925"), 0)
+    with pytest.raises(ValidationFailed) as failed:
+        client.estimate(customer="reported", usage=ProviderUsage("nobody", response))
+    assert set(failed.value.error_details) == {"provider"}
+
+
+def test_a_feature_that_is_not_had_is_named(
+    client: Wallet, service: Service, priced_key: str
+) -> None:
+    made = httpx.post(
+        f"{service.url}/api/v1/features",
+        json={"feature": {"code": "exports", "name": "Exports"}},
+        headers={"Authorization": f"Bearer {priced_key}"},
+    )
+    assert made.status_code == 200, made.text
+    open_account(client, "featureless")
+    with pytest.raises(PaymentRequired) as refused:
+        client.authorize(customer="featureless", items=[ITEM], features=["exports"])
+    assert refused.value.code == "not_entitled"
+    assert refused.value.error_details["feature_code"] == "exports"
+    for ask in (client.estimate, client.check):
+        answer = ask(customer="featureless", items=[ITEM], features=["exports"])
+        assert (answer.sufficient, answer.code) == (False, "not_entitled")
 
 
 def test_a_hold_may_take_what_there_is(client: Wallet) -> None:

@@ -25,7 +25,7 @@ from .errors import (
     ValidationFailed,
     WalletError,
 )
-from .inputs import Amount, Event, Item
+from .inputs import Amount, Event, Item, ProviderUsage, Reported
 from .results import (
     Authorization,
     Balance,
@@ -68,6 +68,8 @@ __all__ = [
     "NotFound",
     "PassedBudget",
     "PaymentRequired",
+    "ProviderUsage",
+    "Reported",
     "Retries",
     "Subscription",
     "TooManyRequests",

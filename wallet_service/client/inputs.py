@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Amount", "Event", "Item", "amount_text", "new_key", "property_values"]
+__all__ = [
+    "Amount",
+    "Event",
+    "Item",
+    "ProviderUsage",
+    "Reported",
+    "amount_text",
+    "new_key",
+    "property_values",
+]
 
 Amount = Decimal | int | str
 """An exact number: Decimal("12.5"), 75 or "0.005935". A float is refused, since it is not exact."""
@@ -29,6 +38,48 @@ class Item:
     def __init__(self, code: str, /, **properties: Any) -> None:
         object.__setattr__(self, "code", code)
         object.__setattr__(self, "properties", properties)
+
+
+class Reported(Protocol):
+    """A response, or its usage, as the providers' own Python packages return them."""
+
+    def model_dump(self, *, mode: str, by_alias: bool, exclude_none: bool) -> dict[str, Any]:
+        """Return what the provider sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ProviderUsage:
+    """What a model's provider says was used: ``ProviderUsage("openai", response)``.
+
+    The response, or its usage object, in the provider's own words; the service makes items of it.
+    ``model`` is needed if the response does not name it. ``properties`` are your own, for every
+    item. ``service_tier`` says how the call was served where the response does not.
+    """
+
+    provider: str
+    usage: Mapping[str, Any]
+    model: str | None
+    service_tier: str | None
+    properties: Mapping[str, Any]
+
+    def __init__(
+        self,
+        provider: str,
+        usage: Mapping[str, Any] | Reported,
+        /,
+        *,
+        model: str | None = None,
+        service_tier: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(usage, Mapping):
+            usage = usage.model_dump(mode="json", by_alias=True, exclude_none=True)
+        object.__setattr__(self, "provider", provider)
+        object.__setattr__(self, "usage", usage)
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "service_tier", service_tier)
+        object.__setattr__(self, "properties", properties or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

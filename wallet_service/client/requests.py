@@ -11,8 +11,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
+from .bodies import amount_of, event_body, known, used
 from .errors import UnexpectedReply, error_of
-from .inputs import Amount, Event, Item, amount_text, new_key, property_values
+from .inputs import Amount, Event, Item, ProviderUsage, new_key
 from .results import (
     Authorization,
     AuthorizationPage,
@@ -82,34 +83,39 @@ def read(request: Request[T], status: int, headers: Mapping[str, str], content: 
 # --- holds
 
 
-def authorize(
+def authorize(  # noqa: PLR0913 (what a caller may say, each by its name)
     *,
     customer: str,
     items: Sequence[Item] | None = None,
+    usage: ProviderUsage | None = None,
     amount: Amount | None = None,
     asset: str | None = None,
     subscription: str | None = None,
+    features: Sequence[str] | None = None,
     expires_in: int | None = None,
     partial: bool = False,
     transaction_id: str | None = None,
 ) -> Request[Authorization]:
     """Set aside what ``items`` may cost, or an ``amount`` of an ``asset``, for so many seconds.
 
-    ``partial`` takes what there is where that is less.
+    ``usage`` in place of items is what a provider reports. ``features`` are those that the
+    subscription must have, whatever the items need. ``partial`` takes what there is where that is
+    less.
     """
-    body = _usage(customer, items, amount, asset, subscription)
+    body = used(items, usage, amount) | _of(customer, subscription, asset, features)
     body |= {
         "transaction_id": transaction_id or new_key(),
         "expires_in": expires_in,
         "partial": partial or None,
     }
-    return _post("/authorizations", _authorization, authorization=_known(body))
+    return _post("/authorizations", _authorization, authorization=known(body))
 
 
 def capture(
     authorization_id: str,
     *,
     items: Sequence[Item] | None = None,
+    usage: ProviderUsage | None = None,
     amount: Amount | None = None,
     final: bool = True,
     transaction_id: str | None = None,
@@ -118,31 +124,28 @@ def capture(
 
     A final capture gives the rest back, and repeats by the hold's own id. Others go on holding.
     """
-    body = {
-        "items": _items(items),
-        "amount": _amount(amount),
+    body = used(items, usage, amount) | {
         "final": final,
         "transaction_id": transaction_id or (None if final else new_key()),
     }
-    return _post(_hold_path(authorization_id, "capture"), _authorization, capture=_known(body))
+    return _post(_hold_path(authorization_id, "capture"), _authorization, capture=known(body))
 
 
 def extend(
     authorization_id: str,
     *,
     items: Sequence[Item] | None = None,
+    usage: ProviderUsage | None = None,
     amount: Amount | None = None,
     expires_in: int | None = None,
     transaction_id: str | None = None,
 ) -> Request[Authorization]:
     """Hold more, hold longer (so many seconds from now), or both."""
-    body = {
-        "items": _items(items),
-        "amount": _amount(amount),
+    body = used(items, usage, amount) | {
         "expires_in": expires_in,
         "transaction_id": transaction_id or new_key(),
     }
-    return _post(_hold_path(authorization_id, "extend"), _authorization, extend=_known(body))
+    return _post(_hold_path(authorization_id, "extend"), _authorization, extend=known(body))
 
 
 def void(authorization_id: str) -> Request[Authorization]:
@@ -154,8 +157,8 @@ def refund(
     authorization_id: str, *, amount: Amount | None = None, transaction_id: str | None = None
 ) -> Request[Authorization]:
     """Give back what was captured, all or an amount of it, to the grants that paid."""
-    body = {"amount": _amount(amount), "transaction_id": transaction_id or new_key()}
-    return _post(_hold_path(authorization_id, "refund"), _authorization, refund=_known(body))
+    body = {"amount": amount_of(amount), "transaction_id": transaction_id or new_key()}
+    return _post(_hold_path(authorization_id, "refund"), _authorization, refund=known(body))
 
 
 def authorization(authorization_id: str) -> Request[Authorization]:
@@ -179,33 +182,49 @@ def authorizations(
         "page": page,
         "per_page": per_page,
     }
-    return Request("GET", f"/authorizations?{urlencode(_known(query))}", _authorization_page)
+    return Request("GET", f"/authorizations?{urlencode(known(query))}", _authorization_page)
 
 
 def estimate(
     *,
     customer: str,
     items: Sequence[Item] | None = None,
+    usage: ProviderUsage | None = None,
     amount: Amount | None = None,
     asset: str | None = None,
     subscription: str | None = None,
+    features: Sequence[str] | None = None,
 ) -> Request[Estimate]:
     """Ask what a call would cost and whether it would be approved; nothing is set aside."""
-    body = _usage(customer, items, amount, asset, subscription)
-    return _post("/authorizations/estimate", _estimate, authorization=_known(body))
+    body = used(items, usage, amount) | _of(customer, subscription, asset, features)
+    return _post("/authorizations/estimate", _estimate, authorization=known(body))
 
 
 def check(
     *,
     customer: str,
     items: Sequence[Item] | None = None,
+    usage: ProviderUsage | None = None,
     amount: Amount | None = None,
     asset: str | None = None,
     subscription: str | None = None,
+    features: Sequence[str] | None = None,
 ) -> Request[Estimate]:
     """Like `estimate`, as fast as can be: from the balances last published, so not binding."""
-    body = _usage(customer, items, amount, asset, subscription)
-    return _post("/authorizations/check", _estimate, authorization=_known(body))
+    body = used(items, usage, amount) | _of(customer, subscription, asset, features)
+    return _post("/authorizations/check", _estimate, authorization=known(body))
+
+
+def _of(
+    customer: str, subscription: str | None, asset: str | None, features: Sequence[str] | None
+) -> dict[str, Any]:
+    """Who is asked for, and in what."""
+    return {
+        "external_customer_id": customer,
+        "external_subscription_id": subscription,
+        "asset_code": asset,
+        "features": features,
+    }
 
 
 # --- events
@@ -213,7 +232,7 @@ def check(
 
 def debit(event: Event) -> Request[DebitedEvent]:
     """Charge usage at once, without a hold."""
-    return _post("/events", _event, event=_event_body(event))
+    return _post("/events", _event, event=event_body(event))
 
 
 def debit_many(batch: Sequence[Event]) -> Request[tuple[DebitedEvent, ...]]:
@@ -221,7 +240,7 @@ def debit_many(batch: Sequence[Event]) -> Request[tuple[DebitedEvent, ...]]:
 
     Look for ``rejected`` among the results if wallets may refuse a shortfall.
     """
-    return _post("/events/batch", _events, events=[_event_body(event) for event in batch])
+    return _post("/events/batch", _events, events=[event_body(event) for event in batch])
 
 
 def reverse(
@@ -233,12 +252,12 @@ def reverse(
 ) -> Request[DebitedEvent]:
     """Take back what an event was charged, all or an amount of it."""
     body = {
-        "amount": _amount(amount),
+        "amount": amount_of(amount),
         "external_subscription_id": subscription,
         "transaction_id": transaction_id or new_key(),
     }
     path = f"/events/{quote(event_transaction_id, safe='')}/reverse"
-    return _post(path, _event, reverse=_known(body))
+    return _post(path, _event, reverse=known(body))
 
 
 # --- customers and their money
@@ -249,7 +268,7 @@ def create_customer(
 ) -> Request[Customer]:
     """Create a customer, or change the one that has this external id."""
     body = {"external_id": external_id, "name": name, "currency": currency}
-    return _post("/customers", _customer, customer=_known(body))
+    return _post("/customers", _customer, customer=known(body))
 
 
 def create_subscription(external_id: str, *, customer: str, plan: str) -> Request[Subscription]:
@@ -277,13 +296,13 @@ def create_wallet(
         **terms,
         "external_customer_id": customer,
         "asset_code": asset,
-        "rate_amount": _amount(rate_amount),
-        "granted_credits": _amount(granted_credits),
-        "paid_credits": _amount(paid_credits),
+        "rate_amount": amount_of(rate_amount),
+        "granted_credits": amount_of(granted_credits),
+        "paid_credits": amount_of(paid_credits),
         "name": name,
         "transaction_id": transaction_id or new_key(),
     }
-    return _post("/wallets", _wallet, wallet=_known(body))
+    return _post("/wallets", _wallet, wallet=known(body))
 
 
 def top_up(
@@ -294,7 +313,7 @@ def top_up(
     transaction_id: str | None = None,
 ) -> Request[tuple[WalletTransaction, ...]]:
     """Buy credits; they can be spent when their payment is settled."""
-    body = {"wallet_id": wallet_id, "paid_credits": _amount(credit_amount), "name": name}
+    body = {"wallet_id": wallet_id, "paid_credits": amount_of(credit_amount), "name": name}
     return _move_credits(body, transaction_id)
 
 
@@ -306,15 +325,15 @@ def grant(
     transaction_id: str | None = None,
 ) -> Request[tuple[WalletTransaction, ...]]:
     """Give credits for nothing; they can be spent at once."""
-    body = {"wallet_id": wallet_id, "granted_credits": _amount(credit_amount), "name": name}
+    body = {"wallet_id": wallet_id, "granted_credits": amount_of(credit_amount), "name": name}
     return _move_credits(body, transaction_id)
 
 
 def _move_credits(
     body: Mapping[str, Any], transaction_id: str | None
 ) -> Request[tuple[WalletTransaction, ...]]:
-    known = _known(body) | {"transaction_id": transaction_id or new_key()}
-    return _post("/wallet_transactions", _wallet_transactions, wallet_transaction=known)
+    movement = known(body) | {"transaction_id": transaction_id or new_key()}
+    return _post("/wallet_transactions", _wallet_transactions, wallet_transaction=movement)
 
 
 def settle(wallet_transaction_id: str) -> Request[WalletTransaction]:
@@ -329,7 +348,7 @@ def balances(customer: str, *, source: str | None = None) -> Request[tuple[Balan
     return Request("GET", path + (f"?source={quote(source)}" if source else ""), _balances)
 
 
-# --- bodies
+# --- envelopes
 
 
 def _post(path: str, decode: Callable[[bytes], T], **body: Any) -> Request[T]:
@@ -337,57 +356,9 @@ def _post(path: str, decode: Callable[[bytes], T], **body: Any) -> Request[T]:
     return Request("POST", path, decode, msgspec.json.encode(body))
 
 
-def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given: the service refuses null."""
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _usage(
-    customer: str,
-    items: Sequence[Item] | None,
-    amount: Amount | None,
-    asset: str | None,
-    subscription: str | None,
-) -> dict[str, Any]:
-    return {
-        "external_customer_id": customer,
-        "external_subscription_id": subscription,
-        "items": _items(items),
-        "amount": _amount(amount),
-        "asset_code": asset,
-    }
-
-
-def _items(items: Sequence[Item] | None) -> list[dict[str, Any]] | None:
-    if items is None:
-        return None
-    return [{"code": item.code, "properties": property_values(item.properties)} for item in items]
-
-
-def _amount(amount: Amount | None) -> str | None:
-    return None if amount is None else amount_text(amount)
-
-
-def _event_body(event: Event) -> dict[str, Any]:
-    timestamp = None if event.timestamp is None else f"{event.timestamp.timestamp():.3f}"
-    return _known(
-        {
-            "transaction_id": event.transaction_id,
-            "code": event.code,
-            "properties": property_values(event.properties),
-            "external_customer_id": event.customer,
-            "external_subscription_id": event.subscription,
-            "timestamp": timestamp,
-        }
-    )
-
-
 def _hold_path(authorization_id: str, action: str = "") -> str:
     path = f"/authorizations/{quote(authorization_id, safe='')}"
     return f"{path}/{action}" if action else path
-
-
-# --- envelopes
 
 
 def _within(root: str, kind: type[T]) -> Callable[[bytes], T]:

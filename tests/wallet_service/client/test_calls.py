@@ -7,11 +7,20 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel, Field
 
 import wallet_service.client
 from tests.wallet_service.client.conftest import NewWallet
 from tests.wallet_service.client.conversation import AUTHORIZATION, HOLD_PATH, authorization
-from wallet_service.client import AsyncWallet, Event, Hold, Item, UnexpectedReply, Wallet
+from wallet_service.client import (
+    AsyncWallet,
+    Event,
+    Hold,
+    Item,
+    ProviderUsage,
+    UnexpectedReply,
+    Wallet,
+)
 from wallet_service.client.inputs import amount_text
 
 ITEM = Item("llm_input_tokens", model="gpt-4o", tokens=374)
@@ -69,6 +78,64 @@ def test_decimal_properties_keep_every_digit(hear: NewWallet) -> None:
     assert properties == {"hours": "0.00000001", "model": "h100"}
 
 
+class Counted(BaseModel):
+    prompt_tokens: int
+    cached: int | None = Field(default=None, serialization_alias="cachedTokens")
+    written: int | None = None
+
+
+class Response(BaseModel):
+    """What a provider's own package returns."""
+
+    model: str
+    created: datetime
+    usage: Counted
+
+
+def test_what_a_provider_reports_is_sent_in_its_own_words(hear: NewWallet) -> None:
+    wallet, service = hear(authorization())
+    sent = {"prompt_tokens": 374, "completion_tokens": 44}
+    usage = ProviderUsage(
+        "openai", sent, model="gpt-4o", service_tier="batch", properties={"end_user": "u-1"}
+    )
+    told = {
+        "provider": "openai",
+        "usage": sent,
+        "model": "gpt-4o",
+        "service_tier": "batch",
+        "properties": {"end_user": "u-1"},
+    }
+    wallet.capture("x", usage=usage)
+    assert service.body() == {"capture": {"final": True} | told}
+    wallet.extend("x", usage=usage, transaction_id="more")
+    assert service.body() == {"extend": {"transaction_id": "more"} | told}
+    wallet.authorize(customer="acme", usage=usage, transaction_id="call-1")
+    asked = {"external_customer_id": "acme", "transaction_id": "call-1"}
+    assert service.body() == {"authorization": asked | told}
+
+
+def test_a_response_object_is_sent_as_the_provider_wrote_it(hear: NewWallet) -> None:
+    wallet, service = hear(authorization())
+    counted = Counted(prompt_tokens=374, cached=10)
+    response = Response(model="gpt-4o", created=datetime(2026, 3, 10, tzinfo=UTC), usage=counted)
+    wallet.capture("x", usage=ProviderUsage("openai", response))
+    assert service.body()["capture"] == {
+        "final": True,
+        "provider": "openai",
+        "usage": {
+            "model": "gpt-4o",
+            "created": "2026-03-10T00:00:00Z",
+            "usage": {"prompt_tokens": 374, "cachedTokens": 10},
+        },
+    }
+
+
+def test_features_are_asked_for_beside_what_is_used(hear: NewWallet) -> None:
+    wallet, service = hear(authorization())
+    wallet.authorize(customer="acme", amount=1, asset="USD", features=["exports", "sso"])
+    assert service.body()["authorization"]["features"] == ["exports", "sso"]
+
+
 def test_a_final_capture_repeats_by_the_hold_and_another_by_its_key(hear: NewWallet) -> None:
     wallet, service = hear(authorization(status="captured"))
     wallet.capture("a/b", items=[ITEM])
@@ -123,9 +190,13 @@ def test_a_price_is_asked_without_a_hold(hear: NewWallet, call: str) -> None:
         "items": [{"code": "llm_input_tokens", "amount": "0.5"}],
     }
     wallet, service = hear(httpx.Response(200, json={"estimate": answer}))
-    estimate = getattr(wallet, call)(customer="acme", items=[ITEM], subscription="acme-pro")
+    ask = getattr(wallet, call)
+    estimate = ask(customer="acme", items=[ITEM], subscription="acme-pro", features=["sso"])
     assert service.paths == [f"POST /api/v1/authorizations/{call}"]
     assert service.body()["authorization"]["external_subscription_id"] == "acme-pro"
+    assert service.body()["authorization"]["features"] == ["sso"]
+    ask(customer="acme", usage=ProviderUsage("openai", {"prompt_tokens": 1}, model="gpt-4o"))
+    assert service.body()["authorization"]["usage"] == {"prompt_tokens": 1}
     assert (estimate.amount, estimate.sufficient) == (Decimal("0.5"), False)
 
 
