@@ -6,7 +6,7 @@ was answered. Whoever drives fills them in: wrk in Lua, or our own client.
 
 import re
 
-from msgspec import Struct, json
+from msgspec import Struct, json, structs
 
 CUSTOMER_DIGITS = 7
 PLACEHOLDERS = ("{key}", "{customer}", "{id}")
@@ -50,19 +50,76 @@ def customer_name(number: int) -> str:
 
 BASE = "/api/v1"
 MODEL = "gpt-4o"
+CODES = ("llm_input_tokens", "llm_output_tokens")
 EXPIRES_IN_S = 7200
 """Nothing expires while it is measured."""
 _ITEMS = [
-    {"code": "llm_input_tokens", "properties": {"model": MODEL, "tokens": 374}},
-    {"code": "llm_output_tokens", "properties": {"model": MODEL, "tokens": 500}},
+    {"code": CODES[0], "properties": {"model": MODEL, "tokens": 374}},
+    {"code": CODES[1], "properties": {"model": MODEL, "tokens": 500}},
 ]
+_EVENT = {
+    "transaction_id": "{key}",
+    "external_customer_id": "{customer}",
+    "code": CODES[1],
+    "properties": {"model": MODEL, "tokens": 500},
+}
 
 
-def _text(body: object) -> str:
-    return json.encode(body).decode()
+def bare() -> Shape:
+    """The empty handler gets the body of an authorization."""
+    return Shape(path="/bare", body=_text(_authorization()), customers=10_000)
 
 
-def _authorization(**more: object) -> dict[str, object]:
+def authorize(api_key: str, customers: int) -> Shape:
+    """May this customer make a call of two items: what goes in, and what comes out?"""
+    return _ask(api_key, customers, "/authorizations", _authorization())
+
+
+def authorize_amount(api_key: str, customers: int) -> Shape:
+    """The same where the caller has priced it."""
+    body = _authorization(amount="0.005935", asset_code="USD")
+    del body["authorization"]["items"]
+    return _ask(api_key, customers, "/authorizations", body)
+
+
+def pair(api_key: str, customers: int) -> Shape:
+    """Authorize, then capture what was used: the same two items."""
+    capture = Shape(
+        path=f"{BASE}/authorizations/{{id}}/capture",
+        body=_text({"capture": {"transaction_id": "{key}", "items": _ITEMS}}),
+        api_key=api_key,
+    )
+    return structs.replace(authorize(api_key, customers), then=capture)
+
+
+def estimate(api_key: str, customers: int) -> Shape:
+    return _ask(api_key, customers, "/authorizations/estimate", _question())
+
+
+def check(api_key: str, customers: int) -> Shape:
+    return _ask(api_key, customers, "/authorizations/check", _question())
+
+
+def balances(api_key: str, customers: int) -> Shape:
+    path = f"{BASE}/customers/{{customer}}/balances"
+    return Shape(method="GET", path=path, api_key=api_key, customers=customers)
+
+
+def event(api_key: str, customers: int) -> Shape:
+    """One event of output tokens."""
+    return _ask(api_key, customers, "/events", {"event": _EVENT})
+
+
+def batch(api_key: str, customers: int, *, size: int) -> Shape:
+    """Many events at once, each of some customer."""
+    return _ask(api_key, customers, "/events/batch", {"events": [_EVENT] * size})
+
+
+def _ask(api_key: str, customers: int, path: str, body: object) -> Shape:
+    return Shape(path=BASE + path, body=_text(body), api_key=api_key, customers=customers)
+
+
+def _authorization(**more: object) -> dict[str, dict[str, object]]:
     return {
         "authorization": {
             "external_customer_id": "{customer}",
@@ -74,16 +131,9 @@ def _authorization(**more: object) -> dict[str, object]:
     }
 
 
-def bare() -> Shape:
-    """The empty handler gets the body of an authorization."""
-    return Shape(path="/bare", body=_text(_authorization()), customers=10_000)
+def _question() -> object:
+    return {"authorization": {"external_customer_id": "{customer}", "items": _ITEMS}}
 
 
-def authorize(api_key: str, customers: int) -> Shape:
-    """May this customer make a call of two items: what goes in, what comes out?"""
-    return Shape(
-        path=f"{BASE}/authorizations",
-        body=_text(_authorization()),
-        api_key=api_key,
-        customers=customers,
-    )
+def _text(body: object) -> str:
+    return json.encode(body).decode()
