@@ -10,7 +10,6 @@ from rating.charge_models import (
     Percentage,
     Standard,
     Volume,
-    price_events,
 )
 from rating.charges import Charge, ChargeFilter, Conversion
 from rating.errors import (
@@ -27,7 +26,8 @@ from rating.period import Period
 from rating.period_rating import Usage, rate_begun, rate_events, rate_summaries
 from rating.quotes import linear, marginal, upper_bound
 from rating.rate_cards import Line, RateCard
-from rating.summaries import NOTHING, Summary, merge, merge_all, summarize
+from rating.summaries import NOTHING, Summary, merge, merge_all
+from rating.tallies import summarize
 from rating.terms import Price, Terms
 from rating.usage import ZERO_TOTAL, Total
 
@@ -66,7 +66,6 @@ __all__ = [
     "marginal",
     "merge",
     "merge_all",
-    "price_events",
     "rate_begun",
     "rate_events",
     "rate_summaries",

@@ -16,14 +16,12 @@ from fractions import Fraction
 from functools import reduce
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from rating.charge_models import ChargeModel, Dynamic, Standard
+from rating.charge_models import ChargeModel, Dynamic
 from rating.events import Event
-from rating.exact import EXACT, ZERO, divided
+from rating.exact import EXACT, ZERO
 from rating.period import Period
-from rating.proration import prorated
-from rating.quotes import begun
+from rating.quotes import added, begun, for_days, going_on
 from rating.steps import steps_of
 from rating.terms import Terms
 from rating.usage import ZERO_TOTAL, Total
@@ -51,8 +49,9 @@ def fees_in_advance(
     bill = _Bill(terms.prices[0].model)
     carried_fee = ZERO
     if carried:
-        due = bill.begin_with(before, reduce(EXACT.add, map(_cents, carried), ZERO))
-        carried_fee = _for_days(terms, bill.model, due, Fraction(period.days, period.whole_days))
+        bill.begin_with(before, reduce(EXACT.add, map(_cents, carried), ZERO))
+        share = Fraction(period.days, period.whole_days)
+        carried_fee = _for_days(terms, bill.model, bill.total.charged, share)
     fees: list[Decimal] = []
     for event, step in zip(events, steps, strict=True):
         bill.change_to(terms.prices[terms.version(event.plan_version_id)].model)
@@ -62,64 +61,44 @@ def fees_in_advance(
 
 
 def _for_days(terms: Terms, model: ChargeModel, due: Decimal, share: Fraction) -> Decimal:
-    """What is due for a share of the period: for its units, rounded up, at the price of one."""
-    if not terms.is_prorated:
-        return due
-    assert isinstance(model, Standard), "other models are billed in arrears when they are prorated"
-    if not model.amount:
-        return ZERO
-    return model.price(prorated(divided(due, model.amount), share))
+    return for_days(model, due, share) if terms.is_prorated else due
 
 
 class _Bill:
-    """What was used so far, and the highest price that was reached with it."""
+    """What was used so far, and what was charged for it."""
 
     def __init__(self, model: ChargeModel) -> None:
         self.model: ChargeModel = model
         self.total: Total = ZERO_TOTAL
-        self.charged = ZERO
 
-    def begin_with(self, units: Decimal, cents: Decimal) -> Decimal:
-        """What it costs to have so many units already."""
+    def begin_with(self, units: Decimal, cents: Decimal) -> None:
+        """Have so many units already, and charge for them."""
         if isinstance(self.model, Dynamic):
             amount = self.model.price_precise(units, cents)
-            self.total = Total(units=units, amount=amount)
+            self.total = Total(units=units, amount=amount, charged=amount)
         else:
             self.total = begun(self.model, units)
-        self.charged = self.total.amount
-        return self.charged
 
     def change_to(self, model: ChargeModel) -> None:
-        """Go on at other prices: what is left to charge, or was charged in excess, stays."""
+        """Go on at other prices."""
         if model == self.model:
             return
         self.model = model
         if not isinstance(model, Dynamic):
-            excess = EXACT.subtract(self.charged, self.total.amount)
-            self.total = model.rebase(self.total)
-            self.charged = EXACT.add(self.total.amount, excess)
+            self.total = going_on(model, self.total)
 
     def add(self, units: Decimal, cents: Decimal) -> Decimal:
-        """What an event costs."""
-        if isinstance(self.model, Dynamic):
-            return self._add_alone(units, self.model.price_precise(units, cents))
-        self.total = self.model.add(self.total, units)
-        if units < 0:
-            return ZERO
-        fee = max(EXACT.subtract(self.total.amount, self.charged), ZERO)
-        self.charged = EXACT.add(self.charged, fee)
-        return fee
-
-    def _add_alone(self, units: Decimal, fee: Decimal) -> Decimal:
-        """Count an event that costs so much, whatever there was before."""
-        total = self.total
-        self.total = replace(
-            total,
+        """What an event is charged."""
+        if not isinstance(self.model, Dynamic):
+            fee, self.total = added(self.model, self.total, units)
+            return fee
+        fee, total = self.model.price_precise(units, cents), self.total
+        self.total = Total(
             units=EXACT.add(total.units, units),
             events=total.events + 1,
             amount=EXACT.add(total.amount, fee),
+            charged=EXACT.add(total.charged, fee),
         )
-        self.charged = EXACT.add(self.charged, fee)
         return fee
 
 

@@ -40,9 +40,14 @@ class Event(Struct, frozen=True, kw_only=True):
         return self.removes or self.units < 0
 
 
-def in_order(events: Iterable[Event]) -> list[Event]:
-    """The events as they count: by time, and those of the same instant as they came in.
+def lateness(event: Event) -> tuple[datetime, int, Decimal]:
+    """What events are ordered by: time, and of the same instant how they came in.
 
     Of two that came in as one, the greater is the last, as in `rating.summaries`.
     """
-    return sorted(events, key=lambda event: (event.timestamp, event.order, event.units))
+    return (event.timestamp, event.order, event.units)
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """The events as they count."""
+    return sorted(events, key=lateness)

@@ -14,7 +14,7 @@ from functools import reduce
 from msgspec import Struct
 
 from rating.charge_models import ChargeModel, Graduated, Percentage, Volume
-from rating.charge_models.ranges import UnitRange
+from rating.charge_models.ranges import Tiers, UnitRange
 from rating.events import Event
 from rating.exact import EXACT, ONE, ZERO, divided
 from rating.period import Period
@@ -106,24 +106,14 @@ def price_moves(
 
 
 def _walk(ranges: Sequence[UnitRange], moves: Sequence[Move], *, days: int) -> Decimal:
+    without_flats = Tiers.of_grades((tier.to_value, tier.per_unit_amount, ZERO) for tier in ranges)
     level = highest = total = ZERO
     for move in moves:
         before, level = level, EXACT.add(level, move.units)
         highest = max(highest, level)
-        step = EXACT.subtract(_without_flats(ranges, level), _without_flats(ranges, before))
+        step = EXACT.subtract(without_flats.price(level), without_flats.price(before))
         total = EXACT.fma(step, Decimal(move.days), total)
     return EXACT.add(divided(total, Decimal(days)), _flats(ranges, highest))
-
-
-def _without_flats(ranges: Sequence[UnitRange], units: Decimal) -> Decimal:
-    amount = reached = ZERO
-    for tier in ranges:
-        if units <= reached:
-            break
-        top = units if tier.to_value is None else min(units, tier.to_value)
-        amount = EXACT.fma(EXACT.subtract(top, reached), tier.per_unit_amount, amount)
-        reached = top
-    return amount
 
 
 def _flats(ranges: Sequence[UnitRange], units: Decimal) -> Decimal:

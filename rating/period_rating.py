@@ -27,7 +27,8 @@ from rating.moves import full_units, moves_of_members, moves_of_sum, price_moves
 from rating.period import Period
 from rating.proration import unit_microseconds
 from rating.steps import steps_of
-from rating.summaries import NOTHING, Summary, merge, merge_all, microseconds, summarize
+from rating.summaries import NOTHING, Summary, merge, merge_all, microseconds
+from rating.tallies import summarize
 from rating.terms import Terms
 
 

@@ -19,7 +19,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from rating.buckets import Bucket
-from rating.charge_models import Dynamic, Percentage, RunningModel, Standard
+from rating.charge_models import ChargeModel, Dynamic, Percentage, RunningModel, Standard
 from rating.exact import EXACT, ONE, ZERO, divided
 from rating.proration import prorated
 from rating.rate_cards import Line
@@ -42,10 +42,17 @@ def marginal(
     """
     model, total = _going_on(line, total, plan_version_id)
     units = step(line, total, is_member=is_member)
+    due, after = added(model, total, units, plan_version_id=plan_version_id)
+    return converted(line.bucket, _for_days_left(line, due, share)), after
+
+
+def added(
+    model: RunningModel, total: Total, units: Decimal, *, plan_version_id: UUID | None = None
+) -> tuple[Decimal, Total]:
+    """What an event of these units is charged for, days apart, and the total after it."""
     after = model.add(total, units)
     charged = total.charged if units < 0 else max(total.charged, after.amount)
-    due = _for_days_left(line, EXACT.subtract(charged, total.charged), share)
-    return converted(line.bucket, due), Total(
+    return EXACT.subtract(charged, total.charged), Total(
         units=after.units,
         events=after.events,
         amount=after.amount,
@@ -138,14 +145,17 @@ def upper_bound(
 
 
 def _for_days_left(line: Line, due: Decimal, share: Fraction | None) -> Decimal:
+    if not line.bucket.prorated:
+        return due
+    assert share is not None, "a prorated price depends on the days that are left"
+    return for_days(line.bucket.model, due, share)
+
+
+def for_days(model: ChargeModel, due: Decimal, share: Fraction) -> Decimal:
     """What is due for units that are there for a part of the period only.
 
     Source: Lago prorates the units that an event adds to the most there were, and rounds them up.
     """
-    if not line.bucket.prorated:
-        return due
-    assert share is not None, "a prorated price depends on the days that are left"
-    model = line.bucket.model
     assert isinstance(model, Standard), "other models are prorated when the period has ended"
     if not model.amount:
         return ZERO
@@ -158,15 +168,19 @@ def converted(bucket: Bucket, amount: Decimal) -> Decimal:
 
 
 def _going_on(line: Line, total: Total, plan_version_id: UUID | None) -> tuple[RunningModel, Total]:
-    """The line's model, and the total to go on from under its prices.
-
-    Usage that was priced by another version is the same usage under these prices: what was left to
-    charge, or charged in excess, stays.
-    """
+    """The line's model, and the total to go on from under its prices."""
     model = line.bucket.model
     assert not isinstance(model, Dynamic), "a dynamic price has no total to go on from"
     if total.plan_version_id == plan_version_id or not total.events:
         return model, total
+    return model, going_on(model, total)
+
+
+def going_on(model: RunningModel, total: Total) -> Total:
+    """Usage that was priced otherwise is the same usage under these prices.
+
+    What was left to charge, or was charged in excess, stays.
+    """
     rebased = model.rebase(total)
     excess = EXACT.subtract(total.charged, total.amount)
-    return model, replace(rebased, charged=EXACT.add(rebased.amount, excess))
+    return replace(rebased, charged=EXACT.add(rebased.amount, excess))

@@ -15,7 +15,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from rating.events import Event
 from rating.exact import EXACT, ZERO
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,35 +51,6 @@ def microseconds(at: datetime) -> Decimal:
     Decimal('86400000000')
     """
     return Decimal((at - _EPOCH) // _MICROSECOND)
-
-
-def summarize(events: Iterable[Event]) -> Summary:
-    """What the events come to, in whatever order they are given."""
-    units = moment = cents = ZERO
-    max_units: Decimal | None = None
-    last: tuple[datetime, int, Decimal] | None = None
-    count = corrections = 0
-    for event in events:
-        count += 1
-        corrections += event.is_correction
-        units = EXACT.add(units, event.units)
-        moment = EXACT.fma(event.units, microseconds(event.timestamp), moment)
-        cents = EXACT.add(cents, event.precise_amount_cents or ZERO)
-        max_units = event.units if max_units is None else max(max_units, event.units)
-        key = (event.timestamp, event.order, event.units)
-        last = key if last is None else max(last, key)
-    at, order, last_units = last or (None, 0, None)
-    return Summary(
-        events=count,
-        units=units,
-        max_units=max_units,
-        last_units=last_units,
-        last_at=at,
-        last_order=order,
-        moment=moment,
-        precise_amount_cents=cents,
-        corrections=corrections,
-    )
 
 
 def merge_all(summaries: Iterable[Summary]) -> Summary:

@@ -1,20 +1,21 @@
-"""Usage of one bucket as it is counted event by event, in any order: what summaries are made by.
+"""Usage of one bucket as it is counted event by event, in any order: what summaries are made of.
 
 Millions of events take the room of a few numbers; a unique count, that of its members.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from rating.events import Event
+from rating.events import Event, lateness
 from rating.exact import EXACT, ZERO
 from rating.summaries import Summary, microseconds
 
 
 class Tally:
-    """A summary that grows by one event at a time: as `summarize`, without a new one for each.
+    """A summary that grows by one event at a time.
 
     >>> from datetime import UTC
     >>> tally = Tally()
@@ -42,7 +43,7 @@ class Tally:
             self._precise = EXACT.add(self._precise, event.precise_amount_cents)
         if self._max is None or units > self._max:
             self._max = units
-        if last is None or (event.timestamp, event.order) > (last.timestamp, last.order):
+        if last is None or lateness(event) > lateness(last):
             self._last = event
         self._corrections += event.is_correction
 
@@ -60,6 +61,14 @@ class Tally:
             precise_amount_cents=self._precise,
             corrections=self._corrections,
         )
+
+
+def summarize(events: Iterable[Event]) -> Summary:
+    """What the events come to, in whatever order they are given."""
+    tally = Tally()
+    for event in events:
+        tally.add(event)
+    return tally.summary()
 
 
 class Members:

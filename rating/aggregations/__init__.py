@@ -1,8 +1,9 @@
 """How many units an event stands for: the number in a property, or one.
 
-What the units of many events come to (their sum, the greatest, the last …) is `rating.period`'s.
+What the units of many events come to (their sum, the greatest, the last …) is `rating.steps`' and
+`rating.period_rating`'s.
 
-To add an aggregation: its file, its name in `Aggregation` and in `AGGREGATIONS`.
+To add an aggregation: its file, its name in `Aggregation` and in `AGGREGATIONS`, and its steps.
 """
 
 from __future__ import annotations

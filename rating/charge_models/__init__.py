@@ -7,10 +7,8 @@ A model is its settings, a tagged msgspec Struct, with some pieces of arithmetic
   the most that up to so many units more can make of its price;
 - `rebase(total)`: the total as this model would have priced it, for prices that change within a
   period;
-- `price_events(quantities)`: the price of a whole period from all its events in order, written
-  from the definition and not from `add`: it is what the period's end computes, and the judge of
-  the running totals;
-- `price_total(units=…, events=…)`: the same from sums, where the model `is_summable`.
+- `price_total(units=…, events=…)`: the price of a whole period from its sums, where the model
+  `is_summable`. A percentage with a free tier or bounds needs the events: `price_events(…)`.
 
 Most models look at the units alone: they are `ByUnits`, and say `price(units)`. The price of
 `Dynamic` comes with each event, so it has nothing to add to or to rebase.
@@ -21,11 +19,8 @@ To add a model: its file, its name in `ChargeModel` and in `CHARGE_MODELS`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Final, TypeAlias, cast
-
-from msgspec import to_builtins
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 from rating.charge_models.dynamic import Dynamic
 from rating.charge_models.graduated import Graduated
@@ -51,8 +46,6 @@ CHARGE_MODELS: Final[Mapping[str, type[ChargeModel]]] = {
     "dynamic": Dynamic,
 }
 
-_BOUNDS: Final = frozenset({"from_value", "to_value"})
-
 __all__ = [
     "CHARGE_MODELS",
     "ChargeModel",
@@ -65,8 +58,6 @@ __all__ = [
     "Standard",
     "Volume",
     "name_of",
-    "price_events",
-    "properties_of",
     "read_model",
 ]
 
@@ -86,52 +77,9 @@ def read_model(name: str, properties: Mapping[str, object]) -> ChargeModel:
 def name_of(model: ChargeModel) -> str:
     """The name a model has in the catalogue.
 
-    >>> name_of(Standard(amount=Decimal(1)))
-    'standard'
+    >>> name_of(Dynamic())
+    'dynamic'
     """
     name = model.__struct_config__.tag
     assert isinstance(name, str)
     return name
-
-
-def properties_of(model: ChargeModel) -> dict[str, object]:
-    """The settings of a model as the catalogue shows them; `read_model` reads them back.
-
-    >>> properties_of(Standard(amount=Decimal("0.00000015")))
-    {'amount': '0.00000015'}
-    """
-    settings: dict[str, object] = to_builtins(model, builtin_types=(Decimal,))
-    settings.pop(model.__struct_config__.tag_field or "")
-    return {name: _shown(value) for name, value in settings.items()}
-
-
-def _shown(value: object, *, is_bound: bool = False) -> object:
-    """Decimals in plain notation; the bounds of ranges as whole numbers where they are."""
-    if isinstance(value, Decimal):
-        if is_bound and value == value.to_integral_value():
-            return int(value)
-        return format(value, "f")
-    if isinstance(value, tuple):
-        ranges = cast("tuple[dict[str, object], ...]", value)
-        return [
-            {name: _shown(one, is_bound=name in _BOUNDS) for name, one in entry.items()}
-            for entry in ranges
-        ]
-    return value
-
-
-def price_events(
-    model: ChargeModel,
-    quantities: Sequence[Decimal],
-    precise_amounts_cents: Sequence[Decimal] = (),
-) -> Decimal:
-    """The price of a period from all its events, in the order in which they count.
-
-    A dynamic price also takes what each event brought as its `precise_total_amount_cents`.
-
-    >>> price_events(Standard(amount=Decimal("0.05")), [Decimal(400), Decimal(600)])
-    Decimal('50.00')
-    """
-    if isinstance(model, Dynamic):
-        return model.price_events(quantities, precise_amounts_cents)
-    return model.price_events(quantities)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
-from functools import reduce
 from typing import ClassVar
 
 from msgspec import Struct
@@ -41,10 +39,6 @@ class ByUnits(Struct, frozen=True, kw_only=True):
     def rebase(self, total: Total) -> Total:
         """The total as it would stand if all of it had been priced by this model."""
         return replace(total, amount=self.price_total(units=total.units, events=total.events))
-
-    def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
-        """The price of a period's events."""
-        return self.price(reduce(EXACT.add, quantities)) if quantities else ZERO
 
     def price_total(
         self,

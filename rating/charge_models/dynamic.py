@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import reduce
 from typing import ClassVar
 
 from msgspec import Struct
@@ -36,15 +35,6 @@ class Dynamic(Struct, frozen=True, kw_only=True, tag_field="charge_model", tag="
         if units <= 0 or precise_amount_cents <= 0:
             return ZERO
         return EXACT.scaleb(precise_amount_cents, -2)
-
-    def price_events(
-        self, quantities: Sequence[Decimal], precise_amounts_cents: Sequence[Decimal]
-    ) -> Decimal:
-        """The price of a period's events: their quantities, and the amount that each brought."""
-        assert len(quantities) == len(precise_amounts_cents), "an amount for each event"
-        return self.price_precise(
-            reduce(EXACT.add, quantities, ZERO), reduce(EXACT.add, precise_amounts_cents, ZERO)
-        )
 
     def price_total(
         self,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import cached_property, reduce
+from functools import cached_property
 
 from rating.charge_models.by_units import ByUnits
-from rating.charge_models.ranges import Tiers, UnitRange, priced_by_grades, read_unit_ranges
-from rating.exact import EXACT, ZERO
+from rating.charge_models.ranges import Tiers, UnitRange, read_unit_ranges
 
 
 class Graduated(
@@ -33,13 +32,10 @@ class Graduated(
 
     @cached_property
     def _tiers(self) -> Tiers:
-        return Tiers.of_grades(self._grades())
-
-    def _grades(self) -> list[tuple[Decimal | None, Decimal, Decimal]]:
-        return [
+        return Tiers.of_grades(
             (tier.to_value, tier.per_unit_amount, tier.flat_amount)
             for tier in self.graduated_ranges
-        ]
+        )
 
     def price(self, units: Decimal) -> Decimal:
         """The price of this many units in all.
@@ -53,9 +49,3 @@ class Graduated(
         (Decimal('2'), Decimal('102'), Decimal('115'))
         """
         return self._tiers.price(units)
-
-    def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
-        """The price of a period's events, range by range."""
-        if not quantities:
-            return ZERO
-        return priced_by_grades(self._grades(), reduce(EXACT.add, quantities))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import cached_property, reduce
+from functools import cached_property
 
 from rating.charge_models.by_units import ByUnits
-from rating.charge_models.ranges import RateRange, Tiers, priced_by_grades, read_ranges
-from rating.exact import EXACT, ZERO, percent
+from rating.charge_models.ranges import RateRange, Tiers, read_ranges
+from rating.exact import percent
 from rating.quantities import price
 
 
@@ -51,13 +51,10 @@ class GraduatedPercentage(
 
     @cached_property
     def _tiers(self) -> Tiers:
-        return Tiers.of_grades(self._grades())
-
-    def _grades(self) -> list[tuple[Decimal | None, Decimal, Decimal]]:
-        return [
+        return Tiers.of_grades(
             (tier.to_value, percent(tier.rate), tier.flat_amount)
             for tier in self.graduated_percentage_ranges
-        ]
+        )
 
     def price(self, units: Decimal) -> Decimal:
         """The price of this many units in all.
@@ -73,9 +70,3 @@ class GraduatedPercentage(
         (Decimal('200.01'), Decimal('500.12'))
         """
         return self._tiers.price(units)
-
-    def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
-        """The price of a period's events, range by range."""
-        if not quantities:
-            return ZERO
-        return priced_by_grades(self._grades(), reduce(EXACT.add, quantities))

@@ -73,19 +73,21 @@ class Tiers:
         )
 
     @classmethod
-    def of_grades(cls, grades: Sequence[tuple[Decimal | None, Decimal, Decimal]]) -> Tiers:
+    def of_grades(cls, grades: Iterable[tuple[Decimal | None, Decimal, Decimal]]) -> Tiers:
         """Each range prices the units within it: (end, price per unit, flat amount) per range.
 
         The intercept is what all ranges before cost, less what their units would at this slope.
         """
+        tops: list[Decimal | None] = []
         lines: list[tuple[Decimal, Decimal]] = []
         intercept = start = slope_before = ZERO
         for top, slope, flat in grades:
             less = EXACT.multiply(start, EXACT.subtract(slope_before, slope))
             intercept = EXACT.add(EXACT.add(intercept, less), flat)
+            tops.append(top)
             lines.append((slope, intercept))
             slope_before, start = slope, top or ZERO
-        return cls((top for top, _, _ in grades), lines)
+        return cls(tops, lines)
 
     def price(self, units: Decimal) -> Decimal:
         """The price of so many units, in the range that holds them; nothing below zero."""
@@ -168,24 +170,3 @@ def read_unit_ranges(
             properties, field, reason=reason, may_touch=may_touch
         )
     )
-
-
-def priced_by_grades(
-    grades: Iterable[tuple[Decimal | None, Decimal, Decimal]], units: Decimal
-) -> Decimal:
-    """The price of units that fill one range after the other, summed range by range.
-
-    Each (end, price per unit, flat amount) that is reached adds its flat amount and the units in
-    it; zero units reach the first, less than zero none.
-    """
-    if units < 0:
-        return ZERO
-    amount = reached = ZERO
-    for top, per_unit, flat in grades:
-        end = units if top is None else min(units, top)
-        within = max(EXACT.subtract(end, reached), ZERO)
-        amount = EXACT.add(amount, EXACT.fma(within, per_unit, flat))
-        if top is None or units <= top:
-            break
-        reached = top
-    return amount

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal
-from functools import cached_property, reduce
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cached_property
 
 from rating.charge_models.by_units import ByUnits
 from rating.charge_models.ranges import Tiers, UnitRange, read_unit_ranges
@@ -63,18 +63,3 @@ class Volume(ByUnits, frozen=True, kw_only=True, dict=True, tag_field="charge_mo
         used = EXACT.add(total.units, units)
         ends = (top for top in self._tiers.tops if total.units < top < used)
         return max(self.price(used), max(map(self.price, ends), default=ZERO))
-
-    def price_events(self, quantities: Sequence[Decimal]) -> Decimal:
-        """The price of a period's events, by the range that holds them all."""
-        if not quantities:
-            return ZERO
-        units = reduce(EXACT.add, quantities)
-        if units < 0:
-            return ZERO
-        begun = units.to_integral_value(ROUND_CEILING, EXACT)
-        holding = next(
-            tier
-            for tier in self.volume_ranges
-            if tier.from_value <= begun and (tier.to_value is None or units <= tier.to_value)
-        )
-        return EXACT.fma(units, holding.per_unit_amount, holding.flat_amount)

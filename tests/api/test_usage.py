@@ -260,6 +260,29 @@ async def test_a_price_that_events_bring_is_added_up(shop: Shop, fold: Fold) -> 
         await fold()
 
 
+async def test_prices_that_events_bring_in_advance_do_not_make_up_for_each_other(
+    shop: Shop, fold: Fold
+) -> None:
+    """Source: lago.md §3.2, dynamic: in advance, each event on its own."""
+    code, metric_id = metric(shop, "sum_agg")
+    dynamic = {"billable_metric_id": metric_id, "charge_model": "dynamic", "properties": {}}
+    for in_advance, cents in ((True, 800), (False, 600)):
+        charge = dynamic | {"pay_in_advance": in_advance}
+        customer = subscriber(shop, charge, granted_credits="100")
+        for brought in ("500", "-200", "300"):
+            shop.charged(
+                external_subscription_id=customer,
+                code=code,
+                properties={"n": 1},
+                precise_total_amount_cents=brought,
+            )
+        for _ in range(2):
+            told = only(current(shop, customer))
+            assert (told["amount_cents"], told["debited_amount"]) == (cents, "8")
+            assert Decimal(told["true_up_amount"]) == Decimal(cents - 800) / 100
+            await fold()
+
+
 # -- filters, groups, presentation
 
 

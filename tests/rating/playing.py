@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import reduce
 from typing import TypeAlias
 from uuid import UUID
 
@@ -16,12 +17,13 @@ from rating import (
     ChargeModel,
     Dynamic,
     Line,
+    Percentage,
     Total,
     linear,
     marginal,
-    price_events,
 )
 from rating.buckets import bucket_of
+from rating.exact import EXACT
 
 CHARGE_ID = UUID(int=1)
 
@@ -71,6 +73,19 @@ def marginal_amounts(model: ChargeModel, *quantities: Decimal | str | int) -> li
 
 Used: TypeAlias = tuple[Decimal, Decimal]
 """An event's units, and the cents that it names (for dynamic prices)."""
+
+
+def price_events(
+    model: ChargeModel, quantities: Sequence[Decimal], cents: Sequence[Decimal] = ()
+) -> Decimal:
+    """What a period of these events costs, in the order in which they count."""
+    if isinstance(model, Percentage):
+        return model.price_events(quantities)
+    return model.price_total(
+        units=reduce(EXACT.add, quantities, Decimal(0)),
+        events=len(quantities),
+        precise_amount_cents=reduce(EXACT.add, cents, Decimal(0)),
+    )
 
 
 def units_of(events: Sequence[Used]) -> list[Decimal]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ledger.money import Rounding, to_minor
-from rating import ZERO_TOTAL, ChargeModel, Event, Line, Total, linear, marginal, price_events
+from rating import ZERO_TOTAL, ChargeModel, Event, Line, Total, linear, marginal
 from rating.advance import fees_in_advance
 from rating.charge_models import read_model
 from rating.quotes import carried
@@ -27,7 +27,7 @@ from tests.rating.metering import (
     used,
     volume,
 )
-from tests.rating.playing import line
+from tests.rating.playing import line, price_events
 
 JUNE = period("2024-06-01", "2024-07-01")
 

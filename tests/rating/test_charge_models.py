@@ -23,12 +23,13 @@ from rating import (
     Standard,
     Total,
     Volume,
-    price_events,
 )
-from rating.charge_models import CHARGE_MODELS, RunningModel, name_of, properties_of, read_model
+from rating.charge_models import CHARGE_MODELS, RunningModel, name_of, read_model
 from rating.charge_models.ranges import RateRange, UnitRange
 from rating.exact import EXACT
 from tests.rating import strategies as some
+from tests.rating.catalogue import properties_of
+from tests.rating.playing import price_events
 
 ByUnits: TypeAlias = Standard | Package | Graduated | Volume
 a_quantity = some.decimals_between(0, 300, places=3)
@@ -136,9 +137,9 @@ def test_the_order_of_events_does_not_matter_to_sums(
     assert price_events(model, orders[0]) == price_events(model, orders[1])
 
 
-@given(some.summable, some.usage_with_corrections)
-def test_sums_are_enough_where_a_model_says_so(
-    model: RunningModel, quantities: list[Decimal]
+@given(some.plain_percentages, some.usage_with_corrections)
+def test_sums_are_enough_for_a_percentage_without_a_free_tier(
+    model: Percentage, quantities: list[Decimal]
 ) -> None:
     assert model.is_summable
     assert model.price_total(units=total_of(quantities), events=len(quantities)) == price_events(
@@ -153,10 +154,11 @@ def test_sums_are_enough_where_a_model_says_so(
         )
     )
 )
-def test_sums_are_enough_for_dynamic_prices(events: list[tuple[Decimal, Decimal]]) -> None:
+def test_dynamic_prices_are_summed_and_are_none_where_nothing_was_used(
+    events: list[tuple[Decimal, Decimal]],
+) -> None:
     units, cents = [event[0] for event in events], [event[1] for event in events]
-    price = price_events(Dynamic(), units, cents)
-    assert price == Dynamic().price_total(
+    price = Dynamic().price_total(
         units=total_of(units), events=len(events), precise_amount_cents=total_of(cents)
     )
     assert price == (max(total_of(cents) / 100, Decimal(0)) if total_of(units) > 0 else 0)

@@ -12,9 +12,9 @@ from typing import TypeAlias
 import pytest
 from msgspec.structs import replace
 
-from rating import Dynamic, Standard, linear, price_events
+from rating import Dynamic, Standard, linear
 from rating.charge_models import CHARGE_MODELS, read_model
-from tests.rating.playing import line, marginal_amounts
+from tests.rating.playing import line, marginal_amounts, price_events
 
 PAGE = Path(__file__).parents[2] / "docs/reference/charge-models.md"
 Example: TypeAlias = tuple[str, dict[str, object], list[list[Decimal]]]

@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from rating import Dynamic, price_events
-from rating.charge_models import properties_of, read_model
+from rating import Dynamic
+from rating.charge_models import read_model
+from tests.rating.catalogue import properties_of
+from tests.rating.playing import price_events
 
 
 def decimals(*values: str | int) -> list[Decimal]:

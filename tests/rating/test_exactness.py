@@ -22,11 +22,10 @@ from rating import (
     Standard,
     Volume,
     linear,
-    price_events,
 )
 from rating.charge_models.ranges import RateRange, UnitRange
 from rating.exact import EXACT
-from tests.rating.playing import charged, line, price
+from tests.rating.playing import charged, line, price, price_events
 from tests.rating.ranges import graduated
 
 

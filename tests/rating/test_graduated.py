@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from rating import ZERO_TOTAL, price_events
-from rating.charge_models import properties_of, read_model
-from tests.rating.playing import marginal_amounts, play
+from rating import ZERO_TOTAL
+from rating.charge_models import read_model
+from tests.rating.catalogue import properties_of
+from tests.rating.playing import marginal_amounts, play, price_events
 from tests.rating.ranges import graduated, ranges
 
 CLASSIC = graduated("0-10@10+2, 11-20@5+3, 21+@5+3")

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from rating import price_events
-from rating.charge_models import properties_of, read_model
-from tests.rating.playing import marginal_amounts
+from rating.charge_models import read_model
+from tests.rating.catalogue import properties_of
+from tests.rating.playing import marginal_amounts, price_events
 from tests.rating.ranges import graduated_percentage, ranges
 
 MODEL = graduated_percentage("0-10@1+200, 11-20@2+300, 21+@3+400")

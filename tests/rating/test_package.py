@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from rating import InvalidModel, Package, price_events
+from rating import InvalidModel, Package
 from rating.charge_models import read_model
-from tests.rating.playing import marginal_amounts
+from tests.rating.playing import marginal_amounts, price_events
 
 
 @pytest.mark.parametrize(

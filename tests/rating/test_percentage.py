@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating import InvalidModel, Percentage, price_events
-from rating.charge_models import properties_of, read_model
-from tests.rating.playing import marginal_amounts
+from rating import InvalidModel, Percentage
+from rating.charge_models import read_model
+from tests.rating.catalogue import properties_of
+from tests.rating.playing import marginal_amounts, price_events
 
 
 def decimals(*values: str | int) -> list[Decimal]:

@@ -18,11 +18,10 @@ from rating import (
     Total,
     linear,
     marginal,
-    price_events,
     upper_bound,
 )
 from rating.exact import EXACT
-from tests.rating.playing import line, play
+from tests.rating.playing import line, play, price_events
 from tests.rating.strategies import (
     decimals_between,
     rising,

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from rating import InvalidModel, Standard, price_events
+from rating import InvalidModel, Standard
 from rating.charge_models import read_model
+from tests.rating.playing import price_events
 
 
 @pytest.mark.parametrize(

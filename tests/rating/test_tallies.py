@@ -1,12 +1,13 @@
 """Usage counted event by event is the summary of all of it, in whatever order it comes."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating import NOTHING, merge_all, summarize
 from rating.events import Event
-from rating.summaries import NOTHING, summarize
 from rating.tallies import Members, Tally
 from tests.rating.metering import added, at, removed
 from tests.rating.strategies import decimals_between
@@ -27,11 +28,20 @@ events = st.lists(
 
 
 @given(events)
-def test_a_tally_is_the_summary_of_what_was_added(given_events):
+def test_a_tally_is_what_the_summaries_of_its_events_merge_into(given_events):
     tally = Tally()
     for event in given_events:
         tally.add(event)
-    assert tally.summary() == summarize(given_events)
+    alone = [summarize([event]) for event in given_events]
+    assert tally.summary() == summarize(given_events) == merge_all(alone)
+
+
+def test_of_two_events_that_came_in_as_one_the_greater_is_the_last():
+    three, five = (Event(timestamp=at("2026-06-01"), units=Decimal(units)) for units in (3, 5))
+    for both in ((three, five), (five, three)):
+        summary = summarize(both)
+        assert summary.last_units == 5
+        assert summary == merge_all(summarize([event]) for event in both)
 
 
 def test_a_tally_of_nothing_is_nothing():

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from rating import price_events
-from rating.charge_models import properties_of, read_model
-from tests.rating.playing import marginal_amounts, play
+from rating.charge_models import read_model
+from tests.rating.catalogue import properties_of
+from tests.rating.playing import marginal_amounts, play, price_events
 from tests.rating.ranges import ranges, volume
 
 MODEL = volume("0-100@2+10, 101-200@1, 201+@0.5+50")

@@ -31,11 +31,12 @@ from ledger.money import Rounding
 from rating import ChargeModel, Dynamic, Event, RateCard, Terms, quotes, rate_events
 from rating.advance import fees_in_advance
 from rating.buckets import Bucket
-from rating.charge_models import name_of, properties_of
+from rating.charge_models import name_of
 from rating.exact import EXACT, ONE, ZERO
 from rating.period import Period
 from rating.terms import Price
 from tests.rating import strategies as some
+from tests.rating.catalogue import properties_of
 from tests.wallet_service.desk import Desk
 from wallet_service.decision import Asset
 from wallet_service.decision.commands import Choice, Cycle, Debit, Item, Pricing, Reverse
