@@ -29,7 +29,7 @@ from rating.rate_cards import Line, RateCard
 from rating.summaries import NOTHING, Summary, merge, merge_all
 from rating.tallies import summarize
 from rating.terms import Price, Terms
-from rating.usage import ZERO_TOTAL, Total
+from rating.totals import ZERO_TOTAL, Total
 
 __all__ = [
     "NOTHING",

@@ -24,7 +24,7 @@ from rating.period import Period
 from rating.quotes import added, begun, for_days, going_on
 from rating.steps import steps_of
 from rating.terms import Terms
-from rating.usage import ZERO_TOTAL, Total
+from rating.totals import ZERO_TOTAL, Total
 
 
 class Fees(Struct, frozen=True):

@@ -46,10 +46,10 @@ and 18 digits after the point
     return number
 
 
-def bound(value: object, *, field: str, reason: str) -> Decimal:
+def range_bound(value: object, *, field: str, reason: str) -> Decimal:
     """Read a bound of a range of quantities, not negative, or raise InvalidModel.
 
-    >>> bound("0.1", field="graduated_ranges", reason="invalid_graduated_ranges")
+    >>> range_bound("0.1", field="graduated_ranges", reason="invalid_graduated_ranges")
     Decimal('0.1')
     """
     number = _number(value, pattern=_QUANTITY, whole=WHOLE_DIGITS_MAX, fraction=FRACTION_DIGITS_MAX)

@@ -23,7 +23,7 @@ from rating.charge_models import ChargeModel, Dynamic, Percentage, RunningModel,
 from rating.exact import EXACT, ONE, ZERO, divided
 from rating.proration import prorated
 from rating.rate_cards import Line
-from rating.usage import ZERO_TOTAL, Total
+from rating.totals import ZERO_TOTAL, Total
 
 
 def marginal(

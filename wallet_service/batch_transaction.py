@@ -18,7 +18,7 @@ from msgspec import Struct
 from invoicing.records import Connection
 from ledger import Ledger, chart
 from ledger.transfers import ENDED, TransferResult, chain_result
-from rating.usage import Total
+from rating.totals import Total
 from wallet_service import customer_reading, customer_writing
 from wallet_service.budget_counters import (
     Place,

@@ -21,7 +21,7 @@ from rating.charges import Conversion
 from rating.exact import ONE, ZERO, divided
 from rating.pricing_units import converted_fee
 from rating.rate_cards import PRECISE_AMOUNT
-from rating.usage import Total
+from rating.totals import Total
 from wallet_service.database import Database
 from wallet_service.decision import Done, LockedState, Refused, decide
 from wallet_service.decision.commands import Choice, Debit, Pricing

@@ -12,7 +12,7 @@ from invoicing.records import Connection, load_queries
 from invoicing.usage_rollups import StartKey, start_totals
 from rating import quotes
 from rating.terms import ADDITIVE
-from rating.usage import Total
+from rating.totals import Total
 from wallet_service.decision.pricing import WantedTotal
 from wallet_service.decision.state import TotalKey
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rating.exact import EXACT, ZERO
-from rating.usage import Total
+from rating.totals import Total
 
 
 class ByUnits(Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from rating.errors import InvalidModel
 from rating.exact import EXACT, ZERO, percent
 from rating.quantities import price
-from rating.usage import ZERO_TOTAL, Total
+from rating.totals import ZERO_TOTAL, Total
 
 _EVENTS_MAX = 10**18
 

@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from rating.errors import InvalidModel
 from rating.exact import EXACT, ONE, ZERO
-from rating.quantities import bound, price
+from rating.quantities import price, range_bound
 
 RANGES_MAX: Final = 100
 
@@ -121,7 +121,7 @@ def read_ranges(
         if not isinstance(entry, Mapping):
             raise InvalidModel(field, reason)
         settings = cast("Mapping[str, object]", entry)
-        begin = bound(settings.get("from_value"), field=field, reason=reason)
+        begin = range_bound(settings.get("from_value"), field=field, reason=reason)
         steps.append(EXACT.subtract(begin, reached))
         end = settings.get("to_value")
         if (end is None) is not (left == 0):  # the last range is open, and no other
@@ -129,7 +129,7 @@ def read_ranges(
         if end is None:
             ranges.append((begin, None, settings))
             break
-        before, reached = reached, bound(end, field=field, reason=reason)
+        before, reached = reached, range_bound(end, field=field, reason=reason)
         if reached <= before:
             raise InvalidModel(field, reason)
         ranges.append((begin, reached, settings))

@@ -9,7 +9,7 @@ from functools import cached_property
 from rating.charge_models.by_units import ByUnits
 from rating.charge_models.ranges import Tiers, UnitRange, read_unit_ranges
 from rating.exact import EXACT, ZERO
-from rating.usage import Total
+from rating.totals import Total
 
 
 class Volume(ByUnits, frozen=True, kw_only=True, dict=True, tag_field="charge_model", tag="volume"):

@@ -20,7 +20,7 @@ from ledger import chart, ids
 from ledger.chart import AccountCode
 from ledger.engines.memory import MemoryLedger
 from ledger.transfers import Phase
-from rating.usage import ZERO_TOTAL
+from rating.totals import ZERO_TOTAL
 from tests.wallet_service.rows import NOON, ORGANIZATION, Rows
 from wallet_service.customer_balances import accounts_of, apply_balances
 from wallet_service.decision import (

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from rating.usage import Total
+from rating.totals import Total
 from wallet_service.decision import CustomerState, Effect
 from wallet_service.decision.budget_state import (
     AlertRow,

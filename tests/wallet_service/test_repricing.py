@@ -18,7 +18,7 @@ from rating import Dynamic, Standard
 from rating.charges import Charge
 from rating.exact import ZERO
 from rating.rate_cards import RateCard
-from rating.usage import Total
+from rating.totals import Total
 from tests.rating import strategies
 from tests.rating.metering import graduated
 from wallet_service.checks.repricing import RatedEvent, difference

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ledger.accounts import Account
 from ledger.transfers import Transfer
-from rating.usage import Total
+from rating.totals import Total
 from wallet_service.errors import WalletError
 
 from .budget_state import AlertRow, BudgetMove, EventBudget

@@ -17,7 +17,7 @@ from rating import quotes
 from rating.exact import ONE, ZERO
 from rating.period import Period
 from rating.rate_cards import Line
-from rating.usage import ZERO_TOTAL, Total, take_out
+from rating.totals import ZERO_TOTAL, Total, take_out
 from wallet_service.errors import Invalid
 
 from .commands import Asset, Cycle, Item, Pricing

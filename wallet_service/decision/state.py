@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ledger import ids
 from ledger.accounts import Balance
-from rating.usage import Total
+from rating.totals import Total
 
 from .budget_state import BucketState, BudgetKey, BudgetPart
 

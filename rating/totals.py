@@ -27,8 +27,8 @@ class Total(Struct, frozen=True, kw_only=True, omit_defaults=True):
     amount: Decimal = ZERO
     """The price of the units so far."""
     charged: Decimal = ZERO
-    """The highest price so far: what the events were charged. Source: Lago bills in advance only
-    what exceeds the most that was reached in the period."""
+    """What the events were charged: the highest price so far, corrections apart. Source: Lago bills
+    in advance only what exceeds the most that was reached in the period."""
     free_events: int = 0
     """Events that the free tier has taken."""
     free_units: Decimal = ZERO
