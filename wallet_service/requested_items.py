@@ -12,6 +12,7 @@ from wallet_service.errors import Invalid
 from wallet_service.items import ItemRequest, agreement_for, agreements_named
 from wallet_service.provider_usage import ProviderUsage
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement
+from wallet_service.stored_properties import check_properties
 
 __all__ = ["RequestedItems", "UsedFields", "agreed", "requested"]
 
@@ -62,6 +63,8 @@ async def requested(request: UsedFields, *, items_max: int) -> RequestedItems | 
         return None
     if request.amount is not None:
         raise Invalid("amount", "value_is_invalid", "items or an amount, not both")
+    for position, item in enumerate(items):
+        check_properties(item.properties, place=f"items.{position}.properties")
     return RequestedItems(items)
 
 
@@ -94,6 +97,7 @@ async def _usage(request: UsedFields, usage: dict[str, Any]) -> RequestedItems:
     for field in ("items", "code", "amount"):
         if getattr(request, field) is not None:
             raise Invalid(field, "value_is_invalid", f"usage or {field}, not both")
+    check_properties(request.properties or {}, place="properties")
     if not provider_usage.is_loaded():
         await asyncio.to_thread(provider_usage.load)
     read = provider_usage.read_usage(

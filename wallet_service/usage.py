@@ -31,6 +31,7 @@ from wallet_service.expressions import compute
 from wallet_service.items import agreement_for, rate_item, read_precise_amount
 from wallet_service.operations import RESERVED_PREFIX, check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement, RateCardCache
+from wallet_service.stored_properties import check_properties
 
 __all__ = ["BadBatch", "EventRequest", "ReverseRequest", "Usage", "read_timestamp"]
 
@@ -411,6 +412,7 @@ def _check(request: EventRequest) -> None:
         raise Invalid("code", "value_is_mandatory")
     if len(request.code) > 255:  # noqa: PLR2004 (as every code)
         raise Invalid("code", "value_is_too_long")
+    check_properties(request.properties or {}, place="properties")
 
 
 def _place(external_subscription_id: str | None, transaction_id: str) -> str:

@@ -6,7 +6,7 @@ readers would disagree on which one counts; so is the character NUL, which Postg
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -18,7 +18,17 @@ from wallet_service.api.errors import bad_request, encoded, field_error, too_lar
 _T = TypeVar("_T")
 _IDENTITY: Final = (b"", b"identity")
 _NUL: Final = "\x00"
-_ANY: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _number(text: str) -> Decimal:
+    """A number as it stands; `Decimal` raises no ValueError for an exponent that it cannot hold."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("Number out of range") from None
+
+
+_ANY: Final = msgspec.json.Decoder(float_hook=_number)
 
 
 class BodyDecoder(Generic[_T]):
@@ -32,7 +42,7 @@ class BodyDecoder(Generic[_T]):
     __slots__ = ("_checks_keys", "_decode", "_refuses_nulls")
 
     def __init__(self, kind: type[_T], *, lax: bool = True, may_repeat_keys: bool = False) -> None:
-        self._decode = msgspec.json.Decoder(kind, strict=not lax, float_hook=Decimal).decode
+        self._decode = msgspec.json.Decoder(kind, strict=not lax, float_hook=_number).decode
         self._checks_keys = not may_repeat_keys
         self._refuses_nulls = is_closed(kind)
 

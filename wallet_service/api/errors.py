@@ -273,7 +273,7 @@ def _code(what: str) -> str:
         return "unknown_field"
     if " of length " in what:
         return "invalid_count" if "array" in what or "object" in what else "value_is_too_long"
-    if re.search(r"[<>]=? ?-?[0-9.]", what):
+    if what == "Number out of range" or re.search(r"[<>]=? ?-?[0-9.]", what):
         return "value_is_out_of_range"
     return "value_is_invalid"
 
