@@ -39,6 +39,14 @@ class Agreement(Record, frozen=True, kw_only=True):
     """How long a period of its plan is."""
 
 
+class Subscriber(Struct, frozen=True):
+    """A customer, and what prices its new usage, oldest first."""
+
+    customer_id: UUID
+    currency: str | None
+    agreements: list[Agreement]
+
+
 class Subscription(Record, frozen=True, kw_only=True):
     """A subscription as stored, with what names its customer and plan."""
 
@@ -230,12 +238,25 @@ async def start_default(
     raise Invalid.field("external_id", "value_already_exist")
 
 
-async def find_active(
-    connection: Connection, organization_id: UUID, customer_id: UUID
-) -> list[Agreement]:
-    """What new usage of a customer may be priced by, oldest first."""
-    rows = await connection.fetch(_queries.find_active.sql, organization_id, customer_id)
-    return [Agreement.of(row) for row in rows]
+async def find_subscribers(
+    connection: Connection, wanted: Sequence[tuple[UUID, str]]
+) -> dict[tuple[UUID, str], Subscriber]:
+    """Customers by (organization, the caller's id), with what prices their new usage.
+
+    Of many organizations at once: for a role that sees all of them. Who is unknown is left out.
+    """
+    found: dict[tuple[UUID, str], Subscriber] = {}
+    rows = await connection.fetch(
+        _queries.find_subscribers.sql, [key[0] for key in wanted], [key[1] for key in wanted]
+    )
+    for row in rows:
+        key = row["organization_id"], row["external_customer_id"]
+        subscriber = found.get(key)
+        if subscriber is None:
+            subscriber = found[key] = Subscriber(row["customer_id"], row["currency"], [])
+        if row["id"] is not None:
+            subscriber.agreements.append(Agreement.of(row))
+    return found
 
 
 async def find_at(

@@ -60,14 +60,18 @@ where s.organization_id = :organization_id and s.status = any(:statuses::text[])
   and (:external_customer_id::text is null or c.external_id = :external_customer_id)
   and (:plan_code::text is null or p.code = :plan_code);
 
--- name: find_active
--- What new usage of a customer may be priced by: the current version of each plan.
-select s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time,
-    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval
-from invoicing.subscriptions s
-join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
-where s.organization_id = :organization_id and s.customer_id = :customer_id and s.status = 'active'
-order by s.started_at, s.id;
+-- name: find_subscribers
+-- What prices new usage of customers, named by the callers' ids; who has no subscription gets one row without any.
+select c.organization_id, c.external_id as external_customer_id, c.id as customer_id, c.currency, s.id, s.external_id,
+    s.plan_id, p.current_version_id as plan_version_id, s.billing_time, s.subscription_at, s.started_at,
+    s.terminated_at, s.started_by_default, p.interval
+from unnest(:organization_ids::uuid[], :external_ids::text[]) as wanted (organization_id, external_id)
+join invoicing.customers c
+    on c.organization_id = wanted.organization_id and c.external_id = wanted.external_id and c.deleted_at is null
+left join invoicing.subscriptions s
+    on s.organization_id = c.organization_id and s.customer_id = c.id and s.status = 'active'
+left join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
+order by c.organization_id, c.id, s.started_at, s.id;
 
 -- name: find_at
 -- The subscription that an external id meant at a time: usage may come in late, after its end.

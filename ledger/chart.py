@@ -114,6 +114,7 @@ def house_name(code: AccountCode, detail: str = "") -> str:
 
 
 @lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def house_account_id(*, ledger: int, code: AccountCode, detail: str = "") -> int:
     """The id of an account of the house: the same in every process, without a look-up."""
     return house_account(ledger, house_name(code, detail))

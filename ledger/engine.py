@@ -4,14 +4,58 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
+from ledger.errors import LedgerConflict
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.accounts import Account, AccountId, AccountResult, Balance
+    from ledger.rules import AccountState
     from ledger.transfers import Transfer, TransferId, TransferResult
 
 PAGE_LIMIT = 1_000
 """How much one page holds unless told otherwise; no engine returns more than `BATCH_MAX`."""
+
+
+class LockedAccounts(Struct):
+    """What a caller has read of the book under locks of its own, to have a batch judged on it."""
+
+    accounts: dict[AccountId, AccountState]
+    """Accounts with a limit. Judging moves them on in place."""
+    holds: dict[TransferId, Transfer]
+    """Pending transfers as they must be: not read, but checked when their end is written."""
+    clock_ns: int
+    batch: int
+    """Makes the batch's timestamps differ from those of another at the same moment."""
+
+
+class BatchRows(Struct, frozen=True):
+    """What `ledger.book` is to be called with: rows of its types."""
+
+    transfers: list[tuple[object, ...]]
+    balances: list[tuple[object, ...]]
+
+    def check(self, booked: int, moved: int) -> None:
+        """Compare with what it says. Raises LedgerConflict if someone else's transaction was first.
+
+        Nothing may be kept then.
+        """
+        if booked != len(self.transfers):
+            raise LedgerConflict("another transaction booked one of these transfers first")
+        if moved != len(self.balances):
+            raise LedgerConflict("another transaction moved one of these accounts first")
+
+
+NO_ROWS = BatchRows([], [])
+
+
+class JudgedBatch(Struct, frozen=True):
+    """Transfers that were judged and are not written yet."""
+
+    results: list[TransferResult]
+    rows: BatchRows
 
 
 class Ledger(Protocol):

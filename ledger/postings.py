@@ -97,6 +97,19 @@ def chain(*parts: Sequence[Transfer]) -> list[Transfer]:
     ]
 
 
+def pending_of(held: Held, *, ledger: int) -> Transfer:
+    """The pending transfer that `hold` made of a leg, as far as its end depends on it."""
+    return Transfer(
+        id=held.transfer_id,
+        debit_account_id=held.account_id,
+        credit_account_id=_house(ledger, AccountCode.REVENUE),
+        amount=held.amount,
+        ledger=ledger,
+        code=TransferCode.HOLD,
+        phase=Phase.PENDING,
+    )
+
+
 def held_by(transfers: Iterable[Transfer]) -> list[Held]:
     """The live hold that these transfers leave: their pending legs."""
     return [

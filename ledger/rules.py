@@ -58,6 +58,7 @@ class AccountState:
         "limits_credits",
         "limits_debits",
         "timestamp",
+        "timestamp_before",
         "touched",
     )
 
@@ -83,6 +84,8 @@ class AccountState:
         self.credits_posted = credits_posted
         self.timestamp = timestamp
         """Of the newest transfer that touched the account."""
+        self.timestamp_before = timestamp
+        """The same before the batch: tells whether somebody else has moved it meanwhile."""
         self.touched = False
 
     def balance(self, timestamp: int) -> Balance:

@@ -27,7 +27,6 @@ from wallet_service.batched_read import BatchedRead
 from wallet_service.budget_counters import read_buckets
 from wallet_service.budget_scopes import Spender
 from wallet_service.committer import Committer
-from wallet_service.customer_reading import hold_of
 from wallet_service.database import Database
 from wallet_service.decision import (
     Asset,
@@ -58,6 +57,7 @@ from wallet_service.errors import Invalid, NotFound
 from wallet_service.expressions import compute_all
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.items import common_assets, rate_items
+from wallet_service.operation_reading import hold_of
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
 from wallet_service.replies import (

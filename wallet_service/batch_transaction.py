@@ -17,9 +17,12 @@ from msgspec import Struct
 
 from invoicing.records import Connection
 from ledger import Ledger, chart
-from ledger.transfers import ENDED, TransferResult, chain_result
+from ledger.engine import NO_ROWS, LockedAccounts
+from ledger.engines.postgres import PostgresLedger
+from ledger.postings import Held, pending_of
+from ledger.transfers import ENDED, Transfer, TransferResult, chain_result
 from rating.totals import Total
-from wallet_service import customer_reading, customer_writing
+from wallet_service import customer_reading, customer_writing, operation_reading
 from wallet_service.budget_counters import (
     Place,
     introduce_buckets,
@@ -27,13 +30,17 @@ from wallet_service.budget_counters import (
     wide_places,
     write_buckets,
 )
-from wallet_service.customer_balances import accounts_of, apply_balances, assets_of
-from wallet_service.customer_locking import introduce_customers, lock_customers
+from wallet_service.customer_balances import (
+    accounts_of,
+    apply_balances,
+    assets_of,
+    learn_balances,
+)
+from wallet_service.customer_locking import introduce_customers, locking
 from wallet_service.database import Database
 from wallet_service.decision import Done, LockedState, Operation, Outcome, decide
 from wallet_service.decision.state import TotalKey
 from wallet_service.errors import Invalid
-from wallet_service.recent_customers import RecentCustomers
 from wallet_service.running_totals import write_totals
 
 __all__ = ["Again", "BatchTransaction", "HoldsEnded", "Judged"]
@@ -70,62 +77,97 @@ class BatchTransaction:
         self._pool = database.committer
         """Role wallet_committer: all organizations, append-only where the tables are."""
         self._ledger = ledger
-        self._is_atomic = ledger.name == "postgres"
+        self._engine = ledger if isinstance(ledger, PostgresLedger) else None
+        """The same, where it is in this database and commits with it."""
         self._houses: set[tuple[int, str]] = set()
-        self._recent = RecentCustomers()
         self._buckets: set[Place] = set()
         """Buckets of budgets that are there to be locked."""
 
     async def run(
-        self, batch: Sequence[Operation], *, skip_locked: bool, ended: set[UUID]
+        self,
+        batch: Sequence[Operation],
+        *,
+        skip_locked: bool,
+        ended: set[UUID],
+        is_repeated: bool = False,
     ) -> Judged:
         """Lock, read, decide, write, commit. ``ended``: holds that the ledger says are over.
 
-        Raises Again, HoldsEnded, and whatever the stores raise.
+        With an engine in this database, keys are taken to be new, and holds to be in the book as
+        they are here: the write tells if they are not. ``is_repeated`` looks first. Raises Again,
+        LedgerConflict, HoldsEnded, and whatever the stores raise.
         """
         await self._open_house(batch)
         await self._introduce_buckets(batch)
-        balances = {} if self._is_atomic else await self._look_up(batch)
-        async with self._pool.acquire() as connection, connection.transaction():
-            versions = await lock_customers(
-                connection, [operation.customer for operation in batch], skip_locked=skip_locked
-            )
+        balances = None if self._engine else await self._look_up(batch)
+        customers = [operation.customer for operation in batch]
+        async with (
+            self._pool.acquire() as connection,
+            locking(connection, customers, skip_locked=skip_locked),
+        ):
+            state, book = await self._read_customers(connection, batch, balances)
             mine = [
                 position
                 for position, one in enumerate(batch)
-                if one.customer is None or one.customer in versions
+                if one.customer is None or one.customer in state.customers
             ]
             operations = [batch[position] for position in mine]
             if len(operations) < len(batch) and not skip_locked:
                 await introduce_customers(
-                    connection, [one.customer for one in batch if one.customer not in versions]
+                    connection,
+                    [one.customer for one in batch if one.customer not in state.customers],
                 )
             if not operations:
                 return Judged([None] * len(batch))
-            assets = assets_of(operations)
-            state = await customer_reading.read(
+            await operation_reading.read(
                 connection,
                 operations,
-                versions,
-                ledger=self._ledger,
-                reads_balances=self._is_atomic,
-                known=self._recent.take(versions, assets),
+                state,
+                keys=is_repeated or self._engine is None,
+                intents=self._engine is None,
             )
-            if not self._is_atomic:
-                apply_balances(state.customers.values(), assets, balances)
             _forget_legs(state, ended)
             is_free = await take_buckets(connection, operations, state, skip_locked=skip_locked)
             if not all(is_free):
                 mine = [one for one, free in zip(mine, is_free, strict=True) if free]
                 operations = [batch[position] for position in mine]
-            outcomes = decide(operations, state, is_atomic=self._is_atomic)
-            await self._write(connection, operations, outcomes, state)
-        if self._is_atomic:
-            self._recent.keep(state.customers.values())
+            if book is not None:
+                book.holds = _holds_of(operations, state)
+            outcomes = decide(operations, state, is_atomic=self._engine is not None)
+            if self._engine and not is_repeated:
+                await _check_refusals(connection, operations, outcomes)
+            await self._write(
+                connection, operations, outcomes, state, None if is_repeated else book
+            )
         judged: list[Outcome | None] = [None] * len(batch)
         for position, outcome in zip(mine, outcomes, strict=True):
             judged[position] = outcome
         return Judged(judged, state)
+
+    async def _read_customers(
+        self,
+        connection: Connection,
+        batch: Sequence[Operation],
+        balances: dict[int, Any] | None,
+    ) -> tuple[LockedState, LockedAccounts | None]:
+        """The customers that were locked, with their balances.
+
+        Those were looked up before, or are read here, as the engine's own accounts too.
+        """
+        if balances is not None:
+            state = await customer_reading.read_versions(connection, batch)
+            apply_balances(state.customers.values(), assets_of(batch), balances)
+            return state, None
+        state, book = await customer_reading.read_locked(connection, batch)
+        assets = assets_of(batch)
+        others = [
+            customer
+            for customer in state.customers.values()
+            if any(wallet.asset_code not in assets for wallet in customer.wallets.values())
+        ]
+        if others:  # what they owe in these is shown with the rest
+            await learn_balances(connection, others, assets, self._ledger)
+        return state, book
 
     async def _open_house(self, operations: Sequence[Operation]) -> None:
         """The accounts of the house exist before a ledger's first transfer.
@@ -173,6 +215,7 @@ class BatchTransaction:
         operations: Sequence[Operation],
         outcomes: Sequence[Outcome],
         state: LockedState,
+        book: LockedAccounts | None,
     ) -> None:
         now = state.now
         done = [
@@ -180,31 +223,70 @@ class BatchTransaction:
             for operation, outcome in zip(operations, outcomes, strict=True)
             if isinstance(outcome, Done)
         ]
-        if not await customer_writing.write_keys(
-            connection, operations, outcomes, is_atomic=self._is_atomic, now=now
+        effects = [(operation.organization_id, outcome.effect) for operation, outcome in done]
+        engine = self._engine
+        keys = customer_writing.keys_of(operations, outcomes, is_atomic=engine is not None, now=now)
+        transfers = [transfer for _, effect in effects for transfer in effect.transfers]
+        accounts = [account for _, effect in effects for account in effect.accounts]
+        judged = None
+        if engine and book and transfers and not accounts:
+            judged = engine.judge_locked(transfers, book)
+        if not await customer_writing.write_batch(
+            connection, keys, effects if engine else [], judged.rows if judged else NO_ROWS
         ):
             raise Again
-        effects = [(operation.organization_id, outcome.effect) for operation, outcome in done]
         totals: dict[tuple[UUID, TotalKey], Total] = {}
         for organization_id, effect in effects:
             for change in effect.totals:
                 totals[organization_id, change.key] = change.after
         await write_totals(connection, totals)
         await write_buckets(connection, effects, state.budgets)
-        if not self._is_atomic:
+        if not engine:
             return
-        await customer_writing.write(connection, effects, now=now)
-        accounts = [account for _, effect in effects for account in effect.accounts]
-        transfers = [transfer for _, effect in effects for transfer in effect.transfers]
+        await customer_writing.write_others(connection, effects, now=now)
         if accounts:
-            await self._ledger.create_accounts(accounts, connection=connection)
-        if transfers:
-            results = await self._ledger.create_transfers(transfers, connection=connection)
+            await engine.create_accounts(accounts, connection=connection)
+        if transfers and not judged:
+            results = await engine.create_transfers(transfers, connection=connection)
             if not all(result.ok for result in results):
                 raise _refusal(done, results)
 
 
 # -- parts -----------------------------------------------------------------------------------------
+
+
+async def _check_refusals(
+    connection: Connection, operations: Sequence[Operation], outcomes: Sequence[Outcome]
+) -> None:
+    """Of what is done the write tells whether its key was new; of what is refused, this.
+
+    Raises Again where it was not: the first answer stands.
+    """
+    refused = [
+        operation
+        for operation, outcome in zip(operations, outcomes, strict=True)
+        if not isinstance(outcome, Done)
+    ]
+    if await operation_reading.any_key_is_known(connection, refused):
+        raise Again
+
+
+def _holds_of(operations: Sequence[Operation], state: LockedState) -> dict[int, Transfer]:
+    """The pending transfers of the holds that operations may end, as they must be in the book."""
+    ledgers = {
+        (operation.organization_id, operation.command.asset.code): operation.command.asset.ledger
+        for operation in operations
+        if operation.command.asset is not None
+    }
+    pending: dict[int, Transfer] = {}
+    for customer in state.customers.values():
+        for hold in customer.holds.values():
+            ledger = ledgers.get((customer.organization_id, hold.asset_code))
+            if ledger is not None:
+                for leg in hold.legs:
+                    held = Held(leg.transfer_id.int, leg.grant_id.int, leg.amount_minor)
+                    pending[held.transfer_id] = pending_of(held, ledger=ledger)
+    return pending
 
 
 def _forget_legs(state: LockedState, ended: set[UUID]) -> None:

@@ -226,15 +226,20 @@ class Committer:
         ended = {pending.ended_hold for pending in batch if pending.ended_hold}
         error: BaseException = Busy()
         for attempt in range(_TRIES_MAX + 1):
-            if attempt:
+            if attempt > 1:
                 await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311 (jitter)
             try:
-                return await self._transaction.run(operations, skip_locked=skip_locked, ended=ended)
+                return await self._transaction.run(
+                    operations,
+                    skip_locked=skip_locked,
+                    ended=ended,
+                    is_repeated=attempt > 0,
+                )
             except HoldsEnded as refusal:
                 ended |= refusal.holds
             except (*CONFLICTS, Again) as conflict:
                 error = Busy()
-                log.info("batch_again", reason=type(conflict).__name__, operations=len(batch))
+                log.debug("batch_again", reason=type(conflict).__name__, operations=len(batch))
             except UNAVAILABLE as failure:
                 # The commit may have landed. Run again from the locks: the keys tell.
                 error = Unavailable(type(failure).__name__)

@@ -36,7 +36,6 @@ def apply_balances(
     An overage account that does not exist yet stays unknown.
     """
     for customer in customers:
-        customer.assets = frozenset(assets)
         for grant in customer.grants:
             balance = balances.get(grant.account_id)
             if balance is not None:

@@ -1,28 +1,65 @@
-"""The lock on customers: one row each, which covers all that is theirs."""
+"""The lock on customers: one row each, which covers all that is theirs.
 
-from collections.abc import Iterable
+A transaction that locks customers begins with that, in one round trip: the locks are statements
+that every connection has prepared (`prepare_locks`), and their parameters, which are nothing but
+ids, are written into the text.
+"""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from invoicing.records import Connection, load_queries
 from wallet_service.decision import CustomerKey
 
-__all__ = ["introduce_customers", "lock_customers"]
+__all__ = ["introduce_customers", "locked_versions", "locking", "prepare_locks"]
 
 _queries: Final[Any] = load_queries(__file__)
 
 
-async def lock_customers(
-    connection: Connection, customers: Iterable[CustomerKey | None], *, skip_locked: bool
-) -> dict[CustomerKey, int]:
-    """Lock customers in the order of their ids; their new versions.
+async def prepare_locks(connection: Connection) -> None:
+    """Make a new connection ready for `locking`."""
+    for query in (_queries.lock_free_customers, _queries.wait_for_customers):
+        await connection.execute(f"prepare {query.__name__} (uuid[], uuid[]) as {query.sql}")
 
-    Who is missing from the answer has no row yet or, with ``skip_locked``, is busy.
+
+@asynccontextmanager
+async def locking(
+    connection: Connection, customers: Iterable[CustomerKey | None], *, skip_locked: bool
+) -> AsyncGenerator[None]:
+    """Open a transaction that begins by locking customers, in the order of their ids.
+
+    With ``skip_locked`` those that are busy are left out. `locked_versions`, or a read of its like,
+    tells who was locked.
     """
+    wanted = sorted({key for key in customers if key is not None})
+    first = "begin"
+    if wanted:
+        query = _queries.lock_free_customers if skip_locked else _queries.wait_for_customers
+        organizations = ",".join([str(organization) for organization, _ in wanted])
+        ids = ",".join([str(customer) for _, customer in wanted])
+        first = f"begin; execute {query.__name__} ('{{{organizations}}}', '{{{ids}}}')"
+    try:
+        await connection.execute(first)
+        yield
+    except BaseException:
+        # A connection that died has rolled back by itself.
+        if not connection.is_closed():
+            await connection.execute("rollback")
+        raise
+    await connection.execute("commit")
+
+
+async def locked_versions(
+    connection: Connection, customers: Iterable[CustomerKey | None]
+) -> dict[CustomerKey, int]:
+    """The new versions of the customers that the transaction has locked."""
     wanted = sorted({key for key in customers if key is not None})
     if not wanted:
         return {}
-    query = _queries.lock_customers if skip_locked else _queries.wait_for_customers
-    rows = await connection.fetch(query.sql, [key[0] for key in wanted], [key[1] for key in wanted])
+    rows = await connection.fetch(
+        _queries.locked_versions.sql, [key[0] for key in wanted], [key[1] for key in wanted]
+    )
     return {(row["organization_id"], row["customer_id"]): row["version"] for row in rows}
 
 

@@ -1,8 +1,8 @@
 -- How customers are locked, before anything of theirs is read: step (1) of a batch.
 
--- name: lock_customers
--- (1) Take the customers that are free, in the order of their ids, and count their versions up. Who is missing from
--- the answer is busy (or unknown).
+-- name: lock_free_customers
+-- (1) Take the customers that are free, in the order of their ids, and count their versions up. Whose version is not
+-- of this transaction is busy (or unknown).
 with free as (
     select v.organization_id, v.customer_id
     from wallet.customer_versions v
@@ -13,8 +13,7 @@ with free as (
 )
 update wallet.customer_versions v set version = v.version + 1
 from free
-where v.organization_id = free.organization_id and v.customer_id = free.customer_id
-returning v.organization_id, v.customer_id, v.version;
+where v.organization_id = free.organization_id and v.customer_id = free.customer_id;
 
 -- name: wait_for_customers
 -- (1) The same for the batch of those who were busy: waits, up to lock_timeout.
@@ -28,8 +27,14 @@ with mine as (
 )
 update wallet.customer_versions v set version = v.version + 1
 from mine
-where v.organization_id = mine.organization_id and v.customer_id = mine.customer_id
-returning v.organization_id, v.customer_id, v.version;
+where v.organization_id = mine.organization_id and v.customer_id = mine.customer_id;
+
+-- name: locked_versions
+-- The customers that this transaction has locked: the ones whose versions are its own.
+select v.organization_id, v.customer_id, v.version
+from unnest(:organization_ids::uuid[], :customer_ids::uuid[]) as wanted (organization_id, customer_id)
+join wallet.customer_versions v using (organization_id, customer_id)
+where v.xmin = pg_current_xact_id()::xid;
 
 -- name: introduce_customers
 -- A customer's first operation: the row that everything of it is locked by.

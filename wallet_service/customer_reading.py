@@ -1,105 +1,82 @@
-"""Reading what is a customer's: rows to the state that decisions are made on.
+"""Reading customers: rows to the wallets, grants and balances that decisions are made on.
 
 A batch calls this under the customers' lock; loading a cold balance calls the same without one.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
-from types import MappingProxyType
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
-
 from invoicing.records import Connection, load_queries
-from ledger import Ledger
-from wallet_service.customer_balances import assets_of, learn_balances
+from ledger.engine import LockedAccounts
+from ledger.rules import AccountState
+from wallet_service.customer_balances import assets_of
+from wallet_service.customer_locking import locked_versions
 from wallet_service.decision import CustomerKey, CustomerState, LockedState, Operation
-from wallet_service.decision.budget_state import BudgetPart
-from wallet_service.decision.commands import (
-    Authorize,
-    Capture,
-    Debit,
-    Expire,
-    Extend,
-    Fail,
-    Item,
-    MoveCredits,
-    Pricing,
-    Refund,
-    Reverse,
-    Settle,
-    Void,
-)
-from wallet_service.decision.pricing import WantedTotal, wanted_totals
-from wallet_service.decision.state import (
-    CapturedItem,
-    EventLine,
-    EventState,
-    GrantState,
-    HoldState,
-    KnownOperation,
-    Leg,
-    Paid,
-    TotalKey,
-    TransactionState,
-    WalletState,
-)
-from wallet_service.running_totals import learn_totals
+from wallet_service.decision.state import GrantState, WalletState, overage_account
 
-__all__ = ["hold_of", "read", "read_wallets"]
+__all__ = ["read_locked", "read_versions", "read_wallets"]
 
 _queries: Final[Any] = load_queries(__file__)
 
-_items = msgspec.msgpack.Decoder(list[CapturedItem]).decode
-_legs = msgspec.msgpack.Decoder(list[Leg]).decode
-_paid = msgspec.msgpack.Decoder(list[Paid]).decode
-_json_paid = msgspec.json.Decoder(list[Paid]).decode
-_event_lines = msgspec.json.Decoder(list[EventLine]).decode
-_budgets = msgspec.msgpack.Decoder(list[BudgetPart]).decode
-_json_budgets = msgspec.json.Decoder(list[BudgetPart]).decode
-_properties = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-_metadata = msgspec.json.Decoder(list[dict[str, str]]).decode
-
-_OF_A_HOLD = (Capture, Extend, Void, Expire, Refund)
-_OF_A_TRANSACTION = (Settle, Fail)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
-async def read(
-    connection: Connection,
-    operations: Sequence[Operation],
-    versions: dict[CustomerKey, int],
-    *,
-    ledger: Ledger,
-    reads_balances: bool,
-    known: Mapping[CustomerKey, CustomerState] = MappingProxyType({}),
-) -> LockedState:
-    """Everything that judging these operations needs, read after the customers were locked.
+async def read_locked(
+    connection: Connection, operations: Sequence[Operation]
+) -> tuple[LockedState, LockedAccounts]:
+    """Customers of these operations that the transaction has locked, with their balances.
 
-    ``known`` are customers whom nobody has moved since they were read: their wallets and balances
-    are taken as they are.
+    For an engine in this database. The time of the batch comes with it.
     """
-    state = await _read_keys(connection, operations)
-    unknown = {key: version for key, version in versions.items() if key not in known}
-    await _read_customers(connection, state.customers, unknown)
-    if reads_balances and unknown:
-        assets = assets_of(operations)
-        await learn_balances(connection, state.customers.values(), assets, ledger)
-    for key, customer in known.items():
-        customer.version = versions[key]
-        state.customers[key] = customer
-    for operation in operations:
-        # A customer without a version row holds nothing, but its usage is stored all the same.
-        if operation.customer_id is not None:
-            key = operation.organization_id, operation.customer_id
-            state.customers.setdefault(key, CustomerState(*key, 0))
-    await _read_holds(connection, state, operations)
-    await _read_events(connection, state, operations)
-    await _read_transactions(connection, state, operations)
-    await _read_totals(connection, state, operations)
-    if not reads_balances:
-        await _read_open(connection, state)
+    keys = sorted({op.customer for op in operations if op.customer is not None})
+    assets = assets_of(operations)
+    overage = {
+        overage_account(*key, asset_code): (key, asset_code)
+        for key in keys
+        for asset_code in assets
+    }
+    rows = await connection.fetch(
+        _queries.read_locked.sql,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [UUID(int=account_id) for account_id in overage],
+    )
+    state = LockedState(rows[0]["now"])
+    book = LockedAccounts({}, {}, _nanoseconds(state.now), rows[0]["batch"])
+    for row in rows:
+        account = _account(row)
+        if account is not None:
+            book.accounts[account.account_id] = account
+        if row["customer_id"] is None:
+            if account is not None:
+                key, code = overage[account.account_id]
+                customer = state.customers.get(key)
+                if customer is not None:
+                    customer.overage[code] = account.debits_posted - account.credits_posted
+            continue
+        key = row["organization_id"], row["customer_id"]
+        customer = state.customers.get(key)
+        if customer is None:
+            customer = state.customers[key] = CustomerState(*key, row["version"])
+        grant = _learn_wallet(customer, row)
+        if grant is not None and account is not None:
+            grant.learn(account.balance(account.timestamp))
+    for customer in state.customers.values():
+        customer.sort()
+    return state, book
+
+
+async def read_versions(connection: Connection, operations: Sequence[Operation]) -> LockedState:
+    """Customers of these operations that the transaction has locked, with their wallets.
+
+    For an engine outside this database: their balances were looked up before the locks.
+    """
+    versions = await locked_versions(connection, [op.customer for op in operations])
+    state = LockedState(await connection.fetchval("select clock_timestamp()"))
+    await _read_customers(connection, state.customers, versions)
     return state
 
 
@@ -118,29 +95,6 @@ async def read_wallets(
     return found
 
 
-async def _read_keys(connection: Connection, operations: Sequence[Operation]) -> LockedState:
-    wanted = list({(op.organization_id, op.kind, op.key): None for op in operations})
-    rows = await connection.fetch(
-        _queries.read_keys.sql,
-        [key[0] for key in wanted],
-        [key[1] for key in wanted],
-        [key[2] for key in wanted],
-    )
-    state = LockedState(rows[0]["now"])
-    for row in rows:
-        if row["id"] is not None:
-            state.keys[row["organization_id"], row["kind"], row["key"]] = KnownOperation(
-                row["id"],
-                row["customer_id"],
-                row["authorization_id"],
-                row["body_hash"],
-                row["state"],
-                row["attempt"],
-                row["reply"],
-            )
-    return state
-
-
 async def _read_customers(
     connection: Connection,
     customers: dict[CustomerKey, CustomerState],
@@ -154,214 +108,66 @@ async def _read_customers(
         _queries.read_wallets.sql, [key[0] for key in versions], [key[1] for key in versions]
     )
     for row in rows:
-        customer = customers[row["organization_id"], row["customer_id"]]
-        wallet = customer.wallets.get(row["wallet_id"])
-        if wallet is None:
-            wallet = WalletState(
-                id=row["wallet_id"],
-                asset_code=row["asset_code"],
-                code=row["code"],
-                name=row["name"],
-                rate_amount=row["rate_amount"],
-                priority=row["priority"],
-                status=row["status"],
-                fee_types=tuple(row["fee_types"]),
-                billable_metric_codes=frozenset(row["billable_metric_codes"]),
-                on_shortfall=row["on_shortfall"],
-                frozen=row["frozen"],
-                overdraft_limit_minor=row["overdraft_limit_minor"],
-                overdraft_grant_id=row["overdraft_grant_id"],
-                expiration_at=row["expiration_at"],
-            )
-            customer.wallets[wallet.id] = wallet
-        if row["grant_id"] is not None:
-            customer.grants.append(
-                GrantState(
-                    id=row["grant_id"],
-                    wallet=wallet,
-                    kind=row["kind"],
-                    priority=row["grant_priority"],
-                    expires_at=row["expires_at"],
-                    amount_minor=row["amount_minor"],
-                    expired_minor=row["expired_minor"],
-                    voided_minor=row["voided_minor"],
-                )
-            )
+        _learn_wallet(customers[row["organization_id"], row["customer_id"]], row)
     for key in versions:
         customers[key].sort()
 
 
-async def _read_holds(
-    connection: Connection, state: LockedState, operations: Sequence[Operation]
-) -> None:
-    wanted = {
-        (op.organization_id, op.command.authorization_id): None
-        for op in operations
-        if isinstance(op.command, _OF_A_HOLD)
-    }
-    if not wanted:
-        return
-    rows = await connection.fetch(
-        _queries.read_holds.sql, [key[0] for key in wanted], [key[1] for key in wanted]
-    )
-    for row in rows:
-        hold = hold_of(row)
-        customer = state.customers.get((row["organization_id"], hold.customer_id))
-        if customer is not None:
-            customer.holds[hold.id] = hold
-
-
-def hold_of(row: Any) -> HoldState:
-    """An authorization's row."""
-    return HoldState(
-        id=row["id"],
-        customer_id=row["customer_id"],
-        external_customer_id=row["external_customer_id"],
-        transaction_id=row["transaction_id"],
-        status=row["status"],
-        asset_code=row["asset_code"],
-        amount_minor=row["amount_minor"],
-        captured_minor=row["captured_minor"],
-        overage_minor=row["overage_minor"],
-        refunded_minor=row["refunded_minor"],
-        subscription_id=row["subscription_id"],
-        plan_version_id=row["plan_version_id"],
-        items=_items(row["items"]),
-        legs=_legs(row["legs"]),
-        paid=_paid(row["paid"]),
-        step=row["step"],
-        expires_at=row["expires_at"],
-        created_at=row["created_at"],
-        ended_at=row["ended_at"],
-        api_key_id=row["api_key_id"],
-        budgets=[] if row["budgets"] is None else _budgets(row["budgets"]),
-    )
-
-
-async def _read_open(connection: Connection, state: LockedState) -> None:
-    if not state.customers:
-        return
-    rows = await connection.fetch(
-        _queries.read_open_operations.sql,
-        [key[0] for key in state.customers],
-        [key[1] for key in state.customers],
-    )
-    for row in rows:
-        if row["authorization_id"] is not None:
-            customer = state.customers[row["organization_id"], row["customer_id"]]
-            customer.open_holds.add(row["authorization_id"])
-
-
-async def _read_events(
-    connection: Connection, state: LockedState, operations: Sequence[Operation]
-) -> None:
-    wanted = [
-        (op.organization_id, op.customer_id, op.command.event_id)
-        for op in operations
-        if isinstance(op.command, Reverse)
-    ]
-    if not wanted:
-        return
-    rows = await connection.fetch(
-        _queries.read_events.sql, [key[0] for key in wanted], [key[2] for key in wanted]
-    )
-    found = {(row["organization_id"], row["id"]): row for row in rows}
-    for organization_id, customer_id, event_id in wanted:
-        row = found.get((organization_id, event_id))
-        if row is None or customer_id is None:
-            continue
-        paid = _json_paid(row["paid"])
-        left = row["reversed_minor"]
-        for entry in reversed(paid):
-            entry.refunded_minor = min(left, entry.amount_minor)
-            left -= entry.refunded_minor
-        state.customers[organization_id, customer_id].events[event_id] = EventState(
-            id=row["id"],
-            transaction_id=row["transaction_id"],
-            code=row["code"],
-            properties=_properties(row["properties"]),
-            external_subscription_id=row["external_subscription_id"],
-            subscription_id=row["subscription_id"],
-            plan_version_id=row["plan_version_id"],
-            timestamp=row["timestamp"],
+def _learn_wallet(customer: CustomerState, row: Any) -> GrantState | None:
+    """Take over the wallet of a row, and its grant, if it has one that is open."""
+    wallet_id, grant_id = row["wallet_id"], row["grant_id"]
+    if wallet_id is None or (grant_id is None and row["status"] != "active"):
+        return None
+    wallet = customer.wallets.get(wallet_id)
+    if wallet is None:
+        wallet = customer.wallets[wallet_id] = WalletState(
+            id=wallet_id,
             asset_code=row["asset_code"],
-            paid=paid,
-            rating_status=row["rating_status"],
-            external_customer_id=row["external_customer_id"],
-            lines=_event_lines(row["lines"]),
-            reversals=row["reversals"],
-            budgets=[] if row["budgets"] is None else _json_budgets(row["budgets"]),
+            code=row["code"],
+            name=row["name"],
+            rate_amount=row["rate_amount"],
+            priority=row["priority"],
+            status=row["status"],
+            fee_types=tuple(row["fee_types"]),
+            billable_metric_codes=frozenset(row["billable_metric_codes"]),
+            on_shortfall=row["on_shortfall"],
+            frozen=row["frozen"],
+            overdraft_limit_minor=row["overdraft_limit_minor"],
+            overdraft_grant_id=row["overdraft_grant_id"],
+            expiration_at=row["expiration_at"],
         )
-
-
-async def _read_transactions(
-    connection: Connection, state: LockedState, operations: Sequence[Operation]
-) -> None:
-    wanted: dict[tuple[UUID, UUID], None] = {}
-    for op in operations:
-        if isinstance(op.command, _OF_A_TRANSACTION):
-            wanted[op.organization_id, op.command.wallet_transaction_id] = None
-        elif isinstance(op.command, MoveCredits) and op.command.voided_transaction_id is not None:
-            wanted[op.organization_id, op.command.voided_transaction_id] = None
-    if not wanted:
-        return
-    rows = await connection.fetch(
-        _queries.read_transactions.sql, [key[0] for key in wanted], [key[1] for key in wanted]
+    if grant_id is None:
+        return None
+    grant = GrantState(
+        id=grant_id,
+        wallet=wallet,
+        kind=row["kind"],
+        priority=row["grant_priority"],
+        expires_at=row["expires_at"],
+        amount_minor=row["amount_minor"],
+        expired_minor=row["expired_minor"],
+        voided_minor=row["voided_minor"],
     )
-    for row in rows:
-        customer = state.customers.get((row["organization_id"], row["customer_id"]))
-        if customer is not None:
-            customer.transactions[row["id"]] = TransactionState(
-                id=row["id"],
-                wallet_id=row["wallet_id"],
-                status=row["status"],
-                kind=row["kind"],
-                amount_minor=row["amount_minor"],
-                credit_amount=row["credit_amount"],
-                priority=row["priority"],
-                name=row["name"],
-                expires_at=row["expires_at"],
-                cost_basis=row["cost_basis"],
-                cost_basis_currency=row["cost_basis_currency"],
-                metadata=_metadata(row["metadata"]),
-                grant_id=row["grant_id"],
-                voided_minor=0,
-                created_at=row["created_at"],
-                invoice_requires_successful_payment=row["invoice_requires_successful_payment"],
-            )
+    customer.grants.append(grant)
+    return grant
 
 
-async def _read_totals(
-    connection: Connection, state: LockedState, operations: Sequence[Operation]
-) -> None:
-    wanted = _totals_wanted(operations, state.now)
-    if not wanted:
-        return
-    found = await learn_totals(
-        connection, {(org, total.key): total for (org, _, _), total in wanted.items()}
+def _account(row: Any) -> AccountState | None:
+    """The ledger's account of a row, if it has one."""
+    account_id = row["account_id"]
+    if account_id is None:
+        return None
+    return AccountState(
+        account_id.int,
+        row["ledger"],
+        row["flags"],
+        row["debits_pending"],
+        row["debits_posted"],
+        row["credits_pending"],
+        row["credits_posted"],
+        row["timestamp"],
     )
-    for organization_id, customer_id, key in wanted:
-        total = found.get((organization_id, key))
-        if total is not None:
-            state.customers[organization_id, customer_id].totals[key] = total
 
 
-def _totals_wanted(
-    operations: Sequence[Operation], now: datetime
-) -> dict[tuple[UUID, UUID, TotalKey], WantedTotal]:
-    wanted: dict[tuple[UUID, UUID, TotalKey], WantedTotal] = {}
-    for op in operations:
-        command = op.command
-        items: Sequence[Item] = ()
-        pricing: Pricing | None = None
-        at = now
-        if isinstance(command, Authorize | Debit):
-            items = [item for choice in command.choices for item in choice.items]
-            pricing = command.pricing
-            at = (command.timestamp if isinstance(command, Debit) else None) or now
-        elif isinstance(command, Extend | Capture):
-            items, pricing = command.items or (), command.pricing
-        for total in wanted_totals(items, pricing, at=at):
-            assert op.customer_id is not None, "who has an agreement is a customer"
-            wanted[op.organization_id, op.customer_id, total.key] = total
-    return wanted
+def _nanoseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND * 1000

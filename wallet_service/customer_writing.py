@@ -9,30 +9,30 @@ import msgspec
 
 from invoicing import events
 from invoicing.records import Connection, load_queries, to_json
+from ledger.engine import NO_ROWS, BatchRows
 from wallet_service.budget_counters import write_spending
 from wallet_service.decision import Done, Effect, Operation, Outcome, Refused
 from wallet_service.decision.outcomes import EventRow
 from wallet_service.decision.state import HoldState
 from wallet_service.intents import encode_intent
 
-__all__ = ["write", "write_keys"]
+__all__ = ["keys_of", "write_batch", "write_others"]
 
 _queries: Final[Any] = load_queries(__file__)
 
 _pack = msgspec.msgpack.Encoder().encode
 
 
-async def write_keys(
-    connection: Connection,
+def keys_of(
     operations: Sequence[Operation],
     outcomes: Sequence[Outcome],
     *,
     is_atomic: bool,
     now: datetime,
-) -> bool:
-    """The keys of what was done, and of what was denied. The last word on a key counts.
+) -> list[tuple[Any, ...]]:
+    """The rows of the keys of what was done, and of what was denied, sorted.
 
-    False if another transaction was first with one of them.
+    Of the same key the last word counts.
     """
     rows: dict[tuple[UUID, str, str], tuple[Any, ...]] = {}
     for operation, outcome in zip(operations, outcomes, strict=True):
@@ -45,7 +45,9 @@ async def write_keys(
             state, intent, authorization_id, reply = "refused", None, None, None
         else:
             continue
-        rows[operation.organization_id, operation.kind, operation.key] = (
+        place = operation.organization_id, operation.kind, operation.key
+        rows[place] = (
+            *place,
             outcome.operation_id,
             operation.customer_id,
             authorization_id,
@@ -56,38 +58,51 @@ async def write_keys(
             reply,
             now,
         )
-    if not rows:
-        return True
-    places = sorted(rows)
-    columns = [list(column) for column in zip(*(rows[place] for place in places), strict=True)]
-    written = await connection.fetch(
-        _queries.write_keys.sql,
-        [place[0] for place in places],
-        [place[1] for place in places],
-        [place[2] for place in places],
-        *columns,
-    )
-    return len(written) == len(places)
+    return [rows[place] for place in sorted(rows)]
 
 
-async def write(
+async def write_batch(
     connection: Connection,
+    keys: Sequence[tuple[Any, ...]],
     effects: Sequence[tuple[UUID, Effect]],
-    *,
-    now: datetime,
-) -> None:
-    """Write what these operations of (organization, effect) came to, set-wise.
+    rows: BatchRows = NO_ROWS,
+) -> bool:
+    """Write keys (`keys_of`), authorizations, and transfers that were judged, in one statement.
 
-    Keys, totals and where budgets stand are written apart.
+    False if another transaction was first with one of the keys. Raises LedgerConflict where it was
+    first with something of the ledger's. Nothing may be kept then.
     """
-    await _write_credits(connection, effects, now=now)
     holds = {
         (organization_id, hold.id): hold
         for organization_id, effect in effects
         for hold in effect.holds
     }
-    if holds:
-        await _write_holds(connection, [(key[0], holds[key]) for key in sorted(holds)])
+    if not (keys or holds or rows.transfers):
+        return True
+    (written,) = await connection.fetch(
+        _queries.write_batch.sql,
+        keys,
+        [_authorization(place[0], holds[place]) for place in sorted(holds)],
+        rows.transfers,
+        rows.balances,
+    )
+    if written["kept"] != len(keys):
+        return False
+    rows.check(written["booked"], written["moved"])
+    return True
+
+
+async def write_others(
+    connection: Connection,
+    effects: Sequence[tuple[UUID, Effect]],
+    *,
+    now: datetime,
+) -> None:
+    """Write what else these operations of (organization, effect) came to, set-wise.
+
+    That is, all but `write_batch`, totals and where budgets stand.
+    """
+    await _write_credits(connection, effects, now=now)
     await events.insert_many(
         connection,
         [
@@ -153,32 +168,30 @@ async def _write_credits(
             await _queries.change_transaction(connection, **place, **msgspec.structs.asdict(change))
 
 
-async def _write_holds(connection: Connection, rows: Sequence[tuple[UUID, HoldState]]) -> None:
-    holds = [hold for _, hold in rows]
-    await connection.execute(
-        _queries.write_holds.sql,
-        [organization_id for organization_id, _ in rows],
-        [hold.id for hold in holds],
-        [hold.customer_id for hold in holds],
-        [hold.external_customer_id for hold in holds],
-        [hold.transaction_id for hold in holds],
-        [hold.status for hold in holds],
-        [hold.asset_code for hold in holds],
-        [hold.amount_minor for hold in holds],
-        [hold.captured_minor for hold in holds],
-        [hold.overage_minor for hold in holds],
-        [hold.refunded_minor for hold in holds],
-        [hold.subscription_id for hold in holds],
-        [hold.plan_version_id for hold in holds],
-        [_pack(hold.items) for hold in holds],
-        [_pack(hold.legs) for hold in holds],
-        [_pack(hold.paid) for hold in holds],
-        [hold.step for hold in holds],
-        [hold.expires_at for hold in holds],
-        [hold.created_at for hold in holds],
-        [hold.ended_at for hold in holds],
-        [hold.api_key_id for hold in holds],
-        [_pack(hold.budgets) if hold.budgets else None for hold in holds],
+def _authorization(organization_id: UUID, hold: HoldState) -> tuple[Any, ...]:
+    return (
+        organization_id,
+        hold.id,
+        hold.customer_id,
+        hold.external_customer_id,
+        hold.transaction_id,
+        hold.status,
+        hold.asset_code,
+        hold.amount_minor,
+        hold.captured_minor,
+        hold.overage_minor,
+        hold.refunded_minor,
+        hold.subscription_id,
+        hold.plan_version_id,
+        _pack(hold.items),
+        _pack(hold.legs),
+        _pack(hold.paid),
+        hold.step,
+        hold.expires_at,
+        hold.created_at,
+        hold.ended_at,
+        hold.api_key_id,
+        _pack(hold.budgets) if hold.budgets else None,
     )
 
 

@@ -1,38 +1,34 @@
 -- What is written of customers when a batch was decided, step (4), or when an intent was posted.
 
--- name: write_keys
--- (4) The keys, once. A refused one may be judged anew; fewer rows back than sent means that another transaction was
--- first with a key, and the batch runs again.
-insert into wallet.operations (
-    organization_id, kind, key, id, customer_id, authorization_id, body_hash, state, attempt, intent, reply,
-    created_at)
-select * from unnest(
-    :organization_ids::uuid[], :kinds::text[], :keys::text[], :ids::uuid[], :customer_ids::uuid[],
-    :authorization_ids::uuid[], :body_hashes::bytea[], :states::text[], :attempts::integer[], :intents::bytea[],
-    :replies::bytea[], :created_at::timestamptz[])
-on conflict (organization_id, kind, key) do update set
-    body_hash = excluded.body_hash, authorization_id = excluded.authorization_id, state = excluded.state, attempt = excluded.attempt,
-    intent = excluded.intent, reply = excluded.reply, created_at = excluded.created_at
-where operations.state = 'refused' and operations.attempt < excluded.attempt
-returning 1;
-
--- name: write_holds!
--- (4) New authorizations, and those that changed.
-insert into wallet.authorizations (
-    organization_id, id, customer_id, external_customer_id, transaction_id, status, asset_code, amount_minor,
-    captured_minor, overage_minor, refunded_minor, subscription_id, plan_version_id, items, legs, paid, step,
-    expires_at, created_at, ended_at, api_key_id, budgets)
-select * from unnest(
-    :organization_ids::uuid[], :ids::uuid[], :customer_ids::uuid[], :external_customer_ids::text[],
-    :transaction_ids::text[], :statuses::text[], :asset_codes::text[], :amounts::bigint[], :captured::bigint[],
-    :overages::bigint[], :refunded::bigint[], :subscription_ids::uuid[], :plan_version_ids::uuid[], :items::bytea[],
-    :legs::bytea[], :paid::bytea[], :steps::integer[], :expires_at::timestamptz[], :created_at::timestamptz[],
-    :ended_at::timestamptz[], :api_key_ids::uuid[], :budgets::bytea[])
-on conflict (organization_id, id) do update set
-    status = excluded.status, amount_minor = excluded.amount_minor, captured_minor = excluded.captured_minor,
-    overage_minor = excluded.overage_minor, refunded_minor = excluded.refunded_minor, items = excluded.items,
-    legs = excluded.legs, paid = excluded.paid, step = excluded.step, expires_at = excluded.expires_at,
-    ended_at = excluded.ended_at, budgets = excluded.budgets;
+-- name: write_batch
+-- (4) The keys, once, the authorizations as they now are, and the transfers (of an engine in this database). A refused
+-- key may be judged anew; fewer rows than sent means that another transaction was first with a key, and the batch runs
+-- again.
+with kept as (
+    insert into wallet.operations (
+        organization_id, kind, key, id, customer_id, authorization_id, body_hash, state, attempt, intent, reply,
+        created_at)
+    select * from unnest(:operations::wallet.new_operation[])
+    on conflict (organization_id, kind, key) do update set
+        body_hash = excluded.body_hash, authorization_id = excluded.authorization_id, state = excluded.state,
+        attempt = excluded.attempt, intent = excluded.intent, reply = excluded.reply, created_at = excluded.created_at
+    where operations.state = 'refused' and operations.attempt < excluded.attempt
+    returning 1
+),
+held as (
+    insert into wallet.authorizations (
+        organization_id, id, customer_id, external_customer_id, transaction_id, status, asset_code, amount_minor,
+        captured_minor, overage_minor, refunded_minor, subscription_id, plan_version_id, items, legs, paid, step,
+        expires_at, created_at, ended_at, api_key_id, budgets)
+    select * from unnest(:authorizations::wallet.authorization_now[])
+    on conflict (organization_id, id) do update set
+        status = excluded.status, amount_minor = excluded.amount_minor, captured_minor = excluded.captured_minor,
+        overage_minor = excluded.overage_minor, refunded_minor = excluded.refunded_minor, items = excluded.items,
+        legs = excluded.legs, paid = excluded.paid, step = excluded.step, expires_at = excluded.expires_at,
+        ended_at = excluded.ended_at, budgets = excluded.budgets
+)
+select (select count(*) from kept) as kept, book.booked, book.moved
+from ledger.book(:transfers::ledger.new_transfer[], :balances::ledger.moved_balance[]) as book;
 
 -- name: write_unrated!
 -- (4) Usage that waits for its price.

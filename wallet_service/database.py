@@ -14,6 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
+from wallet_service.customer_locking import prepare_locks
 from wallet_service.migrate import MigrationMissing, load_migrations, require_migrated
 from wallet_service.settings import Settings
 
@@ -81,6 +82,7 @@ class Database:
                 # never as a scan, also while a table is still empty.
                 plan_cache_mode="force_generic_plan",
                 enable_seqscan="off",
+                init=prepare_locks,
             ),
             worker=_pool(
                 settings,
@@ -131,7 +133,12 @@ class Database:
 
 
 def _pool(
-    settings: Settings, role: str, size_max: int, **session: int | str
+    settings: Settings,
+    role: str,
+    size_max: int,
+    *,
+    init: Any = None,
+    **session: int | str,
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """Describe a pool whose connections start as `role`; it connects when awaited."""
     return asyncpg.create_pool(
@@ -140,6 +147,7 @@ def _pool(
         max_size=size_max,
         max_queries=_QUERIES_PER_CONNECTION_MAX,
         timeout=settings.connect_timeout_s,
+        init=init,
         statement_cache_size=_STATEMENT_CACHE_SIZE,
         reset=_keep_session,
         server_settings={

@@ -32,7 +32,7 @@ from wallet_service.budget_counters import (
     write_buckets,
     write_spending,
 )
-from wallet_service.customer_locking import lock_customers
+from wallet_service.customer_locking import locking
 from wallet_service.customer_showing import load_and_show
 from wallet_service.database import Database
 from wallet_service.decision import CustomerKey, Done, Effect, Operation
@@ -186,12 +186,11 @@ class IntentPosting:
 
         Under the customers' locks; what another process concluded first is left as it is.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
-            await lock_customers(
-                connection,
-                [intent.customer for intent in intents],
-                skip_locked=False,
-            )
+        customers = [intent.customer for intent in intents]
+        async with (
+            self._pool.acquire() as connection,
+            locking(connection, customers, skip_locked=False),
+        ):
             await lock_buckets(connection, _wide_places_moved(intents), skip_locked=False)
             ordered = sorted(intents, key=lambda intent: intent.place)
             rows = await connection.fetch(
@@ -205,11 +204,9 @@ class IntentPosting:
             concluded = {(row["organization_id"], row["kind"], row["key"]) for row in rows}
             mine = [intent for intent in intents if intent.place in concluded]
             now = await connection.fetchval("select clock_timestamp()")
-            await customer_writing.write(
-                connection,
-                [(intent.organization_id, intent.effect) for intent in mine if intent.is_fact],
-                now=now,
-            )
+            facts = [(intent.organization_id, intent.effect) for intent in mine if intent.is_fact]
+            await customer_writing.write_batch(connection, [], facts)
+            await customer_writing.write_others(connection, facts, now=now)
             refused = [intent for intent in mine if not intent.is_fact]
             await self._undo_totals(connection, refused)
             await _undo_budgets(connection, refused, now=now)

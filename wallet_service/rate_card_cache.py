@@ -8,7 +8,7 @@ over pub/sub, and noticed after ``recheck_s`` at the latest, since messages may 
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -18,10 +18,11 @@ from msgspec import Struct
 from invoicing import catalogue_versions, customers, plans, subscriptions
 from invoicing.access import Access
 from invoicing.plans import Version
-from invoicing.subscriptions import Agreement
+from invoicing.subscriptions import Agreement, Subscriber
 from rating.rate_cards import RateCard
 from wallet_service import assets, budgets
 from wallet_service.access_cache import AccessCache
+from wallet_service.batched_read import BatchedRead
 from wallet_service.budget_scopes import BudgetScopes
 from wallet_service.database import Database
 from wallet_service.decision import Asset
@@ -37,28 +38,26 @@ K = TypeVar("K", bound=tuple[UUID, Hashable])
 V = TypeVar("V")
 
 
-class _Bounded(OrderedDict[K, V], Generic[K, V]):
-    """Keeps the entries that were used last; each is an organization's."""
+class _Bounded(Generic[K, V]):
+    """Keeps the entries that were used last; each is an organization's, and of one epoch of it."""
 
     def __init__(self, size_max: int) -> None:
-        super().__init__()
         self._size_max = size_max
+        self._entries: OrderedDict[K, tuple[int, V]] = OrderedDict()
 
-    def use(self, key: K) -> V | None:
-        value = self.get(key)
-        if value is not None:
-            self.move_to_end(key)
-        return value
+    def use(self, key: K, epoch: int = 0) -> V | None:
+        """What is kept, if it was read in this epoch."""
+        entry = self._entries.get(key)
+        if entry is None or entry[0] != epoch:
+            return None
+        self._entries.move_to_end(key)
+        return entry[1]
 
-    def keep(self, key: K, value: V) -> None:
-        self[key] = value
-        if len(self) > self._size_max:
-            self.popitem(last=False)
-
-    def drop(self, organization_id: UUID) -> None:
-        """Forget all of an organization."""
-        for key in [key for key in self if key[0] == organization_id]:
-            del self[key]
+    def keep(self, key: K, value: V, epoch: int = 0) -> None:
+        """Keep what was read, or begun to be read, in this epoch."""
+        self._entries[key] = epoch, value
+        if len(self._entries) > self._size_max:
+            self._entries.popitem(last=False)
 
 
 class PricedAgreement(Struct, frozen=True):
@@ -114,7 +113,10 @@ class RateCardCache:
         self._clock = clock
         self._freshness: dict[UUID, _Freshness] = {}
         self._accesses = AccessCache(database)
-        self._forgotten: dict[UUID, int] = {}
+        self._epochs: dict[UUID, int] = {}
+        """How often an organization's catalogue was forgotten. What is of an earlier epoch is not
+        used any more; what is being read while that happens is used once, but never again."""
+        self._subscribers = BatchedRead(self._read_subscribers)
         self._customers: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._subscriptions: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._versions: _Bounded[tuple[UUID, UUID], tuple[Version, ...]] = _Bounded(_CARDS_MAX)
@@ -127,29 +129,24 @@ class RateCardCache:
     ) -> CustomerCard:
         """A customer by the caller's id. Its first use starts the default plan. Raises NotFound."""
         await self._recheck(organization_id)
-        known = self._customers.use((organization_id, external_id))
+        epoch = self._epochs.get(organization_id, 0)
+        known = self._customers.use((organization_id, external_id), epoch)
         if known is not None and all(one.is_priced_at(now) for one in known.agreements):
             return known
-        epoch = self._forgotten.get(organization_id)
-        async with self._database.tenant(organization_id) as connection:
-            customer = await customers.find(connection, organization_id, external_id)
-            if customer is None:
-                raise NotFound("customer")
-            agreements = await subscriptions.find_active(connection, organization_id, customer.id)
-            if not agreements:
-                started = await subscriptions.start_default(
-                    connection, organization_id, customer, now=now
-                )
-                agreements = [] if started is None else [started]
+        subscriber = await self._subscribers.find((organization_id, external_id))
+        if subscriber is None:
+            raise NotFound("customer")
+        agreements = subscriber.agreements or await self._start_default(
+            organization_id, external_id, now=now
+        )
         card = CustomerCard(
             organization_id,
-            customer.id,
+            subscriber.customer_id,
             external_id,
-            customer.currency,
+            subscriber.currency,
             tuple([await self._priced(organization_id, one, at=now) for one in agreements]),
         )
-        if self._forgotten.get(organization_id) == epoch:
-            self._customers.keep((organization_id, external_id), card)
+        self._customers.keep((organization_id, external_id), card, epoch)
         return card
 
     async def subscriber(
@@ -161,10 +158,10 @@ class RateCardCache:
         """
         await self._recheck(organization_id)
         key = organization_id, external_subscription_id
-        known = self._subscriptions.use(key)
+        epoch = self._epochs.get(organization_id, 0)
+        known = self._subscriptions.use(key, epoch)
         if known is not None and known.agreements[0].covers(at):
             return known
-        epoch = self._forgotten.get(organization_id)
         async with self._database.tenant(organization_id) as connection:
             agreement = await subscriptions.find_at(
                 connection, organization_id, external_subscription_id, timestamp=at
@@ -185,8 +182,7 @@ class RateCardCache:
             row["currency"],
             (await self._priced(organization_id, agreement, at=at),),
         )
-        if self._forgotten.get(organization_id) == epoch:
-            self._subscriptions.keep(key, card)
+        self._subscriptions.keep(key, card, epoch)
         return card
 
     async def at(self, agreement: PricedAgreement, at: datetime) -> PricedAgreement:
@@ -222,25 +218,19 @@ class RateCardCache:
     async def budgets(self, organization_id: UUID) -> BudgetScopes:
         """What usage of an organization may be counted in."""
         await self._recheck(organization_id)
-        known = self._budgets.use((organization_id, None))
+        epoch = self._epochs.get(organization_id, 0)
+        known = self._budgets.use((organization_id, None), epoch)
         if known is None:
-            epoch = self._forgotten.get(organization_id)
             async with self._database.tenant(organization_id) as connection:
                 known = await budgets.load_scopes(connection, organization_id)
-            if self._forgotten.get(organization_id) == epoch:
-                self._budgets.keep((organization_id, None), known)
+            self._budgets.keep((organization_id, None), known, epoch)
         return known
 
     def forget(self, organization_id: UUID) -> None:
         """Something in an organization's catalogue changed: look again from now on."""
-        # What is being read meanwhile may be older than the change: it is used, but not kept.
-        self._forgotten[organization_id] = self._forgotten.get(organization_id, 0) + 1
-        self._budgets.drop(organization_id)
+        self._epochs[organization_id] = self._epochs.get(organization_id, 0) + 1
         self._freshness.pop(organization_id, None)
         self._accesses.forget(organization_id)
-        self._customers.drop(organization_id)
-        self._subscriptions.drop(organization_id)
-        self._versions.drop(organization_id)
 
     async def _recheck(self, organization_id: UUID) -> None:
         fresh = self._freshness.get(organization_id)
@@ -280,14 +270,31 @@ class RateCardCache:
 
     async def _plan_versions(self, organization_id: UUID, plan_id: UUID) -> tuple[Version, ...]:
         """The versions of a plan, in the order in which they take effect."""
-        known = self._versions.use((organization_id, plan_id))
+        epoch = self._epochs.get(organization_id, 0)
+        known = self._versions.use((organization_id, plan_id), epoch)
         if known is None:
-            epoch = self._forgotten.get(organization_id)
             async with self._database.tenant(organization_id) as connection:
                 known = tuple(await plans.versions(connection, organization_id, plan_id))
-            if self._forgotten.get(organization_id) == epoch:
-                self._versions.keep((organization_id, plan_id), known)
+            self._versions.keep((organization_id, plan_id), known, epoch)
         return known
+
+    async def _read_subscribers(
+        self, keys: Sequence[tuple[UUID, str]]
+    ) -> dict[tuple[UUID, str], Subscriber]:
+        """Of many organizations at once, so under the committer's role; every key names its own."""
+        async with self._database.committer.acquire() as connection:
+            return await subscriptions.find_subscribers(connection, keys)
+
+    async def _start_default(
+        self, organization_id: UUID, external_id: str, *, now: datetime
+    ) -> list[Agreement]:
+        """Put a customer without a subscription on the default plan; none if there is none."""
+        async with self._database.tenant(organization_id) as connection:
+            customer = await customers.get(connection, organization_id, external_id)
+            started = await subscriptions.start_default(
+                connection, organization_id, customer, now=now
+            )
+        return [] if started is None else [started]
 
 
 def _end_of_second(at: datetime) -> datetime:

@@ -17,12 +17,13 @@ import asyncpg
 
 from ledger.account_rules import judge_accounts
 from ledger.accounts import Account, AccountFlags, AccountId, AccountResult, AccountStatus, Balance
-from ledger.engine import PAGE_LIMIT
+from ledger.engine import PAGE_LIMIT, BatchRows, JudgedBatch, LockedAccounts
 from ledger.engines.postgres_rows import (
     I64_MAX,
-    ZERO,
     Row,
     account_of,
+    moved_balance_of,
+    new_transfer_of,
     signed,
     transfer_locked,
     transfer_of,
@@ -33,10 +34,18 @@ from ledger.errors import LedgerConflict, LedgerUnavailable, OutcomePending
 from ledger.ids import hash128
 from ledger.rules import AccountState, Book, Booked, Ending, check_amount, judge
 from ledger.statements import expiry_of
-from ledger.transfers import BATCH_MAX, Phase, Transfer, TransferId, TransferResult
+from ledger.transfers import (
+    BATCH_MAX,
+    Phase,
+    Transfer,
+    TransferId,
+    TransferResult,
+    TransferStatus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
 Connection: TypeAlias = Any
 """An asyncpg connection, or one that a pool has lent out."""
@@ -92,6 +101,7 @@ class _Statements:
 
         self.lock_and_read = named("lock_and_read")
         self.write = named("write")
+        self.burn = named("burn")
         self.find_accounts = named("find_accounts")
         self.open_accounts = named("open_accounts")
         self.read_clock = named("read_clock")
@@ -122,6 +132,8 @@ class PostgresLedger:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._house: dict[AccountId, int] = {}
+        """Accounts of the house that were seen, and their ledgers: they never change."""
 
     async def create_accounts(
         self, accounts: Sequence[Account], /, *, connection: Connection = None
@@ -138,8 +150,54 @@ class PostgresLedger:
         if not transfers:
             return []
         if connection is not None:
-            return await _create_transfers(connection, transfers)
-        return await self._in_transaction(lambda own: _create_transfers(own, transfers))
+            return await self._create_transfers(connection, transfers)
+        return await self._in_transaction(lambda own: self._create_transfers(own, transfers))
+
+    def judge_locked(
+        self, transfers: Sequence[Transfer], locked: LockedAccounts, /
+    ) -> JudgedBatch | None:
+        """Judge transfers with new ids against accounts that the caller has locked and read.
+
+        What is to be kept is left for the caller to write, with `ledger.book` in a statement of its
+        own, which tells whether it was (`BatchRows.check`). None where something must be looked up
+        first, or is refused for now: `create_transfers` does that.
+        """
+        book = Book(locked.accounts, {}, {}, set())
+        claimed: set[TransferId] = set()
+        for transfer in transfers:
+            check_amount(transfer)
+            if transfer.pending_id:
+                hold = locked.holds.get(transfer.pending_id)
+                if hold is not None:
+                    book.transfers[hold.id] = hold
+                    claimed.add(hold.id)
+                continue
+            for account_id in (transfer.debit_account_id, transfer.credit_account_id):
+                if not self._find_house(account_id, book):
+                    return None
+        for hold_id in claimed:
+            hold = book.transfers[hold_id]
+            if not (
+                self._find_house(hold.debit_account_id, book)
+                and self._find_house(hold.credit_account_id, book)
+            ):
+                return None
+        newest = max((state.timestamp for state in locked.accounts.values()), default=0)
+        first = _first_timestamp(locked.clock_ns, locked.batch, newest=newest)
+        verdict = judge(transfers, book, timestamp=first, step=_STEP)
+        if not all(result.status is TransferStatus.CREATED for result in verdict.results):
+            return None
+        return JudgedBatch(verdict.results, _rows_of(verdict.booked, book, claimed=claimed))
+
+    def _find_house(self, account_id: AccountId, book: Book) -> bool:
+        """Whether the account is at hand: read by the caller, or of the house and seen before."""
+        if account_id in book.accounts:
+            return True
+        house = self._house.get(account_id)
+        if house is None:
+            return False
+        book.accounts[account_id] = AccountState(account_id, house, 0)
+        return True
 
     async def balances(
         self, ids: Sequence[AccountId], /, *, connection: Connection = None
@@ -209,6 +267,31 @@ class PostgresLedger:
     async def close(self) -> None:
         return None
 
+    async def _create_transfers(
+        self, connection: Connection, transfers: Sequence[Transfer]
+    ) -> list[TransferResult]:
+        account_ids: set[int] = set()
+        pending_ids: set[int] = set()
+        for transfer in transfers:
+            check_amount(transfer)
+            account_ids.add(transfer.debit_account_id)
+            account_ids.add(transfer.credit_account_id)
+            if transfer.pending_id:
+                pending_ids.add(transfer.pending_id)
+        book, timestamp = await _lock_and_read(
+            connection,
+            account_ids=account_ids,
+            transfer_ids=[transfer.id for transfer in transfers],
+            pending_ids=pending_ids,
+        )
+        for state in book.accounts.values():
+            if not state.is_limited:
+                self._house[state.account_id] = state.ledger
+        verdict = judge(transfers, book, timestamp=timestamp, step=_STEP)
+        if verdict.booked or verdict.burnt:
+            await _write(connection, verdict.booked, book=book, burnt=verdict.burnt)
+        return verdict.results
+
     async def _read(
         self,
         work: Callable[[Connection], Awaitable[T]],
@@ -261,29 +344,6 @@ def _unavailable(error: BaseException) -> LedgerUnavailable:
     return LedgerUnavailable(f"Postgres does not take the batch: {type(error).__name__}")
 
 
-async def _create_transfers(
-    connection: Connection, transfers: Sequence[Transfer]
-) -> list[TransferResult]:
-    account_ids: set[int] = set()
-    pending_ids: set[int] = set()
-    for transfer in transfers:
-        check_amount(transfer)
-        account_ids.add(transfer.debit_account_id)
-        account_ids.add(transfer.credit_account_id)
-        if transfer.pending_id:
-            pending_ids.add(transfer.pending_id)
-    book, timestamp = await _lock_and_read(
-        connection,
-        account_ids=account_ids,
-        transfer_ids=[transfer.id for transfer in transfers],
-        pending_ids=pending_ids,
-    )
-    verdict = judge(transfers, book, timestamp=timestamp, step=_STEP)
-    if verdict.booked or verdict.burnt:
-        await _write(connection, verdict.booked, book=book, burnt=verdict.burnt)
-    return verdict.results
-
-
 async def _lock_and_read(
     connection: Connection,
     *,
@@ -326,9 +386,12 @@ async def _lock_and_read(
             book.burnt.add(row[1].int)
         else:
             timestamp, batch = row[4] * _STEP, row[5]
-    if timestamp <= newest:
-        timestamp = (newest // _STEP + 1) * _STEP
-    return book, timestamp + batch
+    return book, _first_timestamp(timestamp, batch, newest=newest)
+
+
+def _first_timestamp(clock: int, batch: int, *, newest: int) -> int:
+    """A batch's first timestamp: later than all in its accounts, and not another batch's."""
+    return (clock if clock > newest else (newest // _STEP + 1) * _STEP) + batch
 
 
 async def _write(
@@ -340,40 +403,38 @@ async def _write(
     timed_out: bool = False,
 ) -> None:
     """Keep a judged batch. Raises LedgerConflict if someone else's transaction was first."""
-    kept = [entry.transfer for entry in booked]
-    moved = [state for state in book.accounts.values() if state.touched and state.is_limited]
-    phases = [_TIMED_OUT] * len(kept) if timed_out else [int(each.phase) for each in kept]
-    rows = await _SQL.write.fetch(
-        connection,
-        ids=uuids_of([each.id for each in kept]),
-        debit_account_ids=uuids_of([each.debit_account_id for each in kept]),
-        credit_account_ids=uuids_of([each.credit_account_id for each in kept]),
-        amounts=[each.amount for each in kept],
-        released=[entry.released for entry in booked],
-        ledgers=[each.ledger for each in kept],
-        codes=[each.code for each in kept],
-        phases=phases,
-        flags=[each.flags for each in kept],
-        pending_ids=[uuid_of(each.pending_id) if each.pending_id else None for each in kept],
-        user_data_128=[
-            uuid_of(each.user_data_128) if each.user_data_128 else ZERO for each in kept
-        ],
-        user_data_64=[signed(each.user_data_64) for each in kept],
-        user_data_32=[each.user_data_32 for each in kept],
-        timeouts=[each.timeout_s for each in kept],
-        expires_at=[each.expires_at or None for each in kept],
-        timestamps=[each.timestamp for each in kept],
-        account_ids=uuids_of([state.account_id for state in moved]),
-        debits_pending=[state.debits_pending for state in moved],
-        debits_posted=[state.debits_posted for state in moved],
-        credits_pending=[state.credits_pending for state in moved],
-        credits_posted=[state.credits_posted for state in moved],
-        account_timestamps=[state.timestamp for state in moved],
-        burnt=uuids_of(burnt),
+    rows = _rows_of(booked, book, timed_out=timed_out)
+    ((kept, moved),) = await _SQL.write.fetch(
+        connection, transfers=rows.transfers, balances=rows.balances
     )
-    if rows[0][0] != len(kept):
-        raise LedgerConflict("another transaction booked one of these transfers first")
-    assert rows[0][1] == len(moved), "a customer's account has its balance row"
+    rows.check(kept, moved)
+    if burnt:
+        await _SQL.burn.fetch(connection, ids=uuids_of(burnt))
+
+
+def _rows_of(
+    booked: list[Booked],
+    book: Book,
+    *,
+    timed_out: bool = False,
+    claimed: AbstractSet[TransferId] = frozenset(),
+) -> BatchRows:
+    return BatchRows(
+        [
+            new_transfer_of(
+                each.transfer,
+                released=each.released,
+                phase=_TIMED_OUT if timed_out else int(each.transfer.phase),
+                claims_hold=each.transfer.pending_id in claimed,
+            )
+            for each in booked
+        ],
+        [
+            moved_balance_of(state)
+            for state in book.accounts.values()
+            if state.touched and state.is_limited
+        ],
+    )
 
 
 async def _release_expired(connection: Connection, limit: int) -> int:

@@ -42,37 +42,12 @@ union all
 select 3, null, null, null, (extract(epoch from clock_timestamp()) * 1000000)::bigint,
        nextval('ledger.batches') % 1000, null, null, null, null, null, null, null, null, null, null, null;
 
--- name: write(ids, debit_account_ids, credit_account_ids, amounts, released, ledgers, codes, phases, flags, pending_ids, user_data_128, user_data_64, user_data_32, timeouts, expires_at, timestamps, account_ids, debits_pending, debits_posted, credits_pending, credits_posted, account_timestamps, burnt)
--- What a judged batch leaves behind, set-wise. Fewer transfers than sent: a concurrent transaction
--- was first with one of the ids or holds.
-with booked as (
-    insert into ledger.transfers (
-        id, debit_account_id, credit_account_id, amount, released, ledger, code, phase, flags,
-        pending_id, user_data_128, user_data_64, user_data_32, timeout_s, expires_at, timestamp)
-    select * from unnest(
-        :ids::uuid[], :debit_account_ids::uuid[], :credit_account_ids::uuid[], :amounts::bigint[],
-        :released::bigint[], :ledgers::bigint[], :codes::integer[], :phases::smallint[],
-        :flags::integer[], :pending_ids::uuid[], :user_data_128::uuid[], :user_data_64::bigint[],
-        :user_data_32::bigint[], :timeouts::bigint[], :expires_at::bigint[], :timestamps::bigint[])
-    on conflict do nothing
-    returning 1
-),
-moved as (
-    update ledger.balances b
-    set debits_pending = n.debits_pending, debits_posted = n.debits_posted,
-        credits_pending = n.credits_pending, credits_posted = n.credits_posted,
-        timestamp = n.timestamp
-    from unnest(
-        :account_ids::uuid[], :debits_pending::bigint[], :debits_posted::bigint[],
-        :credits_pending::bigint[], :credits_posted::bigint[], :account_timestamps::bigint[])
-        as n (account_id, debits_pending, debits_posted, credits_pending, credits_posted, timestamp)
-    where b.account_id = n.account_id
-    returning 1
-),
-burnt as (
-    insert into ledger.burnt_ids (id) select unnest(:burnt::uuid[]) on conflict do nothing
-)
-select (select count(*) from booked) as booked, (select count(*) from moved) as moved;
+-- name: write(transfers, balances)
+-- What a judged batch leaves behind.
+select booked, moved from ledger.book(:transfers::ledger.new_transfer[], :balances::ledger.moved_balance[]);
+
+-- name: burn(ids)!
+insert into ledger.burnt_ids (id) select unnest(:ids::uuid[]) on conflict do nothing;
 
 -- name: find_accounts(ids)
 select id, ledger, code, flags, user_data_128, user_data_64, user_data_32, timestamp

@@ -12,6 +12,8 @@ from ledger.transfers import Phase, Transfer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger.rules import AccountState
+
 Row: TypeAlias = Any
 
 PgUuid = pgproto.UUID
@@ -81,6 +83,44 @@ def transfer_locked(row: Row) -> Transfer:
         balancing_debit=bool(flags & 16),
         balancing_credit=bool(flags & 32),
         timestamp=row[8],
+    )
+
+
+def new_transfer_of(
+    transfer: Transfer, *, released: int, phase: int, claims_hold: bool
+) -> tuple[object, ...]:
+    """Make the row (`ledger.new_transfer`) of a transfer that is to be kept."""
+    return (
+        uuid_of(transfer.id),
+        uuid_of(transfer.debit_account_id),
+        uuid_of(transfer.credit_account_id),
+        transfer.amount,
+        released,
+        transfer.ledger,
+        transfer.code,
+        phase,
+        transfer.flags,
+        uuid_of(transfer.pending_id) if transfer.pending_id else None,
+        uuid_of(transfer.user_data_128) if transfer.user_data_128 else ZERO,
+        signed(transfer.user_data_64),
+        transfer.user_data_32,
+        transfer.timeout_s,
+        transfer.expires_at or None,
+        transfer.timestamp,
+        claims_hold,
+    )
+
+
+def moved_balance_of(state: AccountState) -> tuple[object, ...]:
+    """Make the row (`ledger.moved_balance`) of an account that a batch has moved."""
+    return (
+        uuid_of(state.account_id),
+        state.debits_pending,
+        state.debits_posted,
+        state.credits_pending,
+        state.credits_posted,
+        state.timestamp,
+        state.timestamp_before,
     )
 
 

@@ -8,7 +8,7 @@ from invoicing import catalogue_versions, customers, plans, subscriptions
 from invoicing.customers import Customer, CustomerChanges
 from invoicing.errors import Invalid, NotFound
 from invoicing.plans import PlanChanges
-from invoicing.subscriptions import SubscriptionChanges, SubscriptionRequest, Termination
+from invoicing.subscriptions import Agreement, SubscriptionChanges, SubscriptionRequest, Termination
 from ledger.ids import new_uuid
 from tests.conftest import Clock
 from tests.invoicing.conftest import Desk, price
@@ -21,6 +21,13 @@ async def subscribe(desk: Desk, external_id: str = "sub", **fields: object):
     return await subscriptions.create(*desk.place, request, now=desk.now)
 
 
+async def agreements_of(desk: Desk, external_id: str) -> list[Agreement]:
+    """What prices new usage of a customer."""
+    wanted = desk.organization_id, external_id
+    found = await subscriptions.find_subscribers(desk.connection, [wanted])
+    return found[wanted].agreements
+
+
 async def acme(desk: Desk) -> Customer:
     return await customers.upsert(*desk.place, "acme", CustomerChanges(name="Acme"), now=desk.now)
 
@@ -31,7 +38,7 @@ async def test_a_subscription_starts_at_once_and_creates_its_customer(desk: Desk
     assert (subscription.status, subscription.started_at) == ("active", desk.now)
     customer = await customers.get(*desk.place, "acme")
     assert customer.currency == "USD"
-    active = await subscriptions.find_active(*desk.place, customer.id)
+    active = await agreements_of(desk, "acme")
     assert [(entry.id, entry.plan_version_id) for entry in active] == [
         (subscription.id, plan.current_version_id)
     ]
@@ -44,7 +51,7 @@ async def test_usage_is_priced_by_the_plans_current_version(desk: Desk) -> None:
     dearer = await plans.update(
         *desk.place, "plan", PlanChanges(), [price("2", code="tokens")], now=desk.now
     )
-    active = await subscriptions.find_active(*desk.place, subscription.customer_id)
+    active = await agreements_of(desk, subscription.external_customer_id)
     assert [entry.plan_version_id for entry in active] == [dearer.current_version_id]
 
 
@@ -55,7 +62,7 @@ async def test_one_that_starts_later_waits_and_is_started_when_its_time_has_come
     tomorrow = desk.now + timedelta(days=1)
     pending = await subscribe(desk, subscription_at=tomorrow)
     assert (pending.status, pending.started_at) == ("pending", None)
-    assert await subscriptions.find_active(*desk.place, pending.customer_id) == []
+    assert await agreements_of(desk, pending.external_customer_id) == []
     assert await subscriptions.start_due(desk.connection, now=desk.now) == []
     moved = await subscriptions.start_due(desk.connection, now=desk.clock.advance(days=2))
     assert moved == [(desk.organization_id, pending.id)]

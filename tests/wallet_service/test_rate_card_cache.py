@@ -88,7 +88,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
     await subscribe(database)
     cache = RateCardCache(database, recheck_s=3_600)
     reading, goes_on = asyncio.Event(), asyncio.Event()
-    real = subscriptions.find_active
+    real = subscriptions.find_subscribers
 
     async def slowly(*arguments: Any) -> Any:
         found = await real(*arguments)
@@ -96,7 +96,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
         await goes_on.wait()
         return found
 
-    monkeypatch.setattr(subscriptions, "find_active", slowly)
+    monkeypatch.setattr(subscriptions, "find_subscribers", slowly)
     early = asyncio.create_task(cache.customer(ORGANIZATION, "acme", now=NOW))
     await reading.wait()
     await add_feature(database)

@@ -23,7 +23,7 @@ from wallet_service.budget_counters import read_buckets
 from wallet_service.budget_terms import BudgetRequest
 from wallet_service.committer import Committer
 from wallet_service.customer_balances import accounts_of, apply_balances
-from wallet_service.customer_reading import hold_of, read_wallets
+from wallet_service.customer_reading import read_wallets
 from wallet_service.database import Database
 from wallet_service.decision import Asset, Command, Operation
 from wallet_service.decision.budget_state import BudgetKey
@@ -39,6 +39,7 @@ from wallet_service.decision.commands import (
     Pricing,
 )
 from wallet_service.decision.state import overage_account
+from wallet_service.operation_reading import hold_of
 
 
 class Unseen:

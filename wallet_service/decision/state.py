@@ -303,8 +303,6 @@ class CustomerState(Struct):
     events: dict[UUID, EventState] = {}
     transactions: dict[UUID, TransactionState] = {}
     totals: dict[TotalKey, Total] = {}
-    assets: frozenset[str] = frozenset()
-    """Beside those of the wallets: assets whose overage was asked for."""
 
     def sort(self) -> None:
         """Put the grants into burn order."""
