@@ -42,6 +42,8 @@ S = TransferStatus
 _U128_MAX = 2**128 - 1
 _TIMESTAMP_MAX = 2**63 - 1
 _NANOSECONDS = 1_000_000_000
+_LIMITS_DEBITS = int(AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS)
+_LIMITS_CREDITS = int(AccountFlags.CREDITS_MUST_NOT_EXCEED_DEBITS)
 
 
 class AccountState:
@@ -75,8 +77,8 @@ class AccountState:
     ) -> None:
         self.account_id = account_id
         self.ledger = ledger
-        self.limits_debits = bool(flags & AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS)
-        self.limits_credits = bool(flags & AccountFlags.CREDITS_MUST_NOT_EXCEED_DEBITS)
+        self.limits_debits = flags & _LIMITS_DEBITS != 0
+        self.limits_credits = flags & _LIMITS_CREDITS != 0
         self.is_limited = self.limits_debits or self.limits_credits
         self.debits_pending = debits_pending
         self.debits_posted = debits_posted

@@ -44,6 +44,12 @@ _TRIES_MAX = 3
 Also how often one request may be refused by the ledger and judged anew.
 """
 _PAUSE_S = 0.005
+_WATCH_S = 0.1
+"""How late the answer may be that an outcome is not known by its deadline."""
+_FINISHING_MAX = 4
+"""Batches that are committed and wait for Redis, or for a ledger outside Postgres."""
+_QUIET_TURNS = 3
+"""Turns of the loop that a request takes from the socket into the queue."""
 
 
 class _Pending(Struct, eq=False):
@@ -86,11 +92,15 @@ class Committer:
         self._queue_max = queue_max
         self._deadline_s = deadline_s
         self._queue: deque[_Pending] = deque()
+        self._unanswered: deque[_Pending] = deque()
+        """All that were taken in, at least those without an answer, in the order of deadlines."""
+        self._watch: asyncio.TimerHandle | None = None
         self._waiting: deque[_Pending] = deque()
         self._wake = asyncio.Event()
         self._wake_waiting = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._finishing = asyncio.Semaphore(_FINISHING_MAX)
         self._is_stopping = False
         self._batches_open = 0
 
@@ -103,25 +113,43 @@ class Committer:
         OutcomePending if its outcome is not known by the deadline. It goes on all the same: the
         same key tells.
         """
-        (outcome,) = await self.submit_all([operation])
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+        (reply,) = self._take_in([operation])
+        return await reply
 
-    async def submit_all(self, operations: Sequence[Operation]) -> list[bytes | BaseException]:
+    async def submit_all(self, operations: Sequence[Operation]) -> list[bytes | Exception]:
         """Commit several operations, each on its own account; the outcomes in their order."""
-        if not operations:
-            return []
+        replies = self._take_in(operations) if operations else []
+        outcomes: list[bytes | Exception] = []
+        for reply in replies:
+            try:
+                outcomes.append(await reply)
+            except Exception as error:  # noqa: BLE001 (each is the outcome of one)
+                outcomes.append(error)
+        return outcomes
+
+    def _take_in(self, operations: Sequence[Operation]) -> list[asyncio.Future[bytes]]:
         if self._is_stopping or self.queue_length + len(operations) > self._queue_max:
             raise Busy("too many operations are waiting")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._deadline_s
         pendings = [_Pending(operation, loop.create_future(), deadline) for operation in operations]
         self._queue.extend(pendings)
+        self._unanswered.extend(pendings)
+        if self._watch is None:
+            self._watch = loop.call_later(_WATCH_S, self._end_overdue)
         self._wake.set()
-        futures = [pending.reply for pending in pendings]
-        await asyncio.wait(futures, timeout=self._deadline_s)
-        return [_outcome_of(future) for future in futures]
+        return [pending.reply for pending in pendings]
+
+    def _end_overdue(self) -> None:
+        """Answer those whose deadline has passed; they came in the order of their deadlines."""
+        loop = asyncio.get_running_loop()
+        while self._unanswered:
+            pending = self._unanswered[0]
+            if not pending.reply.done() and loop.time() < pending.deadline:
+                break
+            self._unanswered.popleft()
+            pending.refuse(OutcomePending())
+        self._watch = loop.call_later(_WATCH_S, self._end_overdue) if self._unanswered else None
 
     def start(self) -> None:
         """Begin to take batches."""
@@ -144,6 +172,8 @@ class Committer:
                 await task
         for pending in (*self._queue, *self._waiting):
             pending.refuse(Unavailable("the service is stopping"))
+        if self._watch is not None:
+            self._watch.cancel()
 
     def _is_busy(self) -> bool:
         return bool(self._queue or self._waiting or self._side_tasks or self._batches_open)
@@ -160,6 +190,7 @@ class Committer:
             await wake.wait()
             wake.clear()
             while queue:
+                await self._gather(queue)
                 batch = self._take(queue)
                 self._batches_open += 1
                 try:
@@ -171,6 +202,18 @@ class Committer:
                         pending.refuse(error)
                 finally:
                     self._batches_open -= 1
+
+    async def _gather(self, queue: deque[_Pending]) -> None:
+        """Wait while requests are still coming in, from one turn of the loop to the next.
+
+        A batch costs much the same for one operation as for ten, and this process has nothing else
+        to do for it meanwhile: a lone request waits for a few empty turns, some microseconds.
+        """
+        length, quiet = len(queue), 0
+        while quiet < _QUIET_TURNS and length < self._batch_max:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(queue) == length else 0
+            length = len(queue)
 
     def _take(self, queue: deque[_Pending]) -> list[_Pending]:
         """The next batch; one that must run alone is a batch of its own."""
@@ -198,11 +241,25 @@ class Committer:
         for pending, outcome in judged:
             if isinstance(outcome, Waits):
                 self._wait_for_others(pending)
-        if self._is_atomic:
-            await self._show(done.state, judged)
+        # The next batch does not wait for this one's last steps: nothing is locked any more.
+        await self._finishing.acquire()
+        self._spawn(self._finish(done.state, judged))
+
+    async def _finish(self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+        """Show what a batch has moved, or have its intents posted; then answer."""
+        try:
+            if self._is_atomic:
+                await self._show(state, judged)
+            else:
+                await self._post(judged)
+        except Exception as error:
+            log.exception("batch_failed", operations=len(judged))
+            for pending, _ in judged:
+                pending.refuse(error)
         else:
-            await self._post(judged)
-        self._answer(judged)
+            self._answer(judged)
+        finally:
+            self._finishing.release()
 
     def _answer(self, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
         """Tell who waits how it came out; of intents and of what waits for others, others tell."""
@@ -336,14 +393,3 @@ class Committer:
         task = asyncio.create_task(work)
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
-
-
-# -- parts -----------------------------------------------------------------------------------------
-
-
-def _outcome_of(future: asyncio.Future[bytes]) -> bytes | BaseException:
-    if not future.done():
-        future.cancel()
-        return OutcomePending()
-    error = future.exception()
-    return future.result() if error is None else error

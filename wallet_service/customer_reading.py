@@ -20,6 +20,8 @@ __all__ = ["read_locked", "read_versions", "read_wallets"]
 
 _queries: Final[Any] = load_queries(__file__)
 
+_SUMS: Final = slice(-7, None)
+"""The last columns of `read_locked`: ledger, flags, the four sums and the timestamp."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -44,11 +46,13 @@ async def read_locked(
         [key[1] for key in keys],
         [UUID(int=account_id) for account_id in overage],
     )
-    state = LockedState(rows[0]["now"])
-    book = LockedAccounts({}, {}, _nanoseconds(state.now), rows[0]["batch"])
+    clock = next(row for row in rows if row["now"] is not None)
+    state = LockedState(clock["now"])
+    book = LockedAccounts({}, {}, _nanoseconds(state.now), clock["batch"])
     for row in rows:
-        account = _account(row)
-        if account is not None:
+        account = None
+        if row["account_id"] is not None:
+            account = AccountState(row["account_id"].int, *row[_SUMS])
             book.accounts[account.account_id] = account
         if row["customer_id"] is None:
             if account is not None:
@@ -150,23 +154,6 @@ def _learn_wallet(customer: CustomerState, row: Any) -> GrantState | None:
     )
     customer.grants.append(grant)
     return grant
-
-
-def _account(row: Any) -> AccountState | None:
-    """The ledger's account of a row, if it has one."""
-    account_id = row["account_id"]
-    if account_id is None:
-        return None
-    return AccountState(
-        account_id.int,
-        row["ledger"],
-        row["flags"],
-        row["debits_pending"],
-        row["debits_posted"],
-        row["credits_pending"],
-        row["credits_posted"],
-        row["timestamp"],
-    )
 
 
 def _nanoseconds(at: datetime) -> int:

@@ -79,9 +79,11 @@ class Database:
                 statement_timeout=request_ms,
                 lock_timeout=settings.lock_timeout_ms,
                 # Its statements find rows by key, whatever the tables' size: planned once, and
-                # never as a scan, also while a table is still empty.
+                # never as a scan or a join of whole tables, also while these are still empty.
                 plan_cache_mode="force_generic_plan",
                 enable_seqscan="off",
+                enable_hashjoin="off",
+                enable_mergejoin="off",
                 init=prepare_locks,
             ),
             worker=_pool(

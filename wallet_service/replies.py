@@ -33,14 +33,16 @@ __all__ = [
 ]
 
 _MILLISECOND_US = 1000
+_UTC = "+00:00"
 
 
 def iso(at: datetime) -> str:
     """A time as the API writes it: UTC, to the second, or to the millisecond if it has any."""
-    at = at.astimezone(UTC)
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
     has_milliseconds = at.microsecond >= _MILLISECOND_US
     text = at.isoformat(timespec="milliseconds" if has_milliseconds else "seconds")
-    return text.replace("+00:00", "Z")
+    return f"{text[: -len(_UTC)]}Z"
 
 
 def iso_milliseconds(at: datetime) -> str:

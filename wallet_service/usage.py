@@ -107,7 +107,7 @@ class Usage:
         *,
         now: datetime,
         api_key_id: UUID | None = None,
-    ) -> list[bytes | BaseException]:
+    ) -> list[bytes | Exception]:
         """Store and charge a batch; a malformed event refuses all of it, by its index.
 
         The outcomes are those of each event: known ones give their first reply, refused ones their

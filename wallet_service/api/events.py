@@ -123,9 +123,7 @@ def _decoded(body: bytes) -> Sequence[EventRequest]:
         raise ApiError(msgspec.structs.replace(refusal, details=by_index)) from None
 
 
-def _shown(
-    given: Sequence[EventRequest], outcomes: Sequence[bytes | BaseException]
-) -> Iterator[bytes]:
+def _shown(given: Sequence[EventRequest], outcomes: Sequence[bytes | Exception]) -> Iterator[bytes]:
     """Each event's own reply without its envelope.
 
     Raises what is wrong with the batch as a whole.

@@ -95,6 +95,8 @@ class Budgets:
         Raises BudgetExceeded for the first hard one.
         """
         passed: list[PassedBudget] = []
+        if not self._buckets:
+            return passed
         for key, needed in _by_bucket(needs).items():
             bucket = self._find(key, asset)
             if bucket is None or self._used(bucket) + needed <= bucket.terms.limit_minor:
@@ -115,6 +117,8 @@ class Budgets:
     def hold(self, needs: Iterable[Need], asset: Asset) -> list[BudgetPart]:
         """Reserve what is to be held; what the hold then has in each bucket."""
         parts: list[BudgetPart] = []
+        if not self._buckets:
+            return parts
         for key, needed in _by_bucket(needs).items():
             bucket = self._find(key, asset)
             if bucket is not None:
@@ -243,7 +247,10 @@ def buckets_of(command: Command, customer: CustomerState | None) -> set[BudgetKe
     match command:
         case Authorize() | Debit():
             for choice in command.choices:
-                keys.update(key for item in choice.items for key in item.budgets)
+                for item in choice.items:
+                    if item.budgets:
+                        keys.update(item.budgets)
+            return keys
         case Extend() | Capture():
             keys.update(key for item in command.items or () for key in item.budgets)
             if isinstance(command, Capture):

@@ -51,6 +51,7 @@ class Case:
         self.now = now
         self.effect = Effect(operation_id, operation.customer_id)
         self.budgets = Budgets(budgets, self.effect, now=now, alert_id=self.row_id)
+        self._movements = 0
         self.is_reversal = isinstance(operation.command, Reverse)
         self.reference = Reference(
             user_data_128=ids.hash128(operation.organization_id, operation.kind, operation.key)
@@ -101,12 +102,13 @@ class Case:
     # -- money -------------------------------------------------------------------------------------
 
     def book(self, transfers: Iterable[Transfer]) -> None:
-        """Add transfers to the operation's one chain."""
+        """Add a movement, which is a chain, to the operation's one chain."""
         self.effect.transfers.extend(transfers)
+        self._movements += 1
 
     def link(self) -> None:
         """Make all transfers of the operation one chain: all or none."""
-        if self.effect.transfers:
+        if self._movements > 1:
             self.effect.transfers = postings.chain(self.effect.transfers)
 
     def charge(

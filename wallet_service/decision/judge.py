@@ -31,6 +31,8 @@ from .state import CustomerState, KnownOperation, LockedState
 
 __all__ = ["decide"]
 
+_SPENDING = (Authorize, Debit)
+
 _JUDGES: dict[type, Any] = {
     Authorize: holds.authorize,
     Capture: holds.capture,
@@ -125,13 +127,13 @@ def _subject(operation: Operation) -> UUID | None:
     only take what the ledger says is there, so any number of them may be open.
     """
     command = operation.command
+    if isinstance(command, _SPENDING):
+        return None
     match command:
         case Capture() | Extend() | Void() | Expire() | Refund():
             return command.authorization_id
         case Reverse():
             return command.event_id
-        case Authorize() | Debit():
-            return None
         case _:
             return operation.customer_id
 

@@ -7,6 +7,7 @@ is changed by it; nothing is shared. Balances are the ledger's.
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,7 @@ CustomerKey = tuple[UUID, UUID]
 NIL = UUID(int=0)
 
 
+@lru_cache(maxsize=100_000)
 def overage_account(organization_id: UUID, customer_id: UUID, asset_code: str) -> int:
     """The ledger account of what a customer used and could not pay, in one asset."""
     return ids.hash128(organization_id, customer_id, asset_code, "overage")
@@ -334,22 +336,24 @@ class CustomerState(Struct):
         self, asset_code: str, code: str, *, now: datetime, target: str | None = None
     ) -> bool:
         """Whether the customer is prepaid for this metric."""
-        return any(
-            wallet.asset_code == asset_code and wallet.may_pay(code, now=now, target=target)
-            for wallet in self.wallets.values()
-        )
+        for wallet in self.wallets.values():
+            if wallet.asset_code == asset_code and wallet.may_pay(code, now=now, target=target):
+                return True
+        return False
 
     def available(self, asset_code: str, codes: Iterable[str], *, now: datetime) -> int:
         """What the wallets eligible for any of these metrics can still pay."""
         wanted = tuple(codes)
-        return sum(
-            grant.available
-            for grant in self.grants
-            if grant.wallet.asset_code == asset_code
-            and not grant.wallet.frozen
-            and grant.is_spendable(now)
-            and any(grant.wallet.may_pay(code, now=now) for code in wanted)
-        )
+        available = 0
+        for grant in self.grants:
+            wallet = grant.wallet
+            if wallet.asset_code != asset_code or wallet.frozen or not grant.is_spendable(now):
+                continue
+            for code in wanted:
+                if wallet.may_pay(code, now=now):
+                    available += grant.available
+                    break
+        return available
 
 
 class LockedState(Struct):

@@ -54,6 +54,6 @@ async def commit(services: Services, operations: Sequence[Operation]) -> int:
                 log.info("job_operation_waits", kind=asked.kind, reason=outcome.code)
             case WalletError():
                 log.warning("job_operation_refused", kind=asked.kind, reason=outcome.code)
-            case BaseException():
+            case Exception():
                 log.error("job_operation_failed", kind=asked.kind, key=asked.key, exc_info=outcome)
     return done
