@@ -50,6 +50,22 @@ faults run *arguments:
 bench *arguments:
     uv run --locked python loadtests/bench.py {{arguments}}
 
+# Does it stay as fast with a million customers and ten million events? Half an hour, 15 GB
+bench-growth *arguments:
+    uv run --locked python loadtests/bench_growth.py {{arguments}}
+
+# Stories with Locust, in a browser: http://127.0.0.1:8089
+load *arguments:
+    uv run --locked python loadtests/load.py {{arguments}}
+
+# One story on the terminal: authorize_capture, event_batches, top_up_storm, one_hot_wallet, month_end
+load-headless story *arguments:
+    uv run --locked python loadtests/load.py {{story}} --headless {{arguments}}
+
+# A flame graph of an api worker under load (--row pairs, --format raw for a table)
+profile *arguments:
+    uv run --locked python loadtests/flame.py {{arguments}}
+
 # What pricing one event costs, per charge model, beside a dictionary look-up
 bench-rating *arguments:
     uv run --locked python loadtests/bench_rating.py {{arguments}}

@@ -70,10 +70,10 @@ def run(place: Place, shape: Shape, *, connections: int, seconds: float) -> Meas
         assert process.stdout is not None
         seen.append(json.decode(process.stdout.read(), type=Seen))
         process.wait()
-    return together(seen)
+    return together(seen, is_paired=shape.then is not None)
 
 
-def together(seen: list[Seen]) -> Measured:
+def together(seen: list[Seen], *, is_paired: bool = False) -> Measured:
     """What several processes saw at the same time, as one."""
     latencies = sorted(itertools.chain.from_iterable(one.latencies_us for one in seen))
     hundredths = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
@@ -85,6 +85,7 @@ def together(seen: list[Seen]) -> Measured:
         p99_ms=hundredths[98] / 1000,
         done=sum(one.done for one in seen),
         captured=sum(one.captured for one in seen),
+        is_paired=is_paired,
     )
 
 

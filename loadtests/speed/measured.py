@@ -17,10 +17,11 @@ class Measured(Struct, frozen=True, kw_only=True):
     """Requests that were answered 200; of pairs, the first ones."""
     captured: int = 0
     """Of pairs, the second ones."""
+    is_paired: bool = False
     is_drained: bool = True
     """Was every request answered before the end? wrk drops those that are under way."""
 
     @property
     def rate(self) -> float:
         """Requests a second that were answered 200; of pairs, pairs."""
-        return (self.captured or self.done) / self.seconds
+        return (self.captured if self.is_paired else self.done) / self.seconds

@@ -78,14 +78,19 @@ class Session:
         self.figures: dict[str, list[Figure]] = {}
         self.bare: dict[int, list[Measured]] = {}
 
+    def use(self, market: Market) -> None:
+        """Measure in a market that was made elsewhere."""
+        self._markets[market.name] = market
+        self._books[market.name] = Book(self._stack.place, market)
+
     async def prepare(self, rows: Iterable[Row]) -> None:
         """Seed the markets of these rows, learn what each request moves, and warm everything up."""
         rows = list(rows)
-        for name in dict.fromkeys(row.market for row in rows):
+        missing = [row.market for row in rows if row.market not in self._markets]
+        for name in dict.fromkeys(missing):
             began = time.perf_counter()
             market = await open_market(self._stack, name, MARKETS[name])
-            self._markets[name] = market
-            self._books[name] = Book(self._stack.place, market)
+            self.use(market)
             took = time.perf_counter() - began
             self._say(f"{name}: {market.customers:,} customers in {took:.1f} s")
         while not await listens(self._bare_place):

@@ -96,6 +96,8 @@ async def stack(*, ledger: str, workers: int, scratch: Path | None) -> AsyncGene
             cwd=ROOT,
             env=plain_environment(),
             stdout=subprocess.DEVNULL,
+            # Ctrl-C is for whoever started us, who then stops it in good order.
+            start_new_session=True,
         )
         try:
             credentials = Path(folder) / "credentials.json"
@@ -127,6 +129,7 @@ def bare(*, workers: int) -> Generator[Place]:
             "WALLET_PORT": str(port),
             "WALLET_WORKERS": str(workers),
         },
+        start_new_session=True,
     )
     try:
         yield Place("127.0.0.1", port)

@@ -74,6 +74,7 @@ def measured(output: str, *, is_paired: bool) -> Measured:
         p99_ms=result.p99 / 1000,
         done=result.held if is_paired else answered,
         captured=result.captured,
+        is_paired=is_paired,
         is_drained=False,
     )
 
