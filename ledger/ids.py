@@ -11,11 +11,14 @@ The common prefix keeps ids of one time together, which both engines store faste
 
 from __future__ import annotations
 
-import secrets
+import os
+import struct
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
-from typing import TypeAlias
-from uuid import UUID
+from typing import Final, TypeAlias
+from uuid import UUID, SafeUUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -26,24 +29,45 @@ _HASH_BITS = 80
 _HASH_BYTES = _HASH_BITS // 8
 _INT_MAX = 2**128 - 1
 
+_VERSION_7: Final = 0x7 << 76 | 0b10 << 62
+_CHANCE: Final = 0x0FFF << 64 | 0x3FFF_FFFF_FFFF_FFFF
+
+_HEADS_KEPT: Final = 4_096
+_HOUSE_ACCOUNTS_KEPT: Final = 4_096
+
+_head_of: Final = struct.Struct(">cI").pack
+
+_new_object: Final = object.__new__
+_set_int: Final[Callable[[UUID, int], None]] = vars(UUID)["int"].__set__
+_set_is_safe: Final[Callable[[UUID, SafeUUID], None]] = vars(UUID)["is_safe"].__set__
+_UNKNOWN: Final = SafeUUID.unknown
+
+
+def uuid_of(number: int) -> UUID:
+    """The same as `UUID(int=number)`, without looking at the other ways to make one.
+
+    >>> uuid_of(5)
+    UUID('00000000-0000-0000-0000-000000000005')
+    """
+    assert 0 <= number <= _INT_MAX, "ids have 128 bits"
+    made = _new_object(UUID)
+    # A UUID refuses assignments; its two slots are filled as its own __init__ does.
+    _set_int(made, number)
+    _set_is_safe(made, _UNKNOWN)
+    return made
+
 
 def new_uuid(now: datetime) -> UUID:
     """A UUIDv7: the milliseconds of `now`, then chance."""
-    return UUID(int=new_id(now))
+    return uuid_of(new_id(now))
 
 
 def new_id(now: datetime) -> int:
     """The same as a number, as accounts and operations are known in the book."""
     assert now.tzinfo is not None, "times carry their zone"
     milliseconds = (now - _EPOCH) // _MILLISECOND
-    chance = secrets.randbits(74)
-    return (
-        (milliseconds & 0xFFFF_FFFF_FFFF) << 80
-        | 0x7 << 76
-        | (chance >> 62) << 64
-        | 0b10 << 62
-        | chance & 0x3FFF_FFFF_FFFF_FFFF
-    )
+    chance = int.from_bytes(os.urandom(10), "big")
+    return (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | _VERSION_7 | chance & _CHANCE
 
 
 def hash128(*parts: Part) -> int:
@@ -68,13 +92,12 @@ def derive(
     """
     operation = operation_id if isinstance(operation_id, int) else operation_id.int
     organization = organization_id if isinstance(organization_id, int) else organization_id.int
-    digest = blake2b(
-        _encode((organization, operation, leg, attempt)), digest_size=_HASH_BYTES
-    ).digest()
-    low = int.from_bytes(digest, "big")
+    encoded = _encode_operation(organization, operation) + _encode((leg, attempt))
+    low = int.from_bytes(blake2b(encoded, digest_size=_HASH_BYTES).digest(), "big")
     return (operation >> _HASH_BITS) << _HASH_BITS | (low or 1)
 
 
+@lru_cache(_HOUSE_ACCOUNTS_KEPT)
 def house_account(ledger: int, name: str) -> int:
     """The id of an account of the house, such as `payments:stripe`: the same in every process."""
     return hash128("house", ledger, name)
@@ -85,17 +108,20 @@ def low64(transfer_id: int) -> int:
     return transfer_id & 0xFFFF_FFFF_FFFF_FFFF
 
 
+@lru_cache(_HEADS_KEPT)
+def _encode_operation(organization: int, operation: int) -> bytes:
+    """The parts that all legs of one operation begin with."""
+    return _encode((organization, operation))
+
+
 def _encode(parts: tuple[Part, ...]) -> bytes:
-    encoded = bytearray()
+    encoded = b""
     for part in parts:
-        match part:
-            case int():
-                tag, value = b"i", b"%d" % part
-            case str():
-                tag, value = b"s", part.encode()
-            case bytes():
-                tag, value = b"b", part
-            case UUID():
-                tag, value = b"i", b"%d" % part.int
-        encoded += tag + len(value).to_bytes(4, "big") + value
-    return bytes(encoded)
+        if isinstance(part, str):
+            tag, value = b"s", part.encode()
+        elif isinstance(part, bytes):
+            tag, value = b"b", part
+        else:
+            tag, value = b"i", b"%d" % (part.int if isinstance(part, UUID) else part)
+        encoded += _head_of(tag, len(value)) + value
+    return encoded
