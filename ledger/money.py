@@ -12,8 +12,8 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal, localcontext
-from enum import Enum
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -37,7 +37,7 @@ class Asset(Struct, frozen=True):
     """Amounts are whole numbers of 10^-scale."""
 
 
-class Rounding(Enum):
+class Rounding(StrEnum):
     """Every rounding that we know, by what it is for.
 
     HALF_AWAY  usage that happened, and invoices: to the nearest, halves away from zero
@@ -104,8 +104,7 @@ def to_shown_minor(amount: Decimal, scale: int) -> int:
 
 
 def _nearest(amount: Decimal, scale: int, rounding: Rounding) -> int:
-    with localcontext(_PRECISE):
-        return int(amount.scaleb(scale).to_integral_value(rounding.value))
+    return int(amount.scaleb(scale, _PRECISE).to_integral_value(rounding, _PRECISE))
 
 
 def to_decimal(minor: int, scale: int) -> Decimal:
@@ -121,10 +120,9 @@ def format_minor(minor: int, scale: int) -> str:
     """
     if scale == 0:
         return str(minor)
-    sign = "-" if minor < 0 else ""
-    digits = str(abs(minor)).rjust(scale + 1, "0")
-    whole, decimals = digits[:-scale], digits[-scale:].rstrip("0")
-    return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
+    digits = str(minor).zfill(scale + 1 if minor >= 0 else scale + 2)
+    decimals = digits[-scale:].rstrip("0")
+    return f"{digits[:-scale]}.{decimals}" if decimals else digits[:-scale]
 
 
 def rescale(minor: int, *, scale: int, to_scale: int, rounding: Rounding) -> int:

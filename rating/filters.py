@@ -11,7 +11,8 @@ highest below the number. The price of a whole call may so depend on its size: w
 
 Filters are compiled by *shape* (which keys they have, and which of them take all values or have
 bounds), so finding one costs a dictionary look-up per shape (and per bound of the charge below the
-number), no matter how many filters there are.
+number), no matter how many filters there are. What was found for values that are plain texts is
+remembered: usage names the same few over and over.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ from rating.quantities import quantity
 from rating.texts import as_text
 
 ALL_VALUES: Final = "__ALL_FILTER_VALUES__"
+
+_FOUND_MAX: Final = 512
+"""So many answers a charge remembers."""
+
+_TEXTS_LENGTH_MAX: Final = 512
+"""Texts that are longer together are not worth remembering."""
+
+_PLAIN: Final = frozenset({str, type(None)})
 
 _BOUND: Final = re.compile(r">(0|[1-9][0-9]{0,17})")
 
@@ -134,7 +143,7 @@ class Buckets:
     `declared` are the values that the metric names per key.
     """
 
-    __slots__ = ("_all", "_default", "_keys", "_known", "_shapes", "code")
+    __slots__ = ("_all", "_default", "_found", "_keys", "_known", "_shapes", "code")
 
     def __init__(self, charge: Charge, *, declared: Mapping[str, Iterable[str]]) -> None:
         self.code = charge.billable_metric_code
@@ -160,6 +169,7 @@ class Buckets:
                 )
         self._keys = tuple(key for key, _ in named.most_common())
         self._shapes = sorted(shapes.values(), key=lambda shape: shape.rank)
+        self._found: dict[tuple[object, ...], Bucket] = {}
 
     def all(self) -> Iterable[Bucket]:
         """Every bucket, the default one first."""
@@ -167,6 +177,24 @@ class Buckets:
 
     def find(self, properties: Mapping[str, object]) -> Bucket:
         """The bucket this event goes to, or why it has no price."""
+        values = tuple(map(properties.get, self._keys))
+        # Of other types, what is equal may have different names: True and 1, or 1 and 1.0.
+        if not _PLAIN.issuperset(map(type, values)):
+            return self._search(properties)
+        bucket = self._found.get(values)
+        if bucket is None:
+            bucket = self._search(properties)
+            self._remember(values, bucket)
+        return bucket
+
+    def _remember(self, values: tuple[object, ...], bucket: Bucket) -> None:
+        if sum(len(value) for value in values if isinstance(value, str)) > _TEXTS_LENGTH_MAX:
+            return
+        if len(self._found) >= _FOUND_MAX:
+            self._found.clear()
+        self._found[values] = bucket
+
+    def _search(self, properties: Mapping[str, object]) -> Bucket:
         found: _Found | None = None
         rank: _Rank | None = None
         for shape in self._shapes:

@@ -25,6 +25,7 @@ FRACTION_DIGITS_MAX: Final = 18
 PRICE_WHOLE_DIGITS_MAX: Final = 18
 PRICE_FRACTION_DIGITS_MAX: Final = 30
 
+_WHOLE_END: Final[int] = 10**WHOLE_DIGITS_MAX
 _TEXT_LENGTH_MAX: Final = 1 + WHOLE_DIGITS_MAX + 1 + FRACTION_DIGITS_MAX
 _QUANTITY = re.compile(r"-?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,18})?")
 _PRICE = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?")
@@ -40,6 +41,8 @@ def quantity(value: object, *, field: str) -> Decimal:
     rating.errors.InvalidQuantity: 'tokens' must be a decimal number of at most 30 digits before \
 and 18 digits after the point
     """
+    if type(value) is int and -_WHOLE_END < value < _WHOLE_END:  # what most usage is
+        return Decimal(value)
     number = _number(value, pattern=_QUANTITY, whole=WHOLE_DIGITS_MAX, fraction=FRACTION_DIGITS_MAX)
     if number is None:
         raise InvalidQuantity(field)

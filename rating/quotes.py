@@ -110,13 +110,14 @@ def started(line: Line, *, units: Decimal, events: int) -> Total:
 
 def linear(line: Line) -> Decimal:
     """The price of a line whose model is linear: exact, and no total needed."""
-    model = line.bucket.model
-    if isinstance(model, Dynamic):
-        price = model.price_precise(line.units, line.precise_amount_cents or ZERO)
-    else:
-        assert isinstance(model, Standard), "only a linear model has a price without a total"
+    bucket = line.bucket
+    model = bucket.model
+    if isinstance(model, Standard):
         price = model.price(line.units)
-    return price if line.bucket.conversion is None else converted(line.bucket, price)
+    else:
+        assert isinstance(model, Dynamic), "only a linear model has a price without a total"
+        price = model.price_precise(line.units, line.precise_amount_cents or ZERO)
+    return price if bucket.conversion is None else converted(bucket, price)
 
 
 def upper_bound(

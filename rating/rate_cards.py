@@ -154,13 +154,22 @@ class RateCard:
     What it costs to ask does not depend on how many filters there are.
     """
 
-    __slots__ = ("_buckets", "_charges", "_expressions", "charges", "plan_version_id")
+    __slots__ = (
+        "_assets",
+        "_buckets",
+        "_charges",
+        "_expressions",
+        "charges",
+        "codes",
+        "plan_version_id",
+    )
 
     def __init__(self, plan_version_id: UUID, charges: tuple[Charge, ...]) -> None:
         by_code: dict[str, list[_CompiledCharge]] = {}
         for charge in charges:
             by_code.setdefault(charge.billable_metric_code, []).append(_CompiledCharge(charge))
         self._charges = {code: tuple(compiled) for code, compiled in by_code.items()}
+        self._assets = {code: _common_assets(compiled) for code, compiled in by_code.items()}
         self._buckets = {
             (bucket.charge_id, bucket.filter_id): bucket
             for compiled in by_code.values()
@@ -175,6 +184,8 @@ class RateCard:
         }
         self.plan_version_id = plan_version_id
         self.charges = charges
+        self.codes = frozenset(by_code)
+        """The codes that have a price here."""
 
     @classmethod
     def compile(cls, plan_version_id: UUID, charges: Iterable[Charge]) -> RateCard:
@@ -182,9 +193,9 @@ class RateCard:
         return cls(plan_version_id, tuple(charges))
 
     @property
-    def codes(self) -> frozenset[str]:
-        """The codes that have a price here."""
-        return frozenset(self._charges)
+    def has_expressions(self) -> bool:
+        """Whether any of its metrics computes its quantity."""
+        return bool(self._expressions)
 
     def bucket(self, charge_id: UUID, filter_id: UUID | None) -> Bucket | None:
         """The price of a charge (or alternative) and filter in this version, if it has one."""
@@ -195,11 +206,10 @@ class RateCard:
 
         Raises UnknownCode.
         """
-        charges = self._charges.get(code)
-        if charges is None:
+        assets = self._assets.get(code)
+        if assets is None:
             raise UnknownCode(code)
-        first, *others = (charge.assets for charge in charges)
-        return tuple(asset for asset in first if all(asset in other for other in others))
+        return assets
 
     def computed(
         self, code: str, properties: dict[str, Any], *, timestamp: Decimal
@@ -235,3 +245,8 @@ class RateCard:
         return tuple(
             [charge.line(properties, asset_code, precise_amount_cents) for charge in charges]
         )
+
+
+def _common_assets(charges: Iterable[_CompiledCharge]) -> tuple[str, ...]:
+    first, *others = (charge.assets for charge in charges)
+    return tuple(asset for asset in first if all(asset in other for other in others))

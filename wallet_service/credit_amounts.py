@@ -140,5 +140,5 @@ def _minor(wanted: Decimal, rate: Decimal, scale: int, rounding: Rounding, field
 
 def _floor(number: Decimal, decimals: int) -> Decimal:
     with localcontext(_PRECISE):
-        scaled = number.scaleb(decimals).to_integral_value(Rounding.DOWN.value)
+        scaled = number.scaleb(decimals).to_integral_value(Rounding.DOWN)
         return scaled.scaleb(-decimals).normalize()

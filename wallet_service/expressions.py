@@ -25,6 +25,8 @@ def compute(
 
     Raises Invalid, which names the property at fault, behind `place`.
     """
+    if not card.has_expressions:
+        return properties
     try:
         return card.computed(code, properties, timestamp=to_seconds(at))
     except ExpressionFailed as error:
@@ -34,8 +36,10 @@ def compute(
 
 def compute_all(
     card: RateCard, requests: Sequence[ItemRequest], *, at: datetime
-) -> list[ItemRequest]:
+) -> Sequence[ItemRequest]:
     """The same for items; raises Invalid, which names the item and the property."""
+    if not card.has_expressions:
+        return requests
     computed: list[ItemRequest] = []
     for position, request in enumerate(requests):
         properties = compute(

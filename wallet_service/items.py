@@ -49,7 +49,7 @@ def agreement_for(
     of them.
     """
     agreements = agreements_named(card, external_subscription_id)
-    fitting = [one for one in agreements if all(code in one.card.codes for code in codes)]
+    fitting = [one for one in agreements if one.card.codes.issuperset(codes)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -87,16 +87,18 @@ def common_assets(codes: Sequence[str], card: RateCard) -> tuple[str, ...]:
 
     Raises Invalid: a code has no price, or there is no such asset.
     """
-    choices: list[tuple[str, ...]] = []
+    common: tuple[str, ...] | None = None
     for position, code in enumerate(codes):
         try:
-            choices.append(card.assets(code))
+            assets = card.assets(code)
         except UnknownCode:
             raise Invalid(f"items.{position}.code", "billable_metric_not_found") from None
-    first, *others = choices
-    common = tuple(asset for asset in first if all(asset in other for other in others))
+        if common is None:
+            common = assets
+        elif common != assets:
+            common = tuple([asset for asset in common if asset in assets])
     if not common:
-        named = sorted({asset for choice in choices for asset in choice})
+        named = sorted({asset for code in codes for asset in card.assets(code)})
         raise Invalid("items", "mixed_assets", f"priced in {', '.join(named)}")
     return common
 
@@ -111,21 +113,20 @@ def rate_items(
     """
     items: list[Item] = []
     for position, request in enumerate(requests):
-        place = f"items.{position}"
-        amount = read_precise_amount(
-            request.precise_total_amount_cents, f"{place}.precise_total_amount_cents"
-        )
+        amount = request.precise_total_amount_cents
+        if amount is not None:
+            amount = read_precise_amount(amount, f"items.{position}.precise_total_amount_cents")
         try:
             item = rate_item(
                 request.code, request.properties, card, asset_code, precise_amount_cents=amount
             )
         except UnknownCode:
-            raise Invalid(f"{place}.code", "billable_metric_not_found") from None
+            raise Invalid(f"items.{position}.code", "billable_metric_not_found") from None
         except RatingError as error:
-            raise _invalid(error, place) from None
+            raise _invalid(error, f"items.{position}") from None
         for priced in item.lines:
             if priced.line.units < 0:
-                raise negative(priced.line, card, f"{place}.{_FIELDS_OF_PROPERTIES}")
+                raise negative(priced.line, card, f"items.{position}.{_FIELDS_OF_PROPERTIES}")
         items.append(item)
     return tuple(items)
 
@@ -159,9 +160,10 @@ def read_precise_amount(given: object, field: str) -> Decimal | None:
 
 
 def _priced(line: Line) -> PricedLine:
-    if line.timing == "linear":
+    timing = line.bucket.timing
+    if timing == "linear":
         return PricedLine(line, quotes.linear(line))
-    return PricedLine(line, ZERO if line.timing == "deferred" else None)
+    return PricedLine(line, ZERO if timing == "deferred" else None)
 
 
 def negative(line: Line, card: RateCard, place: str) -> Invalid:

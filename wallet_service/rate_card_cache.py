@@ -74,6 +74,8 @@ class PricedAgreement(Struct, frozen=True):
 
     def is_priced_at(self, at: datetime) -> bool:
         """Whether these prices are in force at a time; a whole second stands for all of it."""
+        if self.since is None and self.until is None:
+            return True
         last = _end_of_second(at)
         return (self.since is None or self.since <= last) and (
             self.until is None or last < self.until
@@ -95,6 +97,13 @@ class CustomerCard(Struct, frozen=True):
     external_id: str
     currency: str | None
     agreements: tuple[PricedAgreement, ...]
+
+    def is_priced_at(self, at: datetime) -> bool:
+        """Whether the prices of all agreements are in force at a time."""
+        for agreement in self.agreements:  # noqa: SIM110 -- of every request: no generator
+            if not agreement.is_priced_at(at):
+                return False
+        return True
 
 
 class _Freshness(Struct):
@@ -131,7 +140,7 @@ class RateCardCache:
         await self._recheck(organization_id)
         epoch = self._epochs.get(organization_id, 0)
         known = self._customers.use((organization_id, external_id), epoch)
-        if known is not None and all(one.is_priced_at(now) for one in known.agreements):
+        if known is not None and known.is_priced_at(now):
             return known
         subscriber = await self._subscribers.find((organization_id, external_id))
         if subscriber is None:

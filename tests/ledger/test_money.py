@@ -2,7 +2,7 @@
 
 import doctest
 import time
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 
 import pytest
@@ -20,6 +20,7 @@ from ledger.money import (
     rescale,
     to_decimal,
     to_minor,
+    to_shown_minor,
 )
 
 USD = Asset("USD", 9)
@@ -111,6 +112,11 @@ def test_an_amount_survives_being_written_and_read(minor, scale):
     assert "." not in text or not text.endswith("0"), "the shortest text"
 
 
+@given(st.integers(1, MAX_MINOR), st.integers(0, 18))
+def test_what_is_owed_is_written_as_what_there_is_with_a_sign(minor, scale):
+    assert format_minor(-minor, scale) == f"-{format_minor(minor, scale)}"
+
+
 @given(st.text(max_size=50))
 def test_whatever_text_comes_is_read_exactly_or_refused(text):
     try:
@@ -152,6 +158,13 @@ def test_rounding_is_off_by_less_than_one_unit_and_half_away_by_half(amount, sca
     assert abs(to_minor(amount, scale, Rounding.HALF_AWAY) - exact) <= Fraction(1, 2)
     assert 0 <= abs(to_minor(amount, scale, Rounding.UP)) - abs(exact) < 1
     assert 0 <= abs(exact) - abs(to_minor(amount, scale, Rounding.DOWN)) < 1
+
+
+def test_rounding_looks_at_every_digit_whatever_the_context_keeps():
+    long = Decimal("123456789012345678901234567890.124999999999999999999999999999")
+    with localcontext(Context(prec=3)):
+        assert to_shown_minor(long, 2) == 12345678901234567890123456789012
+        assert to_minor(Decimal("123456789.0000000001"), 9, Rounding.UP) == 123456789_000000001
 
 
 @pytest.mark.parametrize("text", ["NaN", "sNaN", "Infinity", "-Infinity"])

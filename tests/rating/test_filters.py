@@ -54,6 +54,7 @@ def buckets(*values: dict[str, tuple[str, ...]], default: Standard | None = DEFA
 def position(found_in: Buckets, properties: dict[str, object]) -> int | None:
     """Which filter takes the event; None: the default bucket."""
     bucket = found_in.find(properties)
+    assert found_in.find(properties) is bucket, "whoever asks again gets the same answer"
     filter_id, model = bucket.filter_id, bucket.model
     if filter_id is None:
         assert model is DEFAULT
@@ -120,6 +121,24 @@ def test_numbers_and_booleans_match_as_they_are_written() -> None:
         10**4_500,
     ):
         assert position(priced, {"cached": odd, "replicas": odd, "size": odd}) is None
+
+
+def test_what_is_remembered_of_a_text_is_not_said_of_a_value_that_equals_another_name() -> None:
+    priced = buckets({"replicas": ("1",)}, {"replicas": ("true",)}, {"replicas": ("1.0",)})
+    asked: tuple[object, ...] = ("1", "true", "1.0", 1, True, Decimal("1.0"), Decimal(1))
+    expected = [1, 2, 3, 1, 2, 3, 1]
+    assert [position(priced, {"replicas": value}) for value in asked] == expected
+    assert [position(priced, {"replicas": value}) for value in reversed(asked)] == expected[::-1]
+
+
+def test_names_without_end_are_answered_and_not_all_remembered() -> None:
+    priced = buckets({"model": ("o3",)})
+    for number in range(3_000):
+        assert position(priced, {"model": f"model-{number}"}) is None
+    assert position(priced, {"model": "o3"}) == 1
+    assert position(priced, {"model": "x" * 10_000}) is None
+    assert len(priced._found) <= 512
+    assert all(len(name) < 100 for (name,) in priced._found)
 
 
 @pytest.mark.parametrize(
