@@ -178,16 +178,19 @@ class Buckets:
     def find(self, properties: Mapping[str, object]) -> Bucket:
         """The bucket this event goes to, or why it has no price."""
         values = tuple(map(properties.get, self._keys))
-        # Of other types, what is equal may have different names: True and 1, or 1 and 1.0.
-        if not _PLAIN.issuperset(map(type, values)):
+        try:
+            bucket = self._found.get(values)
+        except TypeError:  # a list or an object has no hash
             return self._search(properties)
-        bucket = self._found.get(values)
         if bucket is None:
             bucket = self._search(properties)
             self._remember(values, bucket)
         return bucket
 
     def _remember(self, values: tuple[object, ...], bucket: Bucket) -> None:
+        # Of other types, what is equal may have different names: True and 1, or 1 and 1.0.
+        if not _PLAIN.issuperset(map(type, values)):
+            return
         if sum(len(value) for value in values if isinstance(value, str)) > _TEXTS_LENGTH_MAX:
             return
         if len(self._found) >= _FOUND_MAX:

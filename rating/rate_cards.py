@@ -242,6 +242,8 @@ class RateCard:
         charges = self._charges.get(code)
         if charges is None:
             raise UnknownCode(code)
+        if len(charges) == 1:
+            return (charges[0].line(properties, asset_code, precise_amount_cents),)
         return tuple(
             [charge.line(properties, asset_code, precise_amount_cents) for charge in charges]
         )

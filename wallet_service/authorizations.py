@@ -490,13 +490,11 @@ class Authorizations:
                     f"these items are priced in {', '.join(codes)}",
                 )
             codes = (request.asset_code,)
-        first, *others = [
-            Choice(
-                await self._asset(organization_id, code, now=now),
-                rate_items(requests, agreement.card, code),
-            )
-            for code in codes
-        ]
+        choices: list[Choice] = []
+        for code in codes:
+            asset = await self._asset(organization_id, code, now=now)
+            choices.append(Choice(asset, rate_items(requests, agreement.card, code)))
+        first, *others = choices
         return _Quote(
             card, first.asset, first.items, agreement.pricing, tuple(others), agreement.access
         )

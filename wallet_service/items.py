@@ -143,10 +143,17 @@ def rate_item(
 
     Raises RatingError.
     """
-    lines = card.lines(
+    priced: list[PricedLine] = []
+    for line in card.lines(
         code, properties, asset_code=asset_code, precise_amount_cents=precise_amount_cents
-    )
-    return Item(code, properties, tuple([_priced(line) for line in lines]))
+    ):
+        timing = line.bucket.timing
+        if timing == "linear":
+            exact = quotes.linear(line)
+        else:
+            exact = ZERO if timing == "deferred" else None
+        priced.append(PricedLine(line, exact))
+    return Item(code, properties, tuple(priced))
 
 
 def read_precise_amount(given: object, field: str) -> Decimal | None:
@@ -157,13 +164,6 @@ def read_precise_amount(given: object, field: str) -> Decimal | None:
         return quantity(given, field=field)
     except InvalidQuantity as error:
         raise Invalid(field, "value_is_invalid", str(error)) from None
-
-
-def _priced(line: Line) -> PricedLine:
-    timing = line.bucket.timing
-    if timing == "linear":
-        return PricedLine(line, quotes.linear(line))
-    return PricedLine(line, ZERO if timing == "deferred" else None)
 
 
 def negative(line: Line, card: RateCard, place: str) -> Invalid:

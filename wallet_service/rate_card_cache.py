@@ -137,7 +137,8 @@ class RateCardCache:
         self, organization_id: UUID, external_id: str, *, now: datetime
     ) -> CustomerCard:
         """A customer by the caller's id. Its first use starts the default plan. Raises NotFound."""
-        await self._recheck(organization_id)
+        if self._is_due(organization_id):
+            await self._recheck(organization_id)
         epoch = self._epochs.get(organization_id, 0)
         known = self._customers.use((organization_id, external_id), epoch)
         if known is not None and known.is_priced_at(now):
@@ -165,7 +166,8 @@ class RateCardCache:
 
         None where there is none.
         """
-        await self._recheck(organization_id)
+        if self._is_due(organization_id):
+            await self._recheck(organization_id)
         key = organization_id, external_subscription_id
         epoch = self._epochs.get(organization_id, 0)
         known = self._subscriptions.use(key, epoch)
@@ -221,12 +223,14 @@ class RateCardCache:
 
     async def access(self, organization_id: UUID, subscription_id: UUID | None) -> Access | None:
         """What a subscription may use, or who has none; None if there are no features at all."""
-        await self._recheck(organization_id)
+        if self._is_due(organization_id):
+            await self._recheck(organization_id)
         return await self._accesses.find(organization_id, subscription_id)
 
     async def budgets(self, organization_id: UUID) -> BudgetScopes:
         """What usage of an organization may be counted in."""
-        await self._recheck(organization_id)
+        if self._is_due(organization_id):
+            await self._recheck(organization_id)
         epoch = self._epochs.get(organization_id, 0)
         known = self._budgets.use((organization_id, None), epoch)
         if known is None:
@@ -241,11 +245,13 @@ class RateCardCache:
         self._freshness.pop(organization_id, None)
         self._accesses.forget(organization_id)
 
-    async def _recheck(self, organization_id: UUID) -> None:
+    def _is_due(self, organization_id: UUID) -> bool:
+        """Whether it is time to see if something has changed that nobody told of."""
         fresh = self._freshness.get(organization_id)
-        now = self._clock()
-        if fresh is not None and now - fresh.checked_at < self._recheck_s:
-            return
+        return fresh is None or self._clock() - fresh.checked_at >= self._recheck_s
+
+    async def _recheck(self, organization_id: UUID) -> None:
+        fresh, now = self._freshness.get(organization_id), self._clock()
         if fresh is not None:
             fresh.checked_at = now  # others go on with what they have while this one looks
         async with self._database.tenant(organization_id) as connection:

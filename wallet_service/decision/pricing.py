@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from uuid import UUID
 
 from msgspec import Struct
 
 from invoicing import periods
 from ledger import money
 from ledger.errors import InvalidAmount
-from ledger.ids import hash128
+from ledger.ids import hash128, uuid_of
 from ledger.money import Rounding
 from rating import quotes
 from rating.exact import ONE, ZERO
@@ -59,7 +58,7 @@ def total_key(line: Line, pricing: Pricing, *, at: datetime, member: str | None 
         ),
         NIL
         if member is None and not line.group
-        else UUID(int=hash128(line.group, *(() if member is None else (member,)))),
+        else uuid_of(hash128(line.group, *(() if member is None else (member,)))),
     )
 
 
