@@ -149,8 +149,9 @@ async def revoke(
 class KeyRing:
     """Finds who holds a key. Answers are kept for seconds, which is how late a revocation works.
 
-    Keys that nobody holds are not kept, so that a new key works at once. Concurrent requests with
-    the same key wait for one look-up.
+    They are kept by the key itself, since a digest for each request costs more than all that is
+    asked of it. Keys that nobody holds are not kept, so that a new key works at once. Concurrent
+    requests with the same key wait for one look-up.
     """
 
     def __init__(
@@ -163,29 +164,29 @@ class KeyRing:
         self._database = database
         self._cache_s = cache_s
         self._clock = clock
-        self._known: dict[bytes, tuple[float, Holder]] = {}
-        self._looked_up: dict[bytes, asyncio.Task[Holder | None]] = {}
+        self._known: dict[str, tuple[float, Holder]] = {}
+        self._looked_up: dict[str, asyncio.Task[Holder | None]] = {}
 
     async def find(self, text: str) -> Holder | None:
         """The holder of a key that is valid now, else None."""
-        digest = _digest(text)
-        kept = self._known.get(digest)
+        kept = self._known.get(text)
         if kept is not None and self._clock() < kept[0]:
             return _if_not_expired(kept[1])
         if not _is_well_formed(text):
             return None
-        task = self._looked_up.get(digest)
+        task = self._looked_up.get(text)
         if task is None:
-            task = asyncio.create_task(self._look_up(digest))
-            self._looked_up[digest] = task
-            task.add_done_callback(lambda _: self._looked_up.pop(digest, None))
+            task = asyncio.create_task(self._look_up(text))
+            self._looked_up[text] = task
+            task.add_done_callback(lambda _: self._looked_up.pop(text, None))
         return await asyncio.shield(task)  # one caller that goes away must not fail the others
 
     def forget(self) -> None:
         """Look every key up anew."""
         self._known.clear()
 
-    async def _look_up(self, digest: bytes) -> Holder | None:
+    async def _look_up(self, text: str) -> Holder | None:
+        digest = _digest(text)
         valid_until = self._clock() + self._cache_s
         async with self._database.api.acquire() as connection:
             row = await _queries.find_api_key(connection, hash=digest)
@@ -194,7 +195,7 @@ class KeyRing:
             or row["revoked_at"] is not None
             or not hmac.compare_digest(row["hash"], digest)
         ):
-            self._known.pop(digest, None)
+            self._known.pop(text, None)
             return None
         holder = Holder(
             organization_id=row["organization_id"],
@@ -202,10 +203,10 @@ class KeyRing:
             scopes=frozenset(row["scopes"]),
             expires_at=row["expires_at"],
         )
-        self._known.pop(digest, None)
+        self._known.pop(text, None)
         while len(self._known) >= _CACHED_KEYS_MAX:
             self._known.pop(next(iter(self._known)))  # the oldest
-        self._known[digest] = (valid_until, holder)
+        self._known[text] = (valid_until, holder)
         return _if_not_expired(holder)
 
 

@@ -4,6 +4,7 @@ from typing import cast
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.api.conftest import Service
 from wallet_service.api.app import create_app
@@ -59,6 +60,39 @@ def test_requests_are_counted_by_the_template_of_their_route(
     assert "wallet_http_request_seconds_bucket" in measured
     assert "measured-customer" not in measured
     assert "nowhere" not in measured
+
+
+def counted(measured: str, labels: str) -> tuple[float, float, float]:
+    """Requests counted, timed, and the timed ones that took less than 10 s."""
+    lines = dict(line.rsplit(" ", 1) for line in measured.splitlines() if line[:1] != "#")
+    timed = labels.split(",status", maxsplit=1)[0]
+    return (
+        float(lines.get(f"wallet_http_requests_total{{{labels}}}", 0)),
+        float(lines.get(f"wallet_http_request_seconds_count{{{timed}}}", 0)),
+        float(lines.get(f'wallet_http_request_seconds_bucket{{le="10.0",{timed}}}', 0)),
+    )
+
+
+def test_who_asks_for_measurements_hears_of_every_request_so_far(
+    service: Service, api: httpx.Client
+) -> None:
+    labels = 'method="GET",route="/api/v1/customers/{external_id}/balances",status="404"'
+    before = counted(httpx.get(f"{service.url}/metrics", trust_env=False).text, labels)
+    for _ in range(7):
+        assert api.get("/customers/nobody/balances").status_code == 404
+    after = counted(httpx.get(f"{service.url}/metrics", trust_env=False).text, labels)
+    assert [now - then for now, then in zip(after, before, strict=True)] == [7, 7, 7]
+
+
+async def test_what_was_counted_last_is_not_lost_when_the_process_ends() -> None:
+    labels = {"method": "GET", "route": "/health", "status": "200"}
+    before = REGISTRY.get_sample_value("wallet_http_requests_total", labels) or 0
+    app = create_app(Settings(), cast("Services", Stores()))
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://wallet") as client:
+            await client.get("/health")
+    assert REGISTRY.get_sample_value("wallet_http_requests_total", labels) == before + 1
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from wallet_service.api.json_bodies import JsonBodies
 from wallet_service.api.pagination import provide_window
 from wallet_service.api.routes import API_ROUTES
 from wallet_service.api.struct_schemas import StructSchemas
-from wallet_service.observability import configure_logging
+from wallet_service.observability import RequestMeasures, configure_logging
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings, load_settings
 
@@ -50,7 +50,10 @@ def create_app(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Litestar:
     """Make the application. Without `services` it opens its own when it starts, and closes them."""
-    state = State({"services": services, "settings": settings, "clock": clock})
+    measures = RequestMeasures()
+    state = State(
+        {"services": services, "settings": settings, "clock": clock, "measures": measures}
+    )
     app = Litestar(
         route_handlers=[
             *HEALTH_ROUTES,
@@ -71,6 +74,7 @@ def create_app(
         return_dto=None,
         state=state,
         lifespan=[] if services is not None else [_opening_services(settings)],
+        on_shutdown=[measures.pass_on],
         exception_handlers={Exception: _answer_error},
         request_max_body_size=settings.batch_body_bytes_max,
         openapi_config=_documentation(),
@@ -79,7 +83,7 @@ def create_app(
     )
     refuse_unnamed_routes(app, prefix=API_PREFIX)
     _document_errors(app)
-    boundary = RequestBoundary(app.asgi_handler, state=app.state)
+    boundary = RequestBoundary(app.asgi_handler, state=app.state, measures=measures)
     boundary.hot = HotRoutes.of(app)
     app.asgi_handler = boundary
     return app

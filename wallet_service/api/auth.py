@@ -27,26 +27,23 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADER_LENGTH_MAX: Final = 512
 
 
-async def authenticate(scope: Scope, keys: KeyRing, *, resource: str, reads: bool) -> Tenant:
+async def authenticate(
+    header: bytes | None, keys: KeyRing, *, resource: str, reads: bool
+) -> Tenant:
     """The tenant behind a request; raises 401, or 403 where its key does not open the resource."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            tenant = await _holder(value, keys)
-            break
-    else:
+    if (
+        header is None
+        or len(header) > _HEADER_LENGTH_MAX
+        or header[: len(_BEARER)].lower() != _BEARER
+    ):
+        raise unauthorized()
+    text = header[len(_BEARER) :].decode("latin-1").strip()
+    tenant = await keys.find(text)
+    if tenant is None:
         raise unauthorized()
     action = "read" if reads else "write"
     if not tenant.may(action, resource):
         raise forbidden(f"{action}_action_not_allowed_for_{resource}")
-    return tenant
-
-
-async def _holder(header: bytes, keys: KeyRing) -> Tenant:
-    if len(header) > _HEADER_LENGTH_MAX or header[: len(_BEARER)].lower() != _BEARER:
-        raise unauthorized()
-    tenant = await keys.find(header[len(_BEARER) :].decode("latin-1").strip())
-    if tenant is None:
-        raise unauthorized()
     return tenant
 
 
@@ -57,8 +54,9 @@ async def require_tenant(
     if HOT in handler.opt:  # documented here, answered before Litestar, or not at all
         raise NotFoundException
     scope: Any = connection.scope
+    header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
     scope["state"][TENANT_KEY] = await authenticate(
-        scope,
+        header,
         connection.app.state.services.keys,
         resource=handler.opt["resource"],
         reads=scope["method"] in _READS,

@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from wallet_service.api.auth import authenticate
 from wallet_service.api.errors import Refusal, bad_request, refusal
-from wallet_service.api.hot_routes import HotRequest, HotRoute, HotRoutes
+from wallet_service.api.hot_routes import HotRequest, HotRoutes
 from wallet_service.observability import REQUEST_ID, RequestMeasures
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ _JSON: Final = (b"content-type", b"application/json")
 class RequestBoundary:
     """The outermost application."""
 
-    def __init__(self, app: ASGIApp, *, state: Any) -> None:
+    def __init__(self, app: ASGIApp, *, state: Any, measures: RequestMeasures) -> None:
         self._app = app
         self._state = state
-        self._measures = RequestMeasures()
+        self._measures = measures
         self.hot = HotRoutes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,81 +57,97 @@ class RequestBoundary:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _request_id(scope)
-        token = REQUEST_ID.set(request_id.decode())
-        status = 0
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                start = cast("dict[str, Any]", message)
-                status = start["status"]
-                start["headers"] = [
-                    *start.get("headers", ()),
-                    (b"x-request-id", request_id),
-                    *_HEADERS,
-                ]
-            await send(message)
-
+        http = cast("HTTPScope", scope)
+        # Of a header that is there twice, the first counts.
+        headers = dict(reversed([*http["headers"]]))
+        request_id = _request_id(headers)
+        token = REQUEST_ID.set(request_id)
+        answer = _Answer(send, request_id)
         try:
-            await self._answer(scope, receive, send_with_headers)
+            await self._answer(http, headers, receive, answer)
         except Exception as error:
-            if status:
+            if answer.status:
                 raise  # half an answer is out: the server closes the connection
-            await _refuse(scope, error, send_with_headers)
+            refused = refusal(error)
+            report(scope, error, refused)
+            await answer.refuse(refused)
         finally:
             route = cast("dict[str, Any]", scope).get("path_template") or _UNKNOWN_ROUTE
-            self._measures.add(scope["method"], route, status, time.perf_counter() - began)
+            took_s = time.perf_counter() - began
+            self._measures.add((http["method"], route, answer.status), took_s)
             REQUEST_ID.reset(token)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        http = cast("HTTPScope", scope)
-        if "\x00" in http["path"] or b"%00" in http["query_string"]:
-            await _send(send, _UNREADABLE)
-            return
-        found = self.hot.find(http["method"], http["path"])
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        await self._answer_hot(scope, receive, send, found)
-
-    async def _answer_hot(
-        self, scope: Scope, receive: Receive, send: Send, found: tuple[HotRoute, Mapping[str, str]]
+    async def _answer(
+        self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, answer: "_Answer"
     ) -> None:
+        path = scope["path"]
+        if "\x00" in path or b"%00" in scope["query_string"]:
+            await answer.refuse(_UNREADABLE)
+            return
+        found = self.hot.find(scope["method"], path)
+        if found is None:
+            await self._app(scope, receive, answer.pass_on)
+            return
         route, parameters = found
-        scope["path_template"] = route.template
+        cast("dict[str, Any]", scope)["path_template"] = route.template
         services: Services = self._state.services
-        try:
-            tenant = await authenticate(
-                scope, services.keys, resource=route.resource, reads=route.reads
-            )
-            request = HotRequest(
-                scope,
-                receive,
-                services=services,
-                tenant=tenant,
-                parameters=parameters,
-                now=self._state.clock(),
-            )
-            body = await route.handler(request)
-        except Exception as error:  # noqa: BLE001 (every error is an answer)
-            await _refuse(scope, error, send)
-        else:
-            await _send_json(send, 200, body)
+        tenant = await authenticate(
+            headers.get(b"authorization"),
+            services.keys,
+            resource=route.resource,
+            reads=route.reads,
+        )
+        request = HotRequest(
+            scope, headers, receive, services, tenant, parameters, self._state.clock()
+        )
+        await answer.send(200, await route.handler(request))
 
 
-def _request_id(scope: Scope) -> bytes:
+class _Answer:
+    """The answer to one request: adds the headers that all have, and knows what has gone out."""
+
+    __slots__ = ("_id", "_send", "status")
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self._id = (b"x-request-id", request_id)
+        self.status = 0
+        """0: nothing was sent yet."""
+
+    async def pass_on(self, message: Message) -> None:
+        """Send what the framework says."""
+        if message["type"] == "http.response.start":
+            start = cast("dict[str, Any]", message)
+            self.status = start["status"]
+            start["headers"] = [*start.get("headers", ()), self._id, *_HEADERS]
+        await self._send(message)
+
+    async def send(
+        self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        """Send a whole answer in JSON."""
+        self.status = status
+        length = (b"content-length", b"%d" % len(body))
+        start: Any = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [_JSON, length, *headers, self._id, *_HEADERS],
+        }
+        end: Any = {"type": "http.response.body", "body": body, "more_body": False}
+        await self._send(start)
+        await self._send(end)
+
+    async def refuse(self, refused: Refusal) -> None:
+        """Say no."""
+        await self.send(refused.status, refused.body(), refused.headers)
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
     """The caller's id of the request, if it is one that can be logged and sent back, else ours."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value
+    given = headers.get(b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
     return b"%b-%x" % (_PROCESS, next(_NUMBERS))
-
-
-async def _refuse(scope: Scope, error: Exception, send: Send) -> None:
-    answer = refusal(error)
-    report(scope, error, answer)
-    await _send(send, answer)
 
 
 def report(scope: Scope, error: Exception, answer: Refusal) -> None:
@@ -144,23 +160,6 @@ def report(scope: Scope, error: Exception, answer: Refusal) -> None:
         _log.error("request_failed", route=route, method=known.get("method"), exc_info=error)
     else:
         _log.warning("request_refused", route=route, code=answer.code, reason=type(error).__name__)
-
-
-async def _send(send: Send, answer: Refusal) -> None:
-    await _send_json(send, answer.status, answer.body(), answer.headers)
-
-
-async def _send_json(
-    send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> None:
-    start: Any = {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [_JSON, (b"content-length", str(len(body)).encode()), *headers],
-    }
-    end: Any = {"type": "http.response.body", "body": body, "more_body": False}
-    await send(start)
-    await send(end)
 
 
 _UNREADABLE: Final = bad_request("the address holds the character NUL").refusal

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from litestar import Litestar
-from litestar.types import Receive, Scope
+from litestar.types import HTTPScope, Receive
 
 from wallet_service.api.auth import HOT, Tenant
 from wallet_service.api.bodies import read_body
@@ -28,19 +28,21 @@ if TYPE_CHECKING:
 class HotRequest:
     """What a hot handler gets to see."""
 
-    __slots__ = ("_receive", "now", "parameters", "scope", "services", "tenant")
+    __slots__ = ("_receive", "headers", "now", "parameters", "scope", "services", "tenant")
 
     def __init__(
         self,
-        scope: Scope,
+        scope: HTTPScope,
+        headers: Mapping[bytes, bytes],
         receive: Receive,
-        *,
         services: "Services",
         tenant: Tenant,
         parameters: Mapping[str, str],
         now: datetime,
     ) -> None:
         self.scope = scope
+        self.headers = headers
+        """By their names in lower case."""
         self._receive = receive
         self.services = services
         self.tenant = tenant
@@ -49,14 +51,12 @@ class HotRequest:
 
     async def body(self, *, bytes_max: int) -> bytes:
         """The whole body; raises ApiError if it is longer, or compressed."""
-        return await read_body(self.scope, self._receive, bytes_max=bytes_max)
+        return await read_body(self.headers, self._receive, bytes_max=bytes_max)
 
     def header(self, name: bytes) -> str | None:
         """A header, by its name in lower case."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
 
 HotHandler: TypeAlias = Callable[[HotRequest], Awaitable[bytes]]
