@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from ledger import chart, ids, money, postings
@@ -50,7 +51,9 @@ class Case:
         self.customer = customer
         self.now = now
         self.effect = Effect(operation_id, operation.customer_id)
-        self.budgets = Budgets(budgets, self.effect, now=now, alert_id=self.row_id)
+        # Not `self.row_id`: a case that held itself would wait for the garbage collector.
+        alert_id = partial(_row_id, operation_id, operation.organization_id)
+        self.budgets = Budgets(budgets, self.effect, now=now, alert_id=alert_id)
         self._movements = 0
         self.is_reversal = isinstance(operation.command, Reverse)
         self.reference = Reference(
@@ -70,11 +73,7 @@ class Case:
 
     def row_id(self, name: str) -> UUID:
         """The id of a row that this operation makes; the same in every attempt."""
-        return UUID(
-            int=ids.derive(
-                self.operation_id, name, 0, organization_id=self.operation.organization_id
-            )
-        )
+        return _row_id(self.operation_id, self.operation.organization_id, name)
 
     def ids(self, name: str) -> postings.Ids:
         """The ids of one movement of this operation."""
@@ -288,6 +287,10 @@ class Case:
         if warnings:
             body.budget_warnings = list(warnings)
         return replies.encode(replies.AuthorizationReply(body))
+
+
+def _row_id(operation_id: UUID, organization_id: UUID, name: str) -> UUID:
+    return UUID(int=ids.derive(operation_id, name, 0, organization_id=organization_id))
 
 
 def debit_bodies(paid: Sequence[Paid], asset_code: str, *, scale: int) -> list[DebitBody]:
