@@ -1,5 +1,6 @@
 """The life of an authorization: captured, extended, voided, expired, refunded."""
 
+import gc
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,7 +9,9 @@ import pytest
 from ledger.chart import AccountCode
 from tests.wallet_service.desk import USD, Desk, items_of
 from tests.wallet_service.rows import NOON
+from wallet_service.decision import Done, Refused, decide
 from wallet_service.decision.commands import (
+    Authorize,
     Capture,
     Cycle,
     Expire,
@@ -41,6 +44,22 @@ def test_capturing_less_gives_the_rest_back(desk: Desk):
         "88",
     )
     assert desk.house(AccountCode.REVENUE) == 12
+
+
+@pytest.mark.parametrize("amount", [30, 101])
+def test_what_was_held_or_refused_leaves_nothing_for_the_garbage_collector(
+    desk: Desk, amount: int
+) -> None:
+    operation = desk.operation(Authorize("acme", "call", USD, items_of(amount), 600))
+    gc.collect()
+    gc.disable()
+    try:
+        (outcome,) = decide([operation], desk.state(), is_atomic=True)
+        assert isinstance(outcome, Done if amount <= 100 else Refused)
+        del outcome
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_capturing_all_needs_no_amount(desk: Desk):

@@ -71,6 +71,8 @@ class RequestBoundary:
             refused = refusal(error)
             report(scope, error, refused)
             await answer.refuse(refused)
+            # The stack holds frames that hold the error: only a collector could free them.
+            error.__traceback__ = None
         finally:
             route = cast("dict[str, Any]", scope).get("path_template") or _UNKNOWN_ROUTE
             took_s = time.perf_counter() - began

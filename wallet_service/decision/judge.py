@@ -88,8 +88,11 @@ def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outc
         reply = _JUDGES[type(command)](case, command)
     except Denied as error:
         _remember(place, case, state, "refused", None)
+        # Its stack holds this frame, and this frame holds it: only a collector could free them.
+        error.__traceback__ = None
         return Refused(error, case.attempt, case.operation_id, is_recorded=True)
     except WalletError as error:
+        error.__traceback__ = None
         return Refused(error)
     case.link()
     case.effect.authorization_id = case.effect.authorization_id or subject
