@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from invoicing.access import Access
@@ -31,11 +30,6 @@ from wallet_service.database import Database
 from wallet_service.decision import (
     Asset,
     CustomerState,
-    Done,
-    LockedState,
-    Outcome,
-    Refused,
-    decide,
 )
 from wallet_service.decision.budget_state import BucketState, BudgetKey
 from wallet_service.decision.budgets import buckets_of
@@ -52,7 +46,8 @@ from wallet_service.decision.commands import (
     Refund,
     Void,
 )
-from wallet_service.decision.pricing import amounts_to_hold, wanted_totals
+from wallet_service.decision.pricing import wanted_totals
+from wallet_service.decision.trial import try_authorize
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.expressions import compute_all
 from wallet_service.hot_customers import HotCustomers
@@ -62,7 +57,6 @@ from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
 from wallet_service.replies import (
     AuthorizationBody,
-    AuthorizationReply,
     ItemAmount,
     PassedBudget,
 )
@@ -90,7 +84,6 @@ COUNT_MAX: Final = 100_000
 _FACTS_MAX: Final = 50_000
 
 _queries: Final[Any] = load_queries(__file__)
-_trial_reply: Final = msgspec.json.Decoder(AuthorizationReply).decode
 
 
 class QuoteRequest(
@@ -625,47 +618,23 @@ class Authorizations:
         now: datetime,
         buckets: dict[BudgetKey, BucketState],
     ) -> EstimateReply:
-        """Judge the authorization on a copy of what is known, by the rules of the real one."""
-        trial = operation(
-            quote.card.organization_id,
-            "estimate",
-            None,
-            command,
-            customer_id=quote.card.customer_id,
-            body=RefundRequest(),
-            now=now,
-        )
+        """How the authorization would come out, by the rules of the real one."""
         await self._learn_totals(command.choices, quote, customer, now=now)
-        codes = [item.code for item in quote.items]
-        available = {
-            choice.asset.code: customer.available(choice.asset.code, codes, now=now)
-            for choice in command.choices
-        }
-        state = LockedState(
-            now, {(customer.organization_id, customer.customer_id): customer}, budgets=buckets
-        )
-        (outcome,) = decide([trial], state, is_atomic=True)
-        if isinstance(outcome, Refused) and isinstance(outcome.error, Invalid):
-            raise outcome.error
-        chosen = command.choices[-1]
-        if isinstance(outcome, Done):
-            (hold,) = outcome.effect.holds
-            chosen = next(one for one in command.choices if one.asset.code == hold.asset_code)
-        asset = chosen.asset
-        amounts = amounts_to_hold(chosen.items, asset, quote.pricing, customer.totals, at=now)
+        trial = try_authorize(command, customer, now=now, buckets=buckets)
+        asset, refusal = trial.choice.asset, trial.refusal
         return EstimateReply(
             EstimateBody(
-                amount=asset.format(sum(amounts)),
+                amount=asset.format(sum(trial.amounts_minor)),
                 asset_code=asset.code,
-                available=asset.format(available[asset.code]),
-                sufficient=isinstance(outcome, Done),
+                available=asset.format(trial.available_minor),
+                sufficient=refusal is None,
                 items=[
                     ItemAmount(item.code, asset.format(amount))
-                    for item, amount in zip(chosen.items, amounts, strict=True)
+                    for item, amount in zip(trial.choice.items, trial.amounts_minor, strict=True)
                 ],
-                code=outcome.error.code if isinstance(outcome, Refused) else None,
-                error_details=outcome.error.details if isinstance(outcome, Refused) else None,
-                budget_warnings=_warnings_of(outcome) if buckets else UNSET,
+                code=None if refusal is None else refusal.code,
+                error_details=None if refusal is None else refusal.details,
+                budget_warnings=list(trial.warnings) if buckets else UNSET,
             )
         )
 
@@ -683,14 +652,6 @@ class Authorizations:
         async with self._database.tenant(customer.organization_id) as connection:
             found = await learn_totals(connection, wanted)
         customer.totals.update({key: total for (_, key), total in found.items()})
-
-
-def _warnings_of(outcome: Outcome) -> list[PassedBudget]:
-    """The soft budgets that a trial would pass."""
-    if not isinstance(outcome, Done):
-        return []
-    told = _trial_reply(outcome.reply).authorization.budget_warnings
-    return [] if isinstance(told, UnsetType) else told
 
 
 def _spender(customer_id: UUID, pricing: Pricing | None, api_key_id: UUID | None) -> Spender:

@@ -24,12 +24,13 @@ from .budgets import Budgets
 from .burn import Claim, Share
 from .commands import Asset, Operation, Reverse
 from .outcomes import Effect, GrantChange
+from .payable import Situation
 from .state import NIL, CustomerState, HoldState, Paid, WalletState, overage_account
 
 __all__ = ["Case", "authorization_body", "debit_bodies"]
 
 
-class Case:
+class Case(Situation):
     """An operation being judged.
 
     Derives its ids, collects its transfers into one chain, and words its reply.
@@ -48,12 +49,14 @@ class Case:
         self.operation = operation
         self.operation_id = operation_id
         self.attempt = attempt
-        self.customer = customer
-        self.now = now
         self.effect = Effect(operation_id, operation.customer_id)
         # Not `self.row_id`: a case that held itself would wait for the garbage collector.
         alert_id = partial(_row_id, operation_id, operation.organization_id)
-        self.budgets = Budgets(budgets, self.effect, now=now, alert_id=alert_id)
+        super().__init__(
+            customer,
+            now=now,
+            budgets=Budgets(budgets, self.effect, now=now, alert_id=alert_id),
+        )
         self._movements = 0
         self.is_reversal = isinstance(operation.command, Reverse)
         self.reference = Reference(

@@ -11,25 +11,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from msgspec import Struct
-
-from ledger import money, postings
+from ledger import postings
 from ledger.transfers import Phase, Transfer
 from wallet_service.errors import (
-    Denied,
-    InsufficientFunds,
     Invalid,
-    NoEligibleWallet,
     NotAllowed,
     NotFound,
-    OverageDue,
-    WalletFrozen,
 )
-from wallet_service.replies import PassedBudget
 
 from .access import refuse_unentitled
-from .budget_state import BudgetKey, BudgetPart
-from .budgets import Need, merged
+from .budget_state import BudgetPart
+from .budgets import merged
 from .burn import Claim, Share, burn, burn_hold, give_back
 from .case import Case
 from .commands import (
@@ -45,10 +37,11 @@ from .commands import (
     Void,
 )
 from .outcomes import EventLine, EventRow
-from .pricing import OutOfRange, amounts_to_hold, price_item, undo
+from .payable import claims_of, find_payable, find_payers, needs_of, shortfall
+from .pricing import OutOfRange, price_item, undo
 from .state import CapturedItem, CustomerState, HoldState, Leg, Paid
 
-__all__ = ["authorize", "capture", "expire", "extend", "refund", "shortfall", "void"]
+__all__ = ["authorize", "capture", "expire", "extend", "refund", "void"]
 
 LEDGER_GRACE_S = 3600
 """The ledger's own timeout is this much later than ours: a backstop, never the one that decides."""
@@ -61,9 +54,9 @@ def authorize(case: Case, command: Authorize) -> bytes:
     the hold's. Raises NotEntitled, EntitlementLimitExceeded, NoEligibleWallet, InsufficientFunds,
     WalletFrozen, OverageDue, BudgetExceeded, Invalid.
     """
-    refuse_unentitled(command.items, command.access, command.features)
-    payable = _payable(case, command)
+    payable = find_payable(case, command)
     asset, claims = payable.asset, payable.claims
+    _repay(case, asset, payable.payers.repaid)
     hold = HoldState(
         id=case.operation_id,
         customer_id=case.customer.customer_id,
@@ -86,7 +79,7 @@ def authorize(case: Case, command: Authorize) -> bytes:
         api_key_id=command.api_key_id,
         budgets=case.budgets.hold(payable.needs, asset),
     )
-    hold.legs = _hold(case, asset, _merged(payable.shares), hold, name="hold")
+    hold.legs = _hold(case, asset, _merged(payable.payers.shares), hold, name="hold")
     case.effect.authorization_id = hold.id
     case.effect.holds.append(hold)
     case.customer.holds[hold.id] = hold
@@ -177,15 +170,16 @@ def extend(case: Case, command: Extend) -> bytes:
         raise NotAllowed("already_expired")
     refuse_unentitled(command.items, command.access)
     asset = command.asset
-    claims = _claims(case, command.items, asset, command.pricing) if command.items else []
-    needs = _needs(command.items, claims)
+    claims = claims_of(case, command.items, asset, command.pricing) if command.items else []
+    needs = needs_of(command.items, claims)
     warnings = case.budgets.check(needs, asset)
-    shares = _hold_shares(case, claims, asset) if claims else []
+    payers = find_payers(case, claims, asset)
+    _repay(case, asset, payers.repaid)
     hold.budgets = hold.budgets + case.budgets.hold(needs, asset)
     if command.expires_in_s is not None:
         hold.expires_at = case.now + timedelta(seconds=command.expires_in_s)
         hold.legs = _held_anew(case, hold, asset)
-    hold.legs = hold.legs + _hold(case, asset, _merged(shares), hold, name="extend")
+    hold.legs = hold.legs + _hold(case, asset, _merged(payers.shares), hold, name="extend")
     for claim in claims:
         hold.items.append(CapturedItem(claim.code, claim.amount_minor))
         hold.amount_minor += claim.amount_minor
@@ -289,88 +283,6 @@ def _living(case: Case, authorization_id: UUID, *, allow_expired: bool = False) 
     raise NotAllowed(f"already_{hold.status}")
 
 
-class _Payable(Struct):
-    """An asset in which all can be held: what each item claims there, and who pays."""
-
-    asset: Asset
-    claims: list[Claim]
-    shares: list[Share]
-    needs: list[Need]
-    warnings: list[PassedBudget]
-
-
-def _payable(case: Case, command: Authorize) -> _Payable:
-    """The first asset in which all can be held, within the budgets.
-
-    Who takes what there is (``partial``) takes it only where no asset can pay for all. The last
-    asset's refusal is the answer.
-    """
-    refusal: Denied | None = None
-    for partial in (False, True) if command.partial else (False,):
-        for choice in command.choices:
-            try:
-                claims = _claims(case, choice.items, choice.asset, command.pricing)
-                if partial:
-                    claims = _reduced(case, choice.items, claims, choice.asset)
-                needs = _needs(choice.items, claims)
-                warnings = case.budgets.check(needs, choice.asset)
-                shares = _hold_shares(case, claims, choice.asset)
-                return _Payable(choice.asset, claims, shares, needs, warnings)
-            except Denied as denied:
-                refusal = denied
-    assert refusal is not None, "there is at least one choice"
-    raise refusal
-
-
-def _claims(
-    case: Case, items: tuple[Item, ...], asset: Asset, pricing: Pricing | None
-) -> list[Claim]:
-    """What each item may cost; refused where the customer has no wallet that may pay for it."""
-    for item in items:
-        if not case.customer.has_wallet_for(
-            asset.code, item.code, now=case.now, target=item.target
-        ):
-            raise NoEligibleWallet(code=item.code, asset_code=asset.code)
-    amounts = amounts_to_hold(items, asset, pricing, case.customer.totals, at=case.now)
-    claims = [
-        Claim(item.code, amount, item.target) for item, amount in zip(items, amounts, strict=True)
-    ]
-    if sum(claim.amount_minor for claim in claims) > money.MAX_MINOR:
-        raise Invalid("items", "value_is_out_of_range", "the amount is larger than any balance")
-    return claims
-
-
-def _reduced(case: Case, items: Sequence[Item], claims: list[Claim], asset: Asset) -> list[Claim]:
-    """As much of each claim as there is and budgets allow, for who takes what can be had.
-
-    The split is tried and undone.
-    """
-    tried, left = _repayment(case, claims, asset)
-    reduced: list[Claim] = []
-    taken: dict[BudgetKey, int] = {}
-    for item, claim in zip(items, claims, strict=True):
-        room = case.budgets.room(item.budgets, asset, taken)
-        allowed = claim.amount_minor if room is None else min(claim.amount_minor, room)
-        wanted = Claim(claim.code, allowed, claim.target)
-        shares, _ = burn(case.customer, [wanted], asset.code, now=case.now)
-        tried += shares
-        amount = sum(share.amount_minor for share in shares)
-        reduced.append(Claim(claim.code, amount, claim.target))
-        for key in item.budgets:
-            taken[key] = taken.get(key, 0) + amount
-    give_back(tried)
-    is_nothing = not any(claim.amount_minor for claim in reduced)
-    if left or (is_nothing and any(claim.amount_minor for claim in claims)):
-        case.budgets.check(_needs(items, claims), asset)
-        raise shortfall(case, claims, asset)
-    return reduced
-
-
-def _needs(items: Sequence[Item], claims: Sequence[Claim]) -> list[Need]:
-    """What the items come to in the budgets that they are counted in."""
-    return [(item.budgets, claim.amount_minor) for item, claim in zip(items, claims, strict=True)]
-
-
 def _count_usage(
     case: Case, hold: HoldState, items: Sequence[Item], claims: Sequence[Claim], asset: Asset
 ) -> None:
@@ -381,43 +293,8 @@ def _count_usage(
     hold.budgets = case.budgets.settle(hold.budgets, spent, left_minor=hold.held_minor)
 
 
-def _repayment(case: Case, claims: list[Claim], asset: Asset) -> tuple[list[Share], int]:
-    """Take what is still owed from the past where these claims would be paid.
-
-    Says what is left of it.
-    """
-    repaid: list[Share] = []
-    left = case.customer.overage.get(asset.code, 0)
-    for code in dict.fromkeys(claim.code for claim in claims):
-        if left:
-            shares, unpaid = burn(case.customer, [Claim(code, left)], asset.code, now=case.now)
-            repaid += shares
-            left = sum(claim.amount_minor for claim in unpaid)
-    return repaid, left
-
-
-def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
-    """Find payers for every claim, after what is still owed from the past; all or nothing."""
-    customer, now = case.customer, case.now
-    needed = sum(claim.amount_minor for claim in claims)
-    if not needed:
-        return []
-    repaid, left = _repayment(case, claims, asset)
-    shares, unpaid = burn(customer, claims, asset.code, now=now)
-    if unpaid:
-        # A claim that only few wallets may pay comes first, before others have emptied them.
-        give_back(shares)
-        fewest_first = sorted(
-            claims,
-            key=lambda claim: len(
-                customer.payers(asset.code, claim.code, now=now, target=claim.target)
-            ),
-        )
-        shares, unpaid = burn(customer, fewest_first, asset.code, now=now)
-    if unpaid or left:
-        give_back(shares)
-        give_back(repaid)
-        raise shortfall(case, claims, asset)
+def _repay(case: Case, asset: Asset, repaid: Sequence[Share]) -> None:
+    """Book what is still owed from the past, by who was found to pay it."""
     for position, share in enumerate(repaid):
         case.book(
             postings.repay_overage(
@@ -429,36 +306,7 @@ def _hold_shares(case: Case, claims: list[Claim], asset: Asset) -> list[Share]:
                 reference=case.reference,
             )
         )
-        customer.overage[asset.code] -= share.amount_minor
-    return shares
-
-
-def shortfall(case: Case, claims: list[Claim], asset: Asset) -> Denied:
-    """Why these claims cannot be paid, with what was needed and what there is."""
-    customer = case.customer
-    needed = sum(claim.amount_minor for claim in claims)
-    eligible = [
-        grant
-        for grant in customer.grants
-        if grant.wallet.asset_code == asset.code
-        and grant.is_spendable(case.now)
-        and any(
-            grant.wallet.may_pay(claim.code, now=case.now, target=claim.target) for claim in claims
-        )
-    ]
-    available = sum(grant.available for grant in eligible if not grant.wallet.frozen)
-    due = customer.overage.get(asset.code, 0)
-    details = {
-        "needed": asset.format(needed),
-        "available": asset.format(available),
-        "asset_code": asset.code,
-    }
-    if available >= needed and due:
-        return OverageDue(**details, overage=asset.format(due))
-    frozen = sum(grant.available for grant in eligible if grant.wallet.frozen)
-    if frozen and available + frozen >= needed:
-        return WalletFrozen(**details)
-    return InsufficientFunds(**details)
+        case.customer.overage[asset.code] -= share.amount_minor
 
 
 def _rejects(case: Case, asset: Asset, unpaid: list[Claim]) -> bool:

@@ -9,8 +9,9 @@ from wallet_service.errors import Denied, Invalid, NotAllowed, NotFound
 from .burn import Claim, burn, give_back
 from .case import Case, debit_bodies
 from .commands import Asset, Choice, Debit, Item, Reverse
-from .holds import rejects_shortfall, shortfall
+from .holds import rejects_shortfall
 from .outcomes import EventLine, EventRow, UnratedRow
+from .payable import shortfall
 from .pricing import OutOfRange, price_item, undo
 from .state import Paid
 
