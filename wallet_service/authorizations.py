@@ -46,7 +46,8 @@ from wallet_service.decision.commands import (
     Refund,
     Void,
 )
-from wallet_service.decision.pricing import wanted_totals
+from wallet_service.decision.pricing import WantedTotal, wanted_totals
+from wallet_service.decision.state import TotalKey
 from wallet_service.decision.trial import try_authorize
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.expressions import compute_all
@@ -642,11 +643,10 @@ class Authorizations:
         self, choices: Sequence[Choice], quote: _Quote, customer: CustomerState, *, now: datetime
     ) -> None:
         """Prices that are not linear need the running totals."""
-        items = [item for choice in choices for item in choice.items]
-        wanted = {
-            (customer.organization_id, total.key): total
-            for total in wanted_totals(items, quote.pricing, at=now)
-        }
+        wanted: dict[tuple[UUID, TotalKey], WantedTotal] = {}
+        for choice in choices:
+            for total in wanted_totals(choice.items, quote.pricing, at=now):
+                wanted[customer.organization_id, total.key] = total
         if not wanted:
             return
         async with self._database.tenant(customer.organization_id) as connection:

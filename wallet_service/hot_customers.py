@@ -79,13 +79,12 @@ class HotCustomers:
 
     async def get(self, customer: CustomerKey) -> CustomerState:
         """A customer as shown: one Redis read, or from the ledger where that is cold or down."""
-        body = None
-        with contextlib.suppress(HotBalancesUnavailable):
+        try:
             body = await self._balances.get(*customer)
-        if body is not None:
-            # A document of another version of ours is as good as none.
-            with contextlib.suppress(msgspec.DecodeError):
+            if body is not None:
                 return decode_document(body, *customer)
+        except (HotBalancesUnavailable, msgspec.DecodeError):
+            pass  # a document of another version of ours is as good as none
         loaded = (await self.load([customer]))[customer]
         await self.put([loaded])
         return loaded

@@ -86,10 +86,6 @@ _refund = BodyDecoder(RefundEnvelope, lax=False)
 _void = BodyDecoder(VoidEnvelope, lax=False)
 
 
-async def _body(request: HotRequest) -> bytes:
-    return await request.body(bytes_max=request.services.settings.body_bytes_max)
-
-
 def _keyed(request: HotRequest, given: _Request) -> _Request:
     return keyed(given, request.header(b"idempotency-key"))
 
@@ -104,7 +100,7 @@ def authorization_id(request: HotRequest) -> UUID:
 
 async def authorize(request: HotRequest) -> bytes:
     """Hold what the items may cost."""
-    given = _authorization.decode(await _body(request)).authorization
+    given = _authorization.decode(await request.body()).authorization
     return await request.services.authorizations.authorize(
         request.tenant.organization_id,
         _keyed(request, given),
@@ -115,7 +111,7 @@ async def authorize(request: HotRequest) -> bytes:
 
 async def estimate(request: HotRequest) -> bytes:
     """Price it, and say whether it would pass."""
-    given = _quote.decode(await _body(request)).authorization
+    given = _quote.decode(await request.body()).authorization
     return encode(
         await request.services.authorizations.estimate(
             request.tenant.organization_id,
@@ -128,7 +124,7 @@ async def estimate(request: HotRequest) -> bytes:
 
 async def check(request: HotRequest) -> bytes:
     """The same from the hot balances alone."""
-    given = _quote.decode(await _body(request)).authorization
+    given = _quote.decode(await request.body()).authorization
     return encode(
         await request.services.authorizations.check(
             request.tenant.organization_id, given, now=request.now
@@ -139,7 +135,7 @@ async def check(request: HotRequest) -> bytes:
 async def capture(request: HotRequest) -> bytes:
     """Settle a hold."""
     hold = authorization_id(request)
-    given = _capture.decode(await _body(request)).capture
+    given = _capture.decode(await request.body()).capture
     return await request.services.authorizations.capture(
         request.tenant.organization_id, hold, _keyed(request, given), now=request.now
     )
@@ -148,7 +144,7 @@ async def capture(request: HotRequest) -> bytes:
 async def extend(request: HotRequest) -> bytes:
     """Hold more, or longer."""
     hold = authorization_id(request)
-    given = _extend.decode(await _body(request)).extend
+    given = _extend.decode(await request.body()).extend
     return await request.services.authorizations.extend(
         request.tenant.organization_id, hold, _keyed(request, given), now=request.now
     )
@@ -157,7 +153,7 @@ async def extend(request: HotRequest) -> bytes:
 async def void(request: HotRequest) -> bytes:
     """Give a hold back."""
     hold = authorization_id(request)
-    body = await _body(request)
+    body = await request.body()
     if body:
         _void.decode(body)
     return await request.services.authorizations.void(
@@ -168,7 +164,7 @@ async def void(request: HotRequest) -> bytes:
 async def refund(request: HotRequest) -> bytes:
     """Give captured money back."""
     hold = authorization_id(request)
-    given = _refund.decode(await _body(request)).refund
+    given = _refund.decode(await request.body()).refund
     return await request.services.authorizations.refund(
         request.tenant.organization_id, hold, _keyed(request, given), now=request.now
     )

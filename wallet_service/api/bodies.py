@@ -68,7 +68,13 @@ def is_closed(kind: Any) -> bool:
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, bytes_max: int) -> bytes:
     """Read a whole body, no longer than this; for handlers that speak ASGI themselves."""
-    _check_announced(headers, bytes_max=bytes_max)
+    length_announced = headers.get(b"content-length")
+    if length_announced is not None and (
+        not length_announced.isdigit() or int(length_announced[:20]) > bytes_max
+    ):
+        raise too_large(bytes_max)
+    if headers.get(b"content-encoding", b"").lower() not in _IDENTITY:
+        raise encoded()
     parts: list[bytes] = []
     length = 0
     while True:
@@ -82,16 +88,6 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, bytes_m
         if not message.get("more_body", False):
             return b"".join((*parts, part)) if parts else part
         parts.append(part)
-
-
-def _check_announced(headers: Mapping[bytes, bytes], *, bytes_max: int) -> None:
-    """Refuse a body for what its headers say of it."""
-    length = headers.get(b"content-length")
-    if length is not None and (not length.isdigit() or int(length[:20]) > bytes_max):
-        raise too_large(bytes_max)
-    encoding = headers.get(b"content-encoding")
-    if encoding is not None and encoding.lower() not in _IDENTITY:
-        raise encoded()
 
 
 def refuse_repeated_keys(body: bytes) -> None:

@@ -8,7 +8,8 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
@@ -49,6 +50,8 @@ class RequestBoundary:
         self._app = app
         self._state = state
         self._measures = measures
+        self._clock: Callable[[], datetime] = state.clock
+        self._services: Services | None = None
         self.hot = HotRoutes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,17 +95,22 @@ class RequestBoundary:
             return
         route, parameters = found
         cast("dict[str, Any]", scope)["path_template"] = route.template
-        services: Services = self._state.services
+        services = self._services or self._remember_services()
         tenant = await authenticate(
             headers.get(b"authorization"),
             services.keys,
             resource=route.resource,
             reads=route.reads,
         )
-        request = HotRequest(
-            scope, headers, receive, services, tenant, parameters, self._state.clock()
-        )
+        now = self._clock()
+        request = HotRequest(scope, headers, receive, services, tenant, parameters, now)
         await answer.send(200, await route.handler(request))
+
+    def _remember_services(self) -> "Services":
+        """They are opened after this object is made; the state looks things up slowly."""
+        services: Services = self._state.services
+        self._services = services
+        return services
 
 
 class _Answer:

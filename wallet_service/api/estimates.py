@@ -18,7 +18,7 @@ _event = BodyDecoder(EventEnvelope)
 
 
 async def _event_of(request: HotRequest) -> EventRequest:
-    body = await request.body(bytes_max=request.services.settings.body_bytes_max)
+    body = await request.body()
     return _event.decode(body).event
 
 

@@ -73,7 +73,7 @@ _OPENING: Final = b'{"event":'
 
 async def record(request: HotRequest) -> bytes:
     """Store and charge one event."""
-    body = await request.body(bytes_max=request.services.settings.body_bytes_max)
+    body = await request.body()
     return await request.services.usage.record(
         request.tenant.organization_id,
         _event.decode(body).event,
@@ -150,7 +150,7 @@ def _shown(given: Sequence[EventRequest], outcomes: Sequence[bytes | Exception])
 
 async def reverse(request: HotRequest) -> bytes:
     """Take back what an event was charged."""
-    body = await request.body(bytes_max=request.services.settings.body_bytes_max)
+    body = await request.body()
     given = _reverse.decode(body).reverse
     given = keyed(given, request.header(b"idempotency-key"))
     return await request.services.usage.reverse(

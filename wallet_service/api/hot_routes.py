@@ -11,9 +11,9 @@ The function gets a HotRequest and returns the body of a 200 as bytes; what it r
 `errors.TABLE`. It is behind the same keys, limits and measurements as every other route.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from litestar import Litestar
 from litestar.types import HTTPScope, Receive
@@ -49,9 +49,14 @@ class HotRequest:
         self.parameters = parameters
         self.now = now
 
-    async def body(self, *, bytes_max: int) -> bytes:
-        """The whole body; raises ApiError if it is longer, or compressed."""
-        return await read_body(self.headers, self._receive, bytes_max=bytes_max)
+    def body(self, *, bytes_max: int | None = None) -> Coroutine[Any, Any, bytes]:
+        """The whole body; raises ApiError if it is longer, or compressed.
+
+        Unless something else is said, it is as long as that of a single thing may be.
+        """
+        if bytes_max is None:
+            bytes_max = self.services.settings.body_bytes_max
+        return read_body(self.headers, self._receive, bytes_max=bytes_max)
 
     def header(self, name: bytes) -> str | None:
         """A header, by its name in lower case."""

@@ -95,18 +95,18 @@ def claims_of(
     case: Situation, items: tuple[Item, ...], asset: Asset, pricing: Pricing | None
 ) -> list[Claim]:
     """What each item may cost; refused where the customer has no wallet that may pay for it."""
-    for item in items:
-        if not case.customer.has_wallet_for(
-            asset.code, item.code, now=case.now, target=item.target
-        ):
+    customer, now = case.customer, case.now
+    targets = [item.target for item in items]
+    for item, target in zip(items, targets, strict=True):
+        if not customer.has_wallet_for(asset.code, item.code, now=now, target=target):
             raise NoEligibleWallet(code=item.code, asset_code=asset.code)
-    amounts = amounts_to_hold(items, asset, pricing, case.customer.totals, at=case.now)
-    claims = [
-        Claim(item.code, amount, item.target) for item, amount in zip(items, amounts, strict=True)
-    ]
-    if sum(claim.amount_minor for claim in claims) > money.MAX_MINOR:
+    amounts = amounts_to_hold(items, asset, pricing, customer.totals, at=now)
+    if sum(amounts) > money.MAX_MINOR:
         raise Invalid("items", "value_is_out_of_range", "the amount is larger than any balance")
-    return claims
+    return [
+        Claim(item.code, amount, target)
+        for item, amount, target in zip(items, amounts, targets, strict=True)
+    ]
 
 
 def _reduced(
@@ -149,6 +149,8 @@ def _repayment(case: Situation, claims: list[Claim], asset: Asset) -> tuple[list
     """
     repaid: list[Share] = []
     left = case.customer.overage.get(asset.code, 0)
+    if not left:
+        return repaid, 0
     for code in dict.fromkeys(claim.code for claim in claims):
         if left:
             shares, unpaid = burn(case.customer, [Claim(code, left)], asset.code, now=case.now)
@@ -160,8 +162,7 @@ def _repayment(case: Situation, claims: list[Claim], asset: Asset) -> tuple[list
 def find_payers(case: Situation, claims: list[Claim], asset: Asset) -> Payers:
     """Find payers for every claim, after what is still owed from the past; all or nothing."""
     customer, now = case.customer, case.now
-    needed = sum(claim.amount_minor for claim in claims)
-    if not needed:
+    if not sum([claim.amount_minor for claim in claims]):
         return Payers([], [])
     repaid, left = _repayment(case, claims, asset)
     shares, unpaid = burn(customer, claims, asset.code, now=now)
