@@ -35,6 +35,7 @@ class Bench:
         self._arguments = arguments
         self._driver_name, self._drive = find_driver(arguments.driver)
         self._began = time.perf_counter()
+        self._machine = machine.describe()
         self._memory: dict[str, dict[str, int]] = {}
         self._checks: dict[str, bool] = {}
         self._lines: list[Line] = []
@@ -58,7 +59,7 @@ class Bench:
             if arguments.ledger == "postgres":
                 await self._stack("tigerbeetle", workers, TIGERBEETLE, where=", TigerBeetle")
         return Report(
-            machine=machine.describe(),
+            machine=self._machine,
             driver=self._driver_name,
             seconds=arguments.seconds,
             rounds=arguments.rounds,

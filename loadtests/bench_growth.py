@@ -124,13 +124,14 @@ async def main() -> int:
     parser.add_argument("--scratch", type=Path, help="where the scratch folder is made")
     parser.add_argument("--json", type=Path, help="where the figures go too, as JSON")
     arguments = parser.parse_args()
+    where = machine.describe()
     series: list[Growth] = []
     for what in ("customers", "events"):
         if sizes := getattr(arguments, what):
             series.append(Growth(arguments, what, sizes))
             await series[-1].run()
     report = Report(
-        machine=machine.describe(),
+        machine=where,
         driver=find_driver(arguments.driver)[0],
         seconds=arguments.seconds,
         rounds=arguments.rounds,

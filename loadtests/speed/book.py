@@ -88,7 +88,8 @@ def mismatch(moved: Moved, unit: Moved, seen: Measured, *, connections: int) -> 
     `unit` is what one request moves; of a pair, what its first holds and its second charges
     (which lets go of the hold).
     """
-    unseen = 0 if seen.is_drained else connections
+    # Whoever got no answer, or was told that nobody knows yet, may have been served all the same.
+    unseen = seen.errors + (0 if seen.is_drained else connections)
     if not unit.held:  # events, or nothing at all
         return _beyond(moved.charged - unit.charged * seen.done, unit.charged, unseen) + abs(
             moved.held

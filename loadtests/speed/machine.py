@@ -19,6 +19,8 @@ class Machine(Struct, frozen=True, kw_only=True):
     memory_gb: float
     python: str
     system: str
+    load: float
+    """Processes that wanted a core in the minute before."""
     commit: str
     """With a `+` where files differ from it."""
 
@@ -33,6 +35,7 @@ def describe() -> Machine:
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()}",
+        load=round(os.getloadavg()[0], 2),
         commit=_git("rev-parse", "--short", "HEAD") + ("+" if is_changed else ""),
     )
 

@@ -16,7 +16,7 @@ from loadtests.speed.seed import Market, open_market
 from loadtests.speed.shapes import Shape
 from loadtests.speed.stack import Place, Stack, listens
 
-_BARE_S_MAX = 15
+_BARE_S_MAX = 20
 """A figure of the empty handler is compared with for so long: the machine's mood changes."""
 _WARM_S = 1
 _BATCH_S_MIN = 3

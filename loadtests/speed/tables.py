@@ -36,7 +36,8 @@ def conditions(report: Report) -> Iterable[str]:
     yield (
         f"{machine.cores} cores ({machine.model}), {machine.memory_gb:g} GB, {machine.system}, "
         f"Python {machine.python}, commit {machine.commit}. Driven by {report.driver} on the same "
-        f"machine; medians of {report.rounds} runs of {report.seconds:g} s."
+        f"machine, whose load was {machine.load:g} before; medians of {report.rounds} runs of "
+        f"{report.seconds:g} s."
     )
     for when, sums in report.memory.items():
         kinds = ", ".join(f"{kind} {size / 1e6:.0f}" for kind, size in sums.items())

@@ -12,11 +12,11 @@ DEBIT = Moved(charged=Decimal("0.5"))
 PAIR = Moved(held=Decimal("0.5"), charged=Decimal("0.25"))
 
 
-def seen(done: int, captured: int = 0, *, is_drained: bool = False) -> Measured:
+def seen(done: int, captured: int = 0, *, is_drained: bool = False, errors: int = 0) -> Measured:
     return Measured(
         seconds=1,
         requests=done + captured,
-        errors=0,
+        errors=errors,
         p50_ms=1,
         p99_ms=1,
         done=done,
@@ -38,6 +38,7 @@ def moved(held: str = "0", charged: str = "0") -> Moved:
         (moved(held="4.5"), HOLD, seen(10), "0.5"),  # an answer without a hold
         (moved(held="5.1"), HOLD, seen(10), "0.1"),  # not a whole one
         (moved(held="5.5"), HOLD, seen(10, is_drained=True), "0.5"),
+        (moved(held="5.5"), HOLD, seen(10, is_drained=True, errors=1), "0"),
         (moved(held="5", charged="1"), HOLD, seen(10), "1"),
         (moved(charged="5"), DEBIT, seen(10), "0"),
         (moved(charged="4.5"), DEBIT, seen(10), "0.5"),

@@ -13,7 +13,7 @@ from loadtests.speed.report import Aim, Line, Report, aims_of, line_of, ratio
 from loadtests.speed.session import Figure
 
 MACHINE = Machine(
-    cores=2, model="A chip", memory_gb=4, python="3.11.7", system="Linux", commit="abc"
+    cores=2, model="A chip", memory_gb=4, python="3.11.7", system="Linux", load=0.1, commit="abc"
 )
 
 
