@@ -4,6 +4,8 @@ It reads a JSON body of an authorization's size into a struct and answers a smal
 loop, parser and number of processes are those of the service's own API: the same code starts it.
 """
 
+import os
+import signal
 from typing import Any
 
 from litestar import Litestar, post
@@ -11,6 +13,7 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from wallet_service import uvicorn_workers
+from wallet_service.embedded.spawn import die_with_parent
 
 
 class Item(Struct):
@@ -54,5 +57,6 @@ def create_app() -> Litestar:
 
 
 if __name__ == "__main__":
+    die_with_parent(os.getppid(), signal.SIGTERM)
     uvicorn_workers.create_app_from_env = create_app
     uvicorn_workers.main()

@@ -89,7 +89,7 @@ async def stack(*, ledger: str, workers: int, scratch: Path | None) -> AsyncGene
         port = free_port()
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "wallet_service.cli", "up"),
+                *(sys.executable, "-m", "loadtests.speed.up", "up"),
                 *("--data", folder, "--port", str(port), "--workers", str(workers)),
                 *("--ledger", ledger),
             ],
