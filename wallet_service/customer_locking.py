@@ -5,6 +5,7 @@ that every connection has prepared (`prepare_locks`), and their parameters, whic
 ids, are written into the text.
 """
 
+import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -44,7 +45,7 @@ async def locking(
         yield
     except BaseException:
         # A connection that died has rolled back by itself.
-        if not connection.is_closed():
+        with contextlib.suppress(Exception):
             await connection.execute("rollback")
         raise
     await connection.execute("commit")

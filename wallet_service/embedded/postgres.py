@@ -25,6 +25,7 @@ _SETTINGS: Final = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
     "cluster_name": "wallet",
+    "shared_preload_libraries": "pg_stat_statements",
     "max_connections": "100",
     "shared_buffers": "96MB",
     "effective_cache_size": "512MB",
