@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from msgspec import structs
+
 from invoicing.errors import NotFound
 from invoicing.pages import Page, Window
 from invoicing.records import Connection, Record, load_queries
@@ -63,8 +65,8 @@ class EventFilter(Record, frozen=True, kw_only=True):
 async def insert_many(connection: Connection, events: Sequence[Event]) -> None:
     """Store all of them in one statement."""
     if events:
-        columns = [[getattr(event, name) for event in events] for name in Event.__struct_fields__]
-        await connection.execute(_queries.insert_events.sql, *columns)
+        rows = [structs.astuple(event) for event in events]
+        await connection.execute(_queries.insert_events.sql, rows)
 
 
 async def rate_late(connection: Connection, events: Sequence[Event]) -> None:
@@ -73,8 +75,8 @@ async def rate_late(connection: Connection, events: Sequence[Event]) -> None:
     What was reported never changes, but for the one property that an expression may compute.
     """
     if events:
-        columns = [[getattr(event, name) for event in events] for name in Event.__struct_fields__]
-        await connection.execute(_queries.rate_events_late.sql, *columns)
+        rows = [structs.astuple(event) for event in events]
+        await connection.execute(_queries.rate_events_late.sql, rows)
 
 
 async def get(

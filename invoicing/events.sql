@@ -5,13 +5,7 @@ insert into invoicing.events (
     external_subscription_id, code, timestamp, properties, precise_total_amount_cents, rating_status,
     plan_version_id, lines, operation_id, created_at, asset_code, paid,
     reverses_event_id, unrated_reason)
-select * from unnest(
-    :organization_id::uuid[], :id::uuid[], :transaction_id::text[], :customer_id::uuid[],
-    :external_customer_id::text[], :subscription_id::uuid[], :external_subscription_id::text[], :code::text[],
-    :timestamp::timestamptz[], :properties::jsonb[], :precise_total_amount_cents::numeric[],
-    :rating_status::text[], :plan_version_id::uuid[], :lines::jsonb[], :operation_id::uuid[],
-    :created_at::timestamptz[], :asset_code::text[], :paid::jsonb[],
-    :reverses_event_id::uuid[], :unrated_reason::text[]);
+select * from unnest(:events::invoicing.new_event[]);
 
 -- name: rate_events_late!
 -- Columns in the order of the struct's fields. Only what was unrated changes; of its properties, at most the one that an
@@ -21,16 +15,7 @@ update invoicing.events e set
     external_subscription_id = n.external_subscription_id, rating_status = n.rating_status,
     plan_version_id = n.plan_version_id, lines = n.lines, asset_code = n.asset_code, paid = n.paid,
     unrated_reason = null, operation_id = n.operation_id, properties = n.properties
-from unnest(
-    :organization_id::uuid[], :id::uuid[], :transaction_id::text[], :customer_id::uuid[],
-    :external_customer_id::text[], :subscription_id::uuid[], :external_subscription_id::text[], :code::text[],
-    :timestamp::timestamptz[], :properties::jsonb[], :precise_total_amount_cents::numeric[],
-    :rating_status::text[], :plan_version_id::uuid[], :lines::jsonb[], :operation_id::uuid[],
-    :created_at::timestamptz[], :asset_code::text[], :paid::jsonb[], :reverses_event_id::uuid[],
-    :unrated_reason::text[])
-    as n (organization_id, id, transaction_id, customer_id, external_customer_id, subscription_id,
-          external_subscription_id, code, timestamp, properties, precise_total_amount_cents, rating_status,
-          plan_version_id, lines, operation_id, created_at, asset_code, paid, reverses_event_id, unrated_reason)
+from unnest(:events::invoicing.new_event[]) as n
 where e.organization_id = n.organization_id and e.id = n.id and e.timestamp = n.timestamp
   and e.rating_status = 'unrated';
 

@@ -260,17 +260,23 @@ class Authorizations:
         )
         budgets = await self._rates.budgets(organization_id)
         command = budgets.count(command, quote.spender(api_key_id))
-        return await self._committer.submit(
-            operation(
-                organization_id,
-                "authorization",
-                key,
-                command,
-                customer_id=quote.card.customer_id,
-                body=request,
-                now=now,
-            )
+        asked = operation(
+            organization_id,
+            "authorization",
+            key,
+            command,
+            customer_id=quote.card.customer_id,
+            body=request,
+            now=now,
         )
+        reply = await self._committer.submit(asked)
+        if not quote.others:
+            # Whoever asked will soon capture it, over the same connection as a rule.
+            self._keep_facts(
+                organization_id,
+                _Facts(asked.id, quote.card.customer_id, quote.asset, quote.pricing, api_key_id),
+            )
+        return reply
 
     async def capture(
         self,
@@ -588,14 +594,17 @@ class Authorizations:
             ),
             row["api_key_id"],
         )
-        self._facts[key] = facts
-        if len(self._facts) > _FACTS_MAX:
-            self._facts.popitem(last=False)
+        self._keep_facts(organization_id, facts)
         return facts
 
+    def _keep_facts(self, organization_id: UUID, facts: _Facts) -> None:
+        self._facts[organization_id, facts.id] = facts
+        if len(self._facts) > _FACTS_MAX:
+            self._facts.popitem(last=False)
+
     async def _read_facts(self, keys: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Any]:
-        """Of many organizations at once, so under the worker's role; every key names its own."""
-        rows = await self._database.worker.fetch(
+        """Of many organizations at once, so under the committer's role; every key names its own."""
+        rows = await self._database.committer.fetch(
             _queries.find_facts.sql, [key[0] for key in keys], [key[1] for key in keys]
         )
         return {(row["organization_id"], row["id"]): row for row in rows}

@@ -6,10 +6,10 @@ A batch calls this under the customers' lock; loading a cold balance calls the s
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from invoicing.records import Connection, load_queries
 from ledger.engine import LockedAccounts
+from ledger.ids import uuid_of
 from ledger.rules import AccountState
 from wallet_service.customer_balances import assets_of
 from wallet_service.customer_locking import locked_versions
@@ -44,7 +44,7 @@ async def read_locked(
         _queries.read_locked.sql,
         [key[0] for key in keys],
         [key[1] for key in keys],
-        [UUID(int=account_id) for account_id in overage],
+        [uuid_of(account_id) for account_id in overage],
     )
     clock = next(row for row in rows if row["now"] is not None)
     state = LockedState(clock["now"])

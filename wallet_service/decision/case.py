@@ -7,6 +7,7 @@ from uuid import UUID
 
 from ledger import chart, ids, money, postings
 from ledger.chart import AccountCode
+from ledger.ids import uuid_of
 from ledger.postings import Leg, Reference
 from ledger.transfers import Transfer
 from wallet_service import replies
@@ -133,7 +134,7 @@ class Case(Situation):
         self.book(booked)
         paid = [
             Paid(
-                UUID(int=transfer.id),
+                uuid_of(transfer.id),
                 share.grant.id,
                 share.amount_minor,
                 0,
@@ -143,7 +144,7 @@ class Case(Situation):
             for share, transfer in zip(shares, booked, strict=False)
         ]
         if owed:
-            owing = UUID(int=booked[-1].id)
+            owing = uuid_of(booked[-1].id)
             paid += [Paid(owing, NIL, claim.amount_minor, 0, claim.code) for claim in unpaid]
             self.customer.overage[asset.code] += owed
         return paid
@@ -255,7 +256,7 @@ class Case(Situation):
             self.customer.overage[asset.code] -= amount_minor
         else:
             self._credit_grant(grant_id, amount_minor)
-        return Paid(UUID(int=booked[0].id), grant_id, -amount_minor, 0, entry.code)
+        return Paid(uuid_of(booked[0].id), grant_id, -amount_minor, 0, entry.code)
 
     def _credit_grant(self, grant_id: UUID, amount_minor: int) -> None:
         grant = self.customer.grant(grant_id)

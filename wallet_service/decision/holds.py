@@ -12,6 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from ledger import postings
+from ledger.ids import uuid_of
 from ledger.transfers import Phase, Transfer
 from wallet_service.errors import (
     Invalid,
@@ -363,7 +364,7 @@ def _hold(
     for share, transfer in zip(shares, booked, strict=True):
         share.grant.held += share.amount_minor
         legs.append(
-            Leg(share.grant.id, share.grant.wallet.id, UUID(int=transfer.id), share.amount_minor)
+            Leg(share.grant.id, share.grant.wallet.id, uuid_of(transfer.id), share.amount_minor)
         )
     return legs
 
@@ -410,7 +411,7 @@ def _settle(
     case.book(booked)
     hold.legs = [] if final else _remaining(legs, used, booked)
     return {
-        UUID(int=transfer.pending_id): UUID(int=transfer.id)
+        uuid_of(transfer.pending_id): uuid_of(transfer.id)
         for transfer in booked
         if transfer.phase is Phase.POST
     }
@@ -429,7 +430,7 @@ def _remaining(legs: list[Leg], used: list[int], booked: list[Transfer]) -> list
         elif taken < leg.amount_minor:
             transfer = next(anew)
             remaining.append(
-                Leg(leg.grant_id, leg.wallet_id, UUID(int=transfer.id), transfer.amount)
+                Leg(leg.grant_id, leg.wallet_id, uuid_of(transfer.id), transfer.amount)
             )
     return remaining
 
@@ -449,7 +450,7 @@ def _held_anew(case: Case, hold: HoldState, asset: Asset) -> list[Leg]:
     case.book(booked)
     anew = [transfer for transfer in booked if transfer.phase is Phase.PENDING]
     return [
-        Leg(leg.grant_id, leg.wallet_id, UUID(int=transfer.id), leg.amount_minor)
+        Leg(leg.grant_id, leg.wallet_id, uuid_of(transfer.id), leg.amount_minor)
         for leg, transfer in zip(hold.legs, anew, strict=True)
     ]
 
