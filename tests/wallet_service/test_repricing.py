@@ -265,6 +265,17 @@ def test_a_capture_is_priced_again_and_paid_by_its_authorization(event):
     assert difference(captured) is None
 
 
+def test_a_capture_that_names_its_price_may_be_priced_by_other_charges_too():
+    dynamic = charge(Dynamic(), id=UUID(int=11))
+    event = Shop(card(charge(Standard(amount=Decimal(2))), dynamic)).use(
+        units=3, cents=Decimal("12.5")
+    )
+    captured = replace(
+        event, transaction_id="authorization:1:1", precise_total_amount_cents=None, paid=[]
+    )
+    assert difference(captured) is None
+
+
 def test_a_reversal_is_the_negative_of_what_it_takes_back_or_an_amount(event):
     whole = reversal(event)
     assert difference(whole) is None

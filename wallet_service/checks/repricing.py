@@ -135,7 +135,9 @@ def _priced_otherwise(event: RatedEvent) -> str | None:
 
 
 def _differs(event: RatedEvent, card: RateCard) -> str | None:
-    named = next((line.precise_amount_cents for line in event.lines), None)
+    # A capture keeps the price that its usage named in the lines that took it.
+    cents = (line.precise_amount_cents for line in event.lines)
+    named = next((one for one in cents if one is not None), None)
     try:
         lines = card.lines(
             event.code,
