@@ -9,6 +9,7 @@
 With an engine outside Postgres no rows are written but keys, totals and the intents.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -90,12 +91,14 @@ class BatchTransaction:
         skip_locked: bool,
         ended: set[UUID],
         is_repeated: bool = False,
+        written: asyncio.Event | None = None,
     ) -> Judged:
         """Lock, read, decide, write, commit. ``ended``: holds that the ledger says are over.
 
         With an engine in this database, keys are taken to be new, and holds to be in the book as
-        they are here: the write tells if they are not. ``is_repeated`` looks first. Raises Again,
-        LedgerConflict, HoldsEnded, and whatever the stores raise.
+        they are here: the write tells if they are not. ``is_repeated`` looks first. ``written`` is
+        set when only the commit is left. Raises Again, LedgerConflict, HoldsEnded, and whatever the
+        stores raise.
         """
         await self._open_house(batch)
         await self._introduce_buckets(batch)
@@ -139,6 +142,8 @@ class BatchTransaction:
             await self._write(
                 connection, operations, outcomes, state, None if is_repeated else book
             )
+            if written is not None:
+                written.set()
         judged: list[Outcome | None] = [None] * len(batch)
         for position, outcome in zip(mine, outcomes, strict=True):
             judged[position] = outcome

@@ -28,7 +28,16 @@ from ledger.transfers import ENDED
 from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded, Judged
 from wallet_service.customer_showing import show
 from wallet_service.database import Database
-from wallet_service.decision import Done, LockedState, Operation, Outcome, Refused, Replayed, Waits
+from wallet_service.decision import (
+    CustomerKey,
+    Done,
+    LockedState,
+    Operation,
+    Outcome,
+    Refused,
+    Replayed,
+    Waits,
+)
 from wallet_service.errors import Busy, OutcomePending, Unavailable, WalletError
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.intent_posting import Intent, IntentPosting
@@ -46,6 +55,9 @@ Also how often one request may be refused by the ledger and judged anew.
 _PAUSE_S = 0.005
 _WATCH_S = 0.1
 """How late the answer may be that an outcome is not known by its deadline."""
+_BATCHES_MAX = 3
+"""Batches that are under way at once: one, one that commits meanwhile, and one that waits for
+customers who are busy elsewhere."""
 _FINISHING_MAX = 4
 """Batches that are committed and wait for Redis, or for a ledger outside Postgres."""
 _QUIET_TURNS = 3
@@ -100,6 +112,10 @@ class Committer:
         self._wake_waiting = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._moving: set[CustomerKey | None] = set()
+        """Customers whose operations are in a batch now."""
+        self._settled = asyncio.Event()
+        self._committing = asyncio.Semaphore(_BATCHES_MAX)
         self._finishing = asyncio.Semaphore(_FINISHING_MAX)
         self._is_stopping = False
         self._batches_open = 0
@@ -192,16 +208,37 @@ class Committer:
             while queue:
                 await self._gather(queue)
                 batch = self._take(queue)
-                self._batches_open += 1
-                try:
-                    await self._process(batch, skip_locked=skip_locked)
-                except Exception as error:
-                    # The loop must live on; each request hears of it.
-                    log.exception("batch_failed", operations=len(batch))
-                    for pending in batch:
-                        pending.refuse(error)
-                finally:
-                    self._batches_open -= 1
+                if not batch:  # all that wait are of customers whose last batch is not through
+                    self._settled.clear()
+                    await self._settled.wait()
+                    continue
+                await self._committing.acquire()
+                written = asyncio.Event()
+                self._spawn(self._carry(batch, written, skip_locked=skip_locked))
+                await written.wait()
+
+    async def _carry(
+        self, batch: list[_Pending], written: asyncio.Event, *, skip_locked: bool
+    ) -> None:
+        """Process a batch; ``written`` tells that only its commit is left, so the next may begin.
+
+        Its customers are left out of other batches until it is through.
+        """
+        customers = {pending.operation.customer for pending in batch} - {None}
+        self._moving |= customers
+        self._batches_open += 1
+        try:
+            await self._process(batch, written, skip_locked=skip_locked)
+        except Exception as error:
+            log.exception("batch_failed", operations=len(batch))
+            for pending in batch:
+                pending.refuse(error)
+        finally:
+            self._batches_open -= 1
+            self._moving -= customers
+            self._settled.set()
+            self._committing.release()
+            written.set()
 
     async def _gather(self, queue: deque[_Pending]) -> None:
         """Wait while requests are still coming in, from one turn of the loop to the next.
@@ -218,16 +255,25 @@ class Committer:
     def _take(self, queue: deque[_Pending]) -> list[_Pending]:
         """The next batch; one that must run alone is a batch of its own."""
         batch: list[_Pending] = []
-        while queue and len(batch) < self._batch_max:
-            if queue[0].is_alone and batch:
+        left: list[_Pending] = []
+        while queue and len(batch) < self._batch_max > len(left):
+            pending = queue[0]
+            if pending.is_alone and batch:
                 break
-            batch.append(queue.popleft())
-            if batch[-1].is_alone:
+            queue.popleft()
+            if pending.operation.customer in self._moving:
+                left.append(pending)
+                continue
+            batch.append(pending)
+            if pending.is_alone:
                 break
+        queue.extendleft(reversed(left))
         return batch
 
-    async def _process(self, batch: list[_Pending], *, skip_locked: bool) -> None:
-        done = await self._commit(batch, skip_locked=skip_locked)
+    async def _process(
+        self, batch: list[_Pending], written: asyncio.Event, *, skip_locked: bool
+    ) -> None:
+        done = await self._commit(batch, written, skip_locked=skip_locked)
         if done is None:
             return
         outcomes = list(zip(batch, done.outcomes, strict=True))
@@ -274,7 +320,9 @@ class Committer:
                 case _:
                     pass
 
-    async def _commit(self, batch: list[_Pending], *, skip_locked: bool) -> Judged | None:
+    async def _commit(
+        self, batch: list[_Pending], written: asyncio.Event, *, skip_locked: bool
+    ) -> Judged | None:
         """Run a batch's transaction until it stands.
 
         None if its operations were dealt with otherwise.
@@ -291,6 +339,7 @@ class Committer:
                     skip_locked=skip_locked,
                     ended=ended,
                     is_repeated=attempt > 0,
+                    written=written,
                 )
             except HoldsEnded as refusal:
                 ended |= refusal.holds

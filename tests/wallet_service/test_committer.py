@@ -74,8 +74,10 @@ async def test_no_more_is_approved_than_there_is_however_many_ask_at_once(till: 
             )
             outcomes = [outcome for half in halves[:10] for outcome in half] + halves[-1]
             repeats = [outcome for half in halves[10:20] for outcome in half]
-            assert sum(isinstance(outcome, bytes) for outcome in outcomes) == 6, outcomes
-            denied = [outcome for outcome in outcomes if not isinstance(outcome, bytes)]
+            # What one worker denied, the other may still approve: a denial binds nobody.
+            answers = outcomes + repeats
+            assert len({answer for answer in answers if isinstance(answer, bytes)}) == 6, answers
+            denied = [answer for answer in answers if not isinstance(answer, bytes)]
             assert all(isinstance(outcome, InsufficientFunds) for outcome in denied), denied
             for first, again in zip(outcomes, repeats, strict=False):
                 assert first == again or isinstance(first, InsufficientFunds)
