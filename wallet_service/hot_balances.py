@@ -129,6 +129,11 @@ class HotBalances:
         keys = [self._key(*customer) for customer in customers]
         return [_body(reply) for reply in await self._server.get_all(keys)]
 
+    async def get_versions(self, customers: Sequence[Customer]) -> list[int | None]:
+        """The versions that are shown of many customers; None is COLD. Raises as the others do."""
+        keys = [self._key(*customer) for customer in customers]
+        return [_version(reply) for reply in await self._server.get_all(keys)]
+
     async def forget(self, organization_id: UUID, customer_id: UUID) -> None:
         """Make a customer COLD. A put that is still under way may show an older version again."""
         await self._server.call("UNLINK", self._key(organization_id, customer_id))
@@ -202,6 +207,10 @@ class _Dirty:
         self.customers.clear()
         self.everything = False
         return taken
+
+
+def _version(value: bytes | None) -> int | None:
+    return None if value is None or _body(value) is None else int(value[:_VERSION_DIGITS])
 
 
 def _body(value: bytes | None) -> bytes | None:

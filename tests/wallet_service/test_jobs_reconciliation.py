@@ -85,6 +85,39 @@ async def test_an_altered_balance_is_found_told_and_repaired(story, term, age):
     assert drift() == 0
 
 
+async def test_what_was_altered_without_a_new_version_is_found_in_the_round(story, term):
+    customers = sorted(
+        [await story.customer(f"customer-{number}", paid(10)) for number in range(3)]
+    )
+    await forget_the_recent(story)
+    place = story.organization_id, customers[-1]
+    state = await story.services.hot.get(place)
+    (state.version,) = await story.services.balances.get_versions([place])
+    state.grants[0].available += 7 * USD
+    await story.services.balances.forget(*place)
+    await story.services.hot.put([state])
+    reconciler = Reconciler()
+    repaired = [await reconciler.run(story.services, term) for _ in range(10)]
+    assert sum(repaired) == 1
+    assert await shown(story, customers[-1]) == 10
+
+
+async def test_where_all_is_well_the_ledger_is_asked_for_few(story, term, engine):
+    for number in range(12):
+        acme = await story.customer(f"customer-{number}", paid(10))
+        await story.hold(acme, 1)
+    load, asked = story.services.hot.load, 0
+
+    async def count_and_load(customers):
+        nonlocal asked
+        asked += len(customers)
+        return await load(customers)
+
+    story.services.hot.load = count_and_load
+    assert await Reconciler().run(story.services, term) == 0
+    assert asked == (2 if engine == "postgres" else 24)
+
+
 async def test_what_redis_was_never_told_is_put_by_the_reconciler(story, term):
     """As after the death of a process between its commit and its put."""
     acme = await story.customer("acme", paid(100))

@@ -67,7 +67,7 @@ def jobs() -> list[Job]:
     book = ledger.BookKeeper()
     return [
         Job("expire_holds", 1, holds.expire_holds),
-        Job("reconcile_hot_balances", 1, Reconciler().run),
+        Job("reconcile_hot_balances", 2, Reconciler().run),
         Job("sweep_intents", 2, ledger.sweep),
         Job("fold_house_accounts", 2, book.fold),
         Job("fold_usage", 2, usage.fold_usage),
