@@ -53,10 +53,12 @@ class Database:
         api: "asyncpg.Pool[asyncpg.Record]",
         committer: "asyncpg.Pool[asyncpg.Record]",
         worker: "asyncpg.Pool[asyncpg.Record]",
+        wait_s: float,
     ) -> None:
         self.api = api
         self.committer = committer
         self.worker = worker
+        self._wait_s = wait_s
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -92,6 +94,7 @@ class Database:
                 settings.worker_pool_size_max,
                 statement_timeout=worker_ms,
             ),
+            wait_s=settings.deadline_s,
         )
         try:
             await database.api
@@ -108,8 +111,12 @@ class Database:
     async def tenant(
         self, organization_id: UUID
     ) -> "AsyncGenerator[PoolConnectionProxy[asyncpg.Record]]":
-        """Open a transaction that can see and change only this organization's rows."""
-        async with self.api.acquire() as connection, connection.transaction():
+        """Open a transaction that can see and change only this organization's rows.
+
+        Raises TimeoutError where no connection becomes free by the deadline of requests.
+        """
+        acquired = self.api.acquire(timeout=self._wait_s)
+        async with acquired as connection, connection.transaction():
             await connection.execute(
                 "select set_config('wallet.organization_id', $1, true)", str(organization_id)
             )

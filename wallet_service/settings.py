@@ -156,6 +156,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 5
 
     # --- requests
+    requests_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Requests under way in one API process at most; beyond it they get 503.",
+        ),
+    ] = 2048
     body_bytes_max: Annotated[
         int,
         Meta(ge=1024, description="Largest body of an authorization, a capture or a single event."),

@@ -1,5 +1,6 @@
 """Signs of life, measurements, documentation and the headers of every answer."""
 
+import asyncio
 from typing import cast
 
 import httpx
@@ -93,6 +94,29 @@ async def test_what_was_counted_last_is_not_lost_when_the_process_ends() -> None
         async with httpx.AsyncClient(transport=transport, base_url="http://wallet") as client:
             await client.get("/health")
     assert REGISTRY.get_sample_value("wallet_http_requests_total", labels) == before + 1
+
+
+async def test_a_process_that_has_too_much_to_do_says_so_at_once_and_goes_on_living() -> None:
+    stores = Stores()
+    answers = asyncio.Event()
+
+    async def wait_for_answers() -> list[str]:
+        await answers.wait()
+        return []
+
+    stores.down = wait_for_answers  # type: ignore[method-assign]
+    app = create_app(Settings(requests_max=2), cast("Services", stores))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://wallet") as client:
+        waiting = [asyncio.create_task(client.get("/ready")) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        refused = await client.post("/api/v1/authorizations", json={})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["code"] == "busy"
+        assert (await client.get("/health")).status_code == 200
+        answers.set()
+        assert [(await one).status_code for one in waiting] == [200, 200]
+        assert (await client.post("/api/v1/authorizations", json={})).status_code != 503
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import structlog
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from wallet_service.api.auth import authenticate
-from wallet_service.api.errors import Refusal, bad_request, refusal
+from wallet_service.api.errors import Refusal, bad_request, refusal, unavailable
 from wallet_service.api.hot_routes import HotRequest, HotRoutes
 from wallet_service.observability import REQUEST_ID, RequestMeasures
 
@@ -52,6 +52,8 @@ class RequestBoundary:
         self._measures = measures
         self._clock: Callable[[], datetime] = state.clock
         self._services: Services | None = None
+        self._requests_max: int = state.settings.requests_max
+        self._under_way = 0
         self.hot = HotRoutes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,6 +68,7 @@ class RequestBoundary:
         request_id = _request_id(headers)
         token = REQUEST_ID.set(request_id)
         answer = _Answer(send, request_id)
+        self._under_way += 1
         try:
             await self._answer(http, headers, receive, answer)
         except Exception as error:
@@ -77,6 +80,7 @@ class RequestBoundary:
             # The stack holds frames that hold the error: only a collector could free them.
             error.__traceback__ = None
         finally:
+            self._under_way -= 1
             route = cast("dict[str, Any]", scope).get("path_template") or _UNKNOWN_ROUTE
             took_s = time.perf_counter() - began
             self._measures.add((http["method"], route, answer.status), took_s)
@@ -88,6 +92,9 @@ class RequestBoundary:
         path = scope["path"]
         if "\x00" in path or b"%00" in scope["query_string"]:
             await answer.refuse(_UNREADABLE)
+            return
+        if self._under_way > self._requests_max and path not in _SIGNS_OF_LIFE:
+            await answer.refuse(_TOO_MANY)
             return
         found = self.hot.find(scope["method"], path)
         if found is None:
@@ -173,3 +180,6 @@ def report(scope: Scope, error: Exception, answer: Refusal) -> None:
 
 
 _UNREADABLE: Final = bad_request("the address holds the character NUL").refusal
+# Whoever waits longer than all the others before it would wait in vain.
+_TOO_MANY: Final = unavailable("busy")
+_SIGNS_OF_LIFE: Final = frozenset({"/health", "/ready", "/metrics"})
