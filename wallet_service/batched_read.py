@@ -34,6 +34,7 @@ class BatchedRead(Generic[K, V]):
 
     async def _run(self) -> None:
         while self._wanted:
+            await asyncio.sleep(0)  # those that come in the same turn of the loop come along
             wanted = dict(list(self._wanted.items())[:_BATCH_MAX])
             for key in wanted:
                 del self._wanted[key]

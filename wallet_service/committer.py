@@ -62,6 +62,8 @@ _FINISHING_MAX = 4
 """Batches that are committed and wait for Redis, or for a ledger outside Postgres."""
 _QUIET_TURNS = 3
 """Turns of the loop that a request takes from the socket into the queue."""
+_NAPS_MAX = 2
+_NAP_S = 0.001
 
 
 class _Pending(Struct, eq=False):
@@ -112,6 +114,8 @@ class Committer:
         self._wake_waiting = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._usual_size = 0
+        """How many operations a batch had lately."""
         self._moving: set[CustomerKey | None] = set()
         """Customers whose operations are in a batch now."""
         self._settled = asyncio.Event()
@@ -206,7 +210,8 @@ class Committer:
             await wake.wait()
             wake.clear()
             while queue:
-                await self._gather(queue)
+                if skip_locked:
+                    await self._gather(queue)
                 batch = self._take(queue)
                 if not batch:  # all that wait are of customers whose last batch is not through
                     self._settled.clear()
@@ -243,14 +248,21 @@ class Committer:
     async def _gather(self, queue: deque[_Pending]) -> None:
         """Wait while requests are still coming in, from one turn of the loop to the next.
 
-        A batch costs much the same for one operation as for ten, and this process has nothing else
-        to do for it meanwhile: a lone request waits for a few empty turns, some microseconds.
+        A batch costs much the same for one operation as for ten, and this process has little else
+        to do for it meanwhile. A lone request waits for a few empty turns, some microseconds. Where
+        batches were larger just now, who got their answers will soon ask again: two milliseconds
+        are waited for them, at most.
         """
-        length, quiet = len(queue), 0
+        length, quiet, naps = len(queue), 0, 0
         while quiet < _QUIET_TURNS and length < self._batch_max:
             await asyncio.sleep(0)
             quiet = quiet + 1 if len(queue) == length else 0
             length = len(queue)
+            if quiet == _QUIET_TURNS and naps < _NAPS_MAX and length * 2 < self._usual_size:
+                await asyncio.sleep(_NAP_S)
+                naps += 1
+                quiet = 0
+        self._usual_size = max(length, self._usual_size * 3 // 4)
 
     def _take(self, queue: deque[_Pending]) -> list[_Pending]:
         """The next batch; one that must run alone is a batch of its own."""
