@@ -43,6 +43,7 @@ class Subscriber(Struct, frozen=True):
     """A customer, and what prices its new usage, oldest first."""
 
     customer_id: UUID
+    external_id: str
     currency: str | None
     agreements: list[Agreement]
 
@@ -253,18 +254,34 @@ async def find_subscribers(
         key = row["organization_id"], row["external_customer_id"]
         subscriber = found.get(key)
         if subscriber is None:
-            subscriber = found[key] = Subscriber(row["customer_id"], row["currency"], [])
+            subscriber = found[key] = Subscriber(row["customer_id"], key[1], row["currency"], [])
         if row["id"] is not None:
             subscriber.agreements.append(Agreement.of(row))
     return found
 
 
-async def find_at(
-    connection: Connection, organization_id: UUID, external_id: str, *, timestamp: datetime
-) -> Agreement | None:
-    """The subscription that an external id meant at a time, also after its end."""
-    rows = await connection.fetch(_queries.find_at.sql, organization_id, external_id, timestamp)
-    return Agreement.of(rows[0]) if rows else None
+async def find_at_times(
+    connection: Connection, wanted: Sequence[tuple[UUID, str, datetime]]
+) -> dict[tuple[UUID, str, datetime], Subscriber]:
+    """What external ids meant at a time, by (organization, id, time): also after their end.
+
+    Of many organizations at once, as `find_subscribers`; each has the one agreement that was meant.
+    """
+    rows = await connection.fetch(
+        _queries.find_at_times.sql,
+        [key[0] for key in wanted],
+        [key[1] for key in wanted],
+        [key[2] for key in wanted],
+    )
+    return {
+        (row["organization_id"], row["external_id"], row["wanted_at"]): Subscriber(
+            row["customer_id"],
+            row["external_customer_id"],
+            row["currency"],
+            [Agreement.of(row)],
+        )
+        for row in rows
+    }
 
 
 async def find(

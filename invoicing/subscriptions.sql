@@ -73,19 +73,26 @@ left join invoicing.subscriptions s
 left join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
 order by c.organization_id, c.id, s.started_at, s.id;
 
--- name: find_at
--- The subscription that an external id meant at a time: usage may come in late, after its end.
-select s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time,
-    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval
-from invoicing.subscriptions s
+-- name: find_at_times
+-- The subscriptions that external ids meant at a time: usage may come in late, after their end.
+select s.organization_id, s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id,
+    s.billing_time, s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval,
+    wanted.at as wanted_at, c.external_id as external_customer_id, c.currency
+from unnest(:organization_ids::uuid[], :external_ids::text[], :times::timestamptz[])
+    as wanted (organization_id, external_id, at)
+cross join lateral (
+    select one.*
+    from invoicing.subscriptions one
+    where one.organization_id = wanted.organization_id and one.external_id = wanted.external_id
+      and one.status in ('active', 'terminated')
+      and date_trunc('milliseconds', one.started_at) <= date_trunc('milliseconds', wanted.at)
+      and (one.terminated_at is null
+           or date_trunc('milliseconds', one.terminated_at) >= date_trunc('milliseconds', wanted.at))
+    order by one.terminated_at desc nulls first, one.started_at desc
+    limit 1
+) as s
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
-where s.organization_id = :organization_id and s.external_id = :external_id
-  and s.status in ('active', 'terminated')
-  and date_trunc('milliseconds', s.started_at) <= date_trunc('milliseconds', :timestamp::timestamptz)
-  and (s.terminated_at is null
-       or date_trunc('milliseconds', s.terminated_at) >= date_trunc('milliseconds', :timestamp::timestamptz))
-order by s.terminated_at desc nulls first, s.started_at desc
-limit 1;
+join invoicing.customers c on c.organization_id = s.organization_id and c.id = s.customer_id;
 
 -- name: find_started_by_default^
 select s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time,

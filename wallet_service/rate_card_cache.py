@@ -5,10 +5,11 @@ long as the organization's catalogue has the version that they were read at; a c
 over pub/sub, and noticed after ``recheck_s`` at the latest, since messages may be lost.
 """
 
+import asyncio
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -126,6 +127,7 @@ class RateCardCache:
         """How often an organization's catalogue was forgotten. What is of an earlier epoch is not
         used any more; what is being read while that happens is used once, but never again."""
         self._subscribers = BatchedRead(self._read_subscribers)
+        self._subscribers_at = BatchedRead(self._read_subscribers_at)
         self._customers: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._subscriptions: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._versions: _Bounded[tuple[UUID, UUID], tuple[Version, ...]] = _Bounded(_CARDS_MAX)
@@ -173,28 +175,36 @@ class RateCardCache:
         known = self._subscriptions.use(key, epoch)
         if known is not None and known.agreements[0].covers(at):
             return known
-        async with self._database.tenant(organization_id) as connection:
-            agreement = await subscriptions.find_at(
-                connection, organization_id, external_subscription_id, timestamp=at
-            )
-            if agreement is None:
-                return None
-            row = await connection.fetchrow(
-                "select external_id, currency from invoicing.customers "
-                "where organization_id = $1 and id = $2",
-                organization_id,
-                agreement.customer_id,
-            )
-        assert row is not None, "a subscription has a customer"
+        subscriber = await self._subscribers_at.find(
+            (organization_id, external_subscription_id, at)
+        )
+        if subscriber is None:
+            return None
+        (agreement,) = subscriber.agreements
         card = CustomerCard(
             organization_id,
-            agreement.customer_id,
-            row["external_id"],
-            row["currency"],
+            subscriber.customer_id,
+            subscriber.external_id,
+            subscriber.currency,
             (await self._priced(organization_id, agreement, at=at),),
         )
         self._subscriptions.keep(key, card, epoch)
         return card
+
+    async def meet(
+        self, organization_id: UUID, external_subscription_ids: Iterable[str], *, now: datetime
+    ) -> None:
+        """Look subscriptions up together that will be asked for one after the other."""
+        epoch = self._epochs.get(organization_id, 0)
+        strangers = [
+            external_id
+            for external_id in dict.fromkeys(external_subscription_ids)
+            if self._subscriptions.use((organization_id, external_id), epoch) is None
+        ]
+        if len(strangers) > 1:
+            await asyncio.gather(
+                *[self.subscriber(organization_id, one, at=now) for one in strangers]
+            )
 
     async def at(self, agreement: PricedAgreement, at: datetime) -> PricedAgreement:
         """The same agreement with the prices that were in force when something was used."""
@@ -299,6 +309,12 @@ class RateCardCache:
         """Of many organizations at once, so under the committer's role; every key names its own."""
         async with self._database.committer.acquire() as connection:
             return await subscriptions.find_subscribers(connection, keys)
+
+    async def _read_subscribers_at(
+        self, keys: Sequence[tuple[UUID, str, datetime]]
+    ) -> dict[tuple[UUID, str, datetime], Subscriber]:
+        async with self._database.committer.acquire() as connection:
+            return await subscriptions.find_at_times(connection, keys)
 
     async def _start_default(
         self, organization_id: UUID, external_id: str, *, now: datetime

@@ -115,6 +115,8 @@ class Usage:
         """
         problems: dict[str, dict[str, list[str]]] = {}
         operations: list[Operation] = []
+        named = [one.external_subscription_id for one in requests if one.external_subscription_id]
+        await self._rates.meet(organization_id, named, now=now)
         for position, request in enumerate(requests):
             try:
                 operations.append(

@@ -1,5 +1,5 @@
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -26,6 +26,13 @@ async def agreements_of(desk: Desk, external_id: str) -> list[Agreement]:
     wanted = desk.organization_id, external_id
     found = await subscriptions.find_subscribers(desk.connection, [wanted])
     return found[wanted].agreements
+
+
+async def agreement_at(desk: Desk, external_id: str, at: datetime) -> Agreement | None:
+    """What an external id of a subscription meant at a time."""
+    wanted = desk.organization_id, external_id, at
+    found = await subscriptions.find_at_times(desk.connection, [wanted])
+    return found[wanted].agreements[0] if found else None
 
 
 async def acme(desk: Desk) -> Customer:
@@ -170,7 +177,7 @@ async def test_late_usage_finds_the_subscription_of_its_time(desk: Desk) -> None
     late = await subscribe(desk)
 
     async def at(timestamp: object) -> UUID | None:
-        found = await subscriptions.find_at(*desk.place, "sub", timestamp=timestamp)
+        found = await agreement_at(desk, "sub", timestamp)
         return None if found is None else found.id
 
     assert await at(early.started_at) == early.id
