@@ -50,8 +50,14 @@ class Stack(Struct, frozen=True, kw_only=True):
         return url_of(self.sockets)
 
     def check(self) -> tuple[bool, str]:
-        """Run `wallet check`: is it clean, and its table."""
-        done = subprocess.run(
+        """Run `wallet check`, again if it could not run: is it clean, and its table."""
+        done = self._check()
+        if done.returncode != 0 and "Error: " in done.stdout:
+            done = self._check()
+        return done.returncode == 0, done.stdout
+
+    def _check(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "wallet_service.cli", "check", "--data", str(self.data)],
             cwd=ROOT,
             env=plain_environment(),
@@ -60,7 +66,6 @@ class Stack(Struct, frozen=True, kw_only=True):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return done.returncode == 0, done.stdout
 
     def api_workers(self) -> list[int]:
         """The processes that answer requests: forked from the one that holds the port."""
