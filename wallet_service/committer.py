@@ -74,6 +74,8 @@ class _Pending(Struct, eq=False):
     deadline: float
     tries: int = 0
     is_alone: bool = False
+    is_taken: bool = False
+    """It has been in a batch; until then, nothing of it can have happened."""
     ended_hold: UUID | None = None
 
     def resolve(self, reply: bytes) -> None:
@@ -114,6 +116,8 @@ class Committer:
         self._wake_waiting = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._rate = 0.0
+        self._measured_at = 0.0
         self._usual_size = 0
         """How many operations a batch had lately."""
         self._moving: set[CustomerKey | None] = set()
@@ -129,9 +133,9 @@ class Committer:
     async def submit(self, operation: Operation) -> bytes:
         """Commit one operation and give its reply.
 
-        Raises the WalletError that refuses it; Busy if there is no room or no lock in time;
-        OutcomePending if its outcome is not known by the deadline. It goes on all the same: the
-        same key tells.
+        Raises the WalletError that refuses it; Busy if there is no room, no batch or no lock in
+        time, and nothing happened; OutcomePending if its outcome is not known by the deadline. It
+        goes on all the same: the same key tells.
         """
         (reply,) = self._take_in([operation])
         return await reply
@@ -148,7 +152,12 @@ class Committer:
         return outcomes
 
     def _take_in(self, operations: Sequence[Operation]) -> list[asyncio.Future[bytes]]:
-        if self._is_stopping or self.queue_length + len(operations) > self._queue_max:
+        waiting = self.queue_length
+        if (
+            self._is_stopping
+            or waiting + len(operations) > self._queue_max
+            or waiting > max(2 * self._batch_max, self._rate * self._deadline_s / 2)
+        ):
             raise Busy("too many operations are waiting")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._deadline_s
@@ -168,7 +177,7 @@ class Committer:
             if not pending.reply.done() and loop.time() < pending.deadline:
                 break
             self._unanswered.popleft()
-            pending.refuse(OutcomePending())
+            pending.refuse(OutcomePending() if pending.is_taken else Busy("no batch in time"))
         self._watch = loop.call_later(_WATCH_S, self._end_overdue) if self._unanswered else None
 
     def start(self) -> None:
@@ -240,10 +249,23 @@ class Committer:
                 pending.refuse(error)
         finally:
             self._batches_open -= 1
+            self._measure(len(batch))
             self._moving -= customers
             self._settled.set()
             self._committing.release()
             written.set()
+
+    def _measure(self, operations: int) -> None:
+        """Learn how many operations a second get through while others wait.
+
+        More than get through in half the time that one may take are not taken in: whoever is let in
+        under overload is answered in time, the others know at once.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._queue:
+            rate = operations / max(now - self._measured_at, 0.001)
+            self._rate = rate if not self._rate else self._rate + (rate - self._rate) / 8
+        self._measured_at = now
 
     async def _gather(self, queue: deque[_Pending]) -> None:
         """Wait while requests are still coming in, from one turn of the loop to the next.
@@ -273,10 +295,13 @@ class Committer:
             if pending.is_alone and batch:
                 break
             queue.popleft()
+            if pending.reply.done():  # nobody waits for it any more, and nothing happened
+                continue
             if pending.operation.customer in self._moving:
                 left.append(pending)
                 continue
             batch.append(pending)
+            pending.is_taken = True
             if pending.is_alone:
                 break
         queue.extendleft(reversed(left))
@@ -292,6 +317,8 @@ class Committer:
         busy = [pending for pending, outcome in outcomes if outcome is None]
         judged = [(pending, outcome) for pending, outcome in outcomes if outcome is not None]
         if busy:
+            for pending in busy:
+                pending.is_taken = False
             self._waiting.extend(busy)
             self._wake_waiting.set()
         if done.state is None:

@@ -232,6 +232,40 @@ async def test_a_full_queue_is_busy(till: Till):
     await waiting
 
 
+@pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)
+async def test_no_more_is_taken_in_than_gets_through_in_time(till: Till):
+    customer = await new_customer(till, 500)
+    async with till.worker(batch_max=5, deadline_s=10.0) as worker:
+        asked = [
+            asyncio.create_task(worker.submit(till.hold(f"{count}", customer, 1)))
+            for count in range(400)
+        ]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [outcome for outcome in outcomes if not isinstance(outcome, bytes)]
+        # Nothing is known of its speed yet, so two batches are taken in, and nothing else.
+        assert len(refused) == 400 - 11
+        assert all(isinstance(outcome, Busy) for outcome in refused)
+        more = [till.hold(f"again-{count}", customer, 1) for count in range(60)]
+        assert all(isinstance(one, bytes) for one in await worker.submit_all(more))
+        later = [
+            asyncio.create_task(worker.submit(till.hold(f"l{n}", customer, 1))) for n in range(60)
+        ]
+        assert all(isinstance(one, bytes) for one in await asyncio.gather(*later))
+    assert (await till.balances(customer))[1] == 11 + 60 + 60
+
+
+@pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)
+async def test_what_no_batch_took_by_its_deadline_never_happens(till: Till):
+    customer = await new_customer(till, 500)
+    committer = till.committer(deadline_s=0.1)
+    with pytest.raises(Busy):
+        await committer.submit(till.hold("late", customer, 1))
+    committer.start()
+    await committer.submit(till.hold("next", customer, 2))
+    await committer.stop()
+    assert await till.balances(customer) == (498, 2, 0)
+
+
 @pytest.mark.parametrize("is_taken", [False, True], ids=["waiting", "in a batch"])
 async def test_a_committer_that_stops_finishes_what_it_has_taken(till: Till, is_taken: bool):
     customer = await new_customer(till, 500)
