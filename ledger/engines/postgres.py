@@ -430,9 +430,9 @@ def _rows_of(
             for each in booked
         ],
         [
-            moved_balance_of(state)
-            for state in book.accounts.values()
-            if state.touched and state.is_limited
+            moved_balance_of(book.accounts[account_id])
+            for account_id in sorted(book.accounts)  # all lock them in this order
+            if book.accounts[account_id].touched and book.accounts[account_id].is_limited
         ],
     )
 

@@ -63,6 +63,10 @@ begin
           and (hold.expires_at is null or hold.expires_at > n.timestamp))
     on conflict do nothing;
     get diagnostics booked = row_count;
+    moved := 0;
+    if booked < cardinality(transfers) then
+        return;  -- the sums were computed as if all were kept
+    end if;
     update ledger.balances b
     set debits_pending = n.debits_pending, debits_posted = n.debits_posted, credits_pending = n.credits_pending,
         credits_posted = n.credits_posted, timestamp = n.timestamp
