@@ -113,7 +113,6 @@ def house_name(code: AccountCode, detail: str = "") -> str:
     return f"{code.name.lower()}:{detail}" if detail else code.name.lower()
 
 
-@lru_cache(maxsize=65_536)
 @lru_cache(maxsize=4096)
 def house_account_id(*, ledger: int, code: AccountCode, detail: str = "") -> int:
     """The id of an account of the house: the same in every process, without a look-up."""

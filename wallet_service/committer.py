@@ -26,10 +26,10 @@ from msgspec import Struct
 from ledger import Ledger
 from ledger.transfers import ENDED
 from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded, Judged
+from wallet_service.budget_counters import wide_places
 from wallet_service.customer_showing import show
 from wallet_service.database import Database
 from wallet_service.decision import (
-    CustomerKey,
     Done,
     LockedState,
     Operation,
@@ -58,6 +58,8 @@ _WATCH_S = 0.1
 _BATCHES_MAX = 3
 """Batches that are under way at once: one, one that commits meanwhile, and one that waits for
 customers who are busy elsewhere."""
+_LEFT_MAX = 4
+"""So many batches' worth of operations are looked through for some that can go."""
 _FINISHING_MAX = 4
 """Batches that are committed and wait for Redis, or for a ledger outside Postgres."""
 _QUIET_TURNS = 3
@@ -74,8 +76,12 @@ class _Pending(Struct, eq=False):
     deadline: float
     tries: int = 0
     is_alone: bool = False
+    subjects: tuple[object, ...] = ()
+    """Its customer, and the budgets of many customers: what one batch at a time may hold."""
     is_taken: bool = False
-    """It has been in a batch; until then, nothing of it can have happened."""
+    """It is in a batch; until then, nothing of it can have happened."""
+    is_unsure: bool = False
+    """It was in a commit that got lost: nobody knows whether it happened."""
     ended_hold: UUID | None = None
 
     def resolve(self, reply: bytes) -> None:
@@ -120,9 +126,8 @@ class Committer:
         self._measured_at = 0.0
         self._usual_size = 0
         """How many operations a batch had lately."""
-        self._moving: set[CustomerKey | None] = set()
-        """Customers whose operations are in a batch now."""
-        self._settled = asyncio.Event()
+        self._moving: set[object] = set()
+        """What operations in batches under way are about."""
         self._committing = asyncio.Semaphore(_BATCHES_MAX)
         self._finishing = asyncio.Semaphore(_FINISHING_MAX)
         self._is_stopping = False
@@ -153,15 +158,19 @@ class Committer:
 
     def _take_in(self, operations: Sequence[Operation]) -> list[asyncio.Future[bytes]]:
         waiting = self.queue_length
-        if (
-            self._is_stopping
-            or waiting + len(operations) > self._queue_max
-            or waiting > max(2 * self._batch_max, self._rate * self._deadline_s / 2)
-        ):
+        if self._is_stopping or waiting + len(operations) > self._queue_max:
+            raise Busy("too many operations are waiting")
+        if self._rate and waiting > max(2 * self._batch_max, self._rate * self._deadline_s / 2):
             raise Busy("too many operations are waiting")
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._deadline_s
-        pendings = [_Pending(operation, loop.create_future(), deadline) for operation in operations]
+        now = loop.time()
+        if not waiting:
+            self._measured_at = now
+        deadline = now + self._deadline_s
+        pendings = [
+            _Pending(operation, loop.create_future(), deadline, subjects=_subjects_of(operation))
+            for operation in operations
+        ]
         self._queue.extend(pendings)
         self._unanswered.extend(pendings)
         if self._watch is None:
@@ -177,7 +186,10 @@ class Committer:
             if not pending.reply.done() and loop.time() < pending.deadline:
                 break
             self._unanswered.popleft()
-            pending.refuse(OutcomePending() if pending.is_taken else Busy("no batch in time"))
+            pending.refuse(_no_answer(pending, Busy("no batch in time")))
+        for queue in (self._queue, self._waiting):
+            while queue and queue[0].reply.done():
+                queue.popleft()
         self._watch = loop.call_later(_WATCH_S, self._end_overdue) if self._unanswered else None
 
     def start(self) -> None:
@@ -199,8 +211,8 @@ class Committer:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        for pending in (*self._queue, *self._waiting):
-            pending.refuse(Unavailable("the service is stopping"))
+        for pending in (*self._queue, *self._waiting, *self._unanswered):
+            pending.refuse(_no_answer(pending, Unavailable("the service is stopping")))
         if self._watch is not None:
             self._watch.cancel()
 
@@ -222,10 +234,9 @@ class Committer:
                 if skip_locked:
                     await self._gather(queue)
                 batch = self._take(queue)
-                if not batch:  # all that wait are of customers whose last batch is not through
-                    self._settled.clear()
-                    await self._settled.wait()
-                    continue
+                if not batch:
+                    break  # all that wait are for customers of batches under way, which wake us
+                self._moving.update(subject for one in batch for subject in one.subjects)
                 await self._committing.acquire()
                 written = asyncio.Event()
                 self._spawn(self._carry(batch, written, skip_locked=skip_locked))
@@ -238,8 +249,6 @@ class Committer:
 
         Its customers are left out of other batches until it is through.
         """
-        customers = {pending.operation.customer for pending in batch} - {None}
-        self._moving |= customers
         self._batches_open += 1
         try:
             await self._process(batch, written, skip_locked=skip_locked)
@@ -249,13 +258,13 @@ class Committer:
                 pending.refuse(error)
         finally:
             self._batches_open -= 1
-            self._measure(len(batch))
-            self._moving -= customers
-            self._settled.set()
+            self._moving.difference_update(subject for one in batch for subject in one.subjects)
             self._committing.release()
+            self._wake.set()
+            self._wake_waiting.set()
             written.set()
 
-    def _measure(self, operations: int) -> None:
+    def _measure(self, judged: int) -> None:
         """Learn how many operations a second get through while others wait.
 
         More than get through in half the time that one may take are not taken in: whoever is let in
@@ -263,7 +272,7 @@ class Committer:
         """
         now = asyncio.get_running_loop().time()
         if self._queue:
-            rate = operations / max(now - self._measured_at, 0.001)
+            rate = judged / max(now - self._measured_at, 0.01)
             self._rate = rate if not self._rate else self._rate + (rate - self._rate) / 8
         self._measured_at = now
 
@@ -290,14 +299,14 @@ class Committer:
         """The next batch; one that must run alone is a batch of its own."""
         batch: list[_Pending] = []
         left: list[_Pending] = []
-        while queue and len(batch) < self._batch_max > len(left):
+        while queue and len(batch) < self._batch_max and len(left) < _LEFT_MAX * self._batch_max:
             pending = queue[0]
             if pending.is_alone and batch:
                 break
             queue.popleft()
             if pending.reply.done():  # nobody waits for it any more, and nothing happened
                 continue
-            if pending.operation.customer in self._moving:
+            if not self._moving.isdisjoint(pending.subjects):
                 left.append(pending)
                 continue
             batch.append(pending)
@@ -316,9 +325,10 @@ class Committer:
         outcomes = list(zip(batch, done.outcomes, strict=True))
         busy = [pending for pending, outcome in outcomes if outcome is None]
         judged = [(pending, outcome) for pending, outcome in outcomes if outcome is not None]
+        self._measure(len(judged))
         if busy:
             for pending in busy:
-                pending.is_taken = False
+                pending.is_taken = pending.is_unsure
             self._waiting.extend(busy)
             self._wake_waiting.set()
         if done.state is None:
@@ -388,6 +398,7 @@ class Committer:
             except UNAVAILABLE as failure:
                 # The commit may have landed. Run again from the locks: the keys tell.
                 error = Unavailable(type(failure).__name__)
+                _lose(batch)
                 log.warning("store_unavailable", reason=repr(failure), operations=len(batch))
             except Exception as failure:
                 if len(batch) > 1:
@@ -397,8 +408,7 @@ class Committer:
                     log.exception("operation_failed", kind=batch[0].operation.kind)
                 error = failure
                 break
-        for pending in batch:
-            pending.refuse(error)
+        _refuse(batch, error)
         return None
 
     def _separate(self, batch: list[_Pending]) -> None:
@@ -481,3 +491,30 @@ class Committer:
         task = asyncio.create_task(work)
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _subjects_of(operation: Operation) -> tuple[object, ...]:
+    """What it may not share with another batch under way: its customer, and wide budgets."""
+    customer = operation.customer
+    return (*(() if customer is None else (customer,)), *wide_places([operation]))
+
+
+def _refuse(batch: Sequence[_Pending], error: BaseException) -> None:
+    """A batch that did not get through; Busy would promise that nothing happened."""
+    for pending in batch:
+        is_promise = isinstance(error, Busy)
+        pending.refuse(OutcomePending() if pending.is_unsure and is_promise else error)
+
+
+def _lose(batch: Sequence[_Pending]) -> None:
+    """The answer to a batch's commit may have got lost."""
+    for pending in batch:
+        pending.is_unsure = True
+
+
+def _no_answer(pending: _Pending, error: WalletError) -> WalletError:
+    """This error, if nothing can have happened; else that nobody knows."""
+    return OutcomePending() if pending.is_taken or pending.is_unsure else error

@@ -48,7 +48,8 @@ async def locking(
         with contextlib.suppress(Exception):
             await connection.execute("rollback")
         raise
-    await connection.execute("commit")
+    if await connection.execute("commit") != "COMMIT":
+        raise AssertionError("the transaction had failed, and was rolled back")
 
 
 async def locked_versions(

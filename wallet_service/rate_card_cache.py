@@ -202,8 +202,10 @@ class RateCardCache:
             if self._subscriptions.use((organization_id, external_id), epoch) is None
         ]
         if len(strangers) > 1:
+            # The first one brings the prices along, which the others then find.
+            await self.subscriber(organization_id, strangers[0], at=now)
             await asyncio.gather(
-                *[self.subscriber(organization_id, one, at=now) for one in strangers]
+                *[self.subscriber(organization_id, one, at=now) for one in strangers[1:]]
             )
 
     async def at(self, agreement: PricedAgreement, at: datetime) -> PricedAgreement:

@@ -236,13 +236,14 @@ async def test_a_full_queue_is_busy(till: Till):
 async def test_no_more_is_taken_in_than_gets_through_in_time(till: Till):
     customer = await new_customer(till, 500)
     async with till.worker(batch_max=5, deadline_s=10.0) as worker:
+        worker._rate = 1.0  # as if it had been very slow so far
         asked = [
             asyncio.create_task(worker.submit(till.hold(f"{count}", customer, 1)))
             for count in range(400)
         ]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         refused = [outcome for outcome in outcomes if not isinstance(outcome, bytes)]
-        # Nothing is known of its speed yet, so two batches are taken in, and nothing else.
+        # Two batches may always wait; more only as far as they get through in time.
         assert len(refused) == 400 - 11
         assert all(isinstance(outcome, Busy) for outcome in refused)
         more = [till.hold(f"again-{count}", customer, 1) for count in range(60)]
@@ -264,6 +265,38 @@ async def test_what_no_batch_took_by_its_deadline_never_happens(till: Till):
     await committer.submit(till.hold("next", customer, 2))
     await committer.stop()
     assert await till.balances(customer) == (498, 2, 0)
+
+
+@pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)
+async def test_a_committer_lives_on_when_all_that_waited_was_given_up(till: Till):
+    customer = await new_customer(till, 500)
+    async with till.worker(deadline_s=2.0) as worker:
+        given_up = asyncio.create_task(worker.submit(till.hold("given up", customer, 1)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(0.05)
+        assert isinstance(await worker.submit(till.hold("next", customer, 2)), bytes)
+    assert await till.balances(customer) == (498, 2, 0)
+
+
+@pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)
+async def test_who_is_free_does_not_wait_behind_who_is_busy(till: Till):
+    busy, free = await new_customer(till, 500), await new_customer(till, 500)
+    async with till.worker() as worker:
+        async with till.database.committer.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "select from wallet.customer_versions where customer_id = $1 for update", busy
+            )
+            first = asyncio.create_task(worker.submit(till.hold("first", busy, 10)))
+            await asyncio.sleep(0.1)  # it waits for the lock now, in the second queue
+            second = asyncio.create_task(worker.submit(till.hold("second", busy, 10)))
+            await asyncio.sleep(0.02)
+            async with asyncio.timeout(0.2):
+                assert isinstance(await worker.submit(till.hold("third", free, 10)), bytes)
+            assert not first.done()
+            assert not second.done()
+        assert isinstance(await second, bytes)
+        await asyncio.gather(first, return_exceptions=True)
 
 
 @pytest.mark.parametrize("is_taken", [False, True], ids=["waiting", "in a batch"])
