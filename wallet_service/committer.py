@@ -1,7 +1,7 @@
 """Group commit: all that moves a customer's money is locked, judged and written in batches.
 
 One committer runs in each api worker, and one in the worker. Requests wait for the batch that is
-being formed; it leaves as soon as the one before has returned, with no timer. A batch:
+being formed; it leaves when no more are coming in and the one before is about to commit. A batch:
 
     transaction   lock, read, decide, write, commit: `batch_transaction`
     show          the new balances go to Redis: `customer_showing`
@@ -66,6 +66,7 @@ _QUIET_TURNS = 3
 """Turns of the loop that a request takes from the socket into the queue."""
 _NAPS_MAX = 2
 _NAP_S = 0.001
+"""How often, and how long, a batch waits for those who were answered just now."""
 
 
 class _Pending(Struct, eq=False):
@@ -123,7 +124,9 @@ class Committer:
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
         self._rate = 0.0
+        """Operations a second that get through while others wait; 0: not known yet."""
         self._measured_at = 0.0
+        """When the last batch was judged, or one began to wait for nobody else."""
         self._usual_size = 0
         """How many operations a batch had lately."""
         self._moving: set[object] = set()

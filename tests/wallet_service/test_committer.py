@@ -1,7 +1,6 @@
 """Group commit: many at once, each on its own account, over every engine of the book."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,26 +14,11 @@ from rating.rate_cards import Line
 from tests.rating.playing import bucket
 from tests.wallet_service.desk import NOON
 from tests.wallet_service.till import Overtaken, Till, outcomes_of
-from wallet_service.database import Database
 from wallet_service.decision import Operation
 from wallet_service.decision.commands import Cycle, Item, PricedLine, Pricing, Reverse
 from wallet_service.errors import Busy, InsufficientFunds, Invalid, KeyReused, NotAllowed
 
 ROUNDS = {"postgres": 20, "memory": 20, "tigerbeetle": 4}
-
-
-@pytest.fixture(params=["postgres", "memory", "tigerbeetle"])
-def ledger_kind(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """An engine and its addresses; TigerBeetle is skipped where there is none."""
-    is_served = request.param == "tigerbeetle"
-    return request.param, request.getfixturevalue("tigerbeetle") if is_served else ""
-
-
-@pytest.fixture
-async def till(ledger_kind: tuple[str, str], module_database: Database) -> AsyncIterator[Till]:
-    till = await Till.open(module_database, *ledger_kind)
-    yield till
-    await till.ledger.close()
 
 
 async def new_customer(till: Till, amount: int, **terms: Any) -> UUID:

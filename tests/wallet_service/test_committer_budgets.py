@@ -1,7 +1,7 @@
 """Budgets of many customers, over committers that run beside each other, and every engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -12,25 +12,9 @@ import pytest
 
 from tests.wallet_service.till import Overtaken, Till, outcomes_of
 from wallet_service.budget_terms import AlertThreshold
-from wallet_service.database import Database
 from wallet_service.decision.budget_state import BudgetKey
 from wallet_service.decision.commands import Void
 from wallet_service.errors import BudgetExceeded, Busy, InsufficientFunds
-
-
-@pytest.fixture(params=["postgres", "memory", "tigerbeetle"])
-def ledger_kind(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """An engine and its addresses; TigerBeetle is skipped where there is none."""
-    is_served = request.param == "tigerbeetle"
-    return request.param, request.getfixturevalue("tigerbeetle") if is_served else ""
-
-
-@pytest.fixture
-async def till(ledger_kind: tuple[str, str], module_database: Database) -> AsyncIterator[Till]:
-    till = await Till.open(module_database, *ledger_kind)
-    yield till
-    await till.ledger.close()
-
 
 ON_ITS_OWN = pytest.mark.parametrize("ledger_kind", ["memory", "tigerbeetle"], indirect=True)
 IN_POSTGRES = pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)

@@ -1,7 +1,6 @@
 """A committer is cut off between any two statements: each operation happens once all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -11,26 +10,11 @@ import pytest
 from ledger.errors import LedgerUnavailable
 from tests.wallet_service.till import Fault, Till, frail, outcomes_of
 from wallet_service.committer import Committer
-from wallet_service.database import Database
 from wallet_service.decision import Operation
 from wallet_service.decision.budget_windows import Rolling
 from wallet_service.errors import OutcomePending
 
 STATEMENTS_MAX = 60
-
-
-@pytest.fixture(params=["postgres", "memory", "tigerbeetle"])
-def ledger_kind(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """An engine and its addresses; TigerBeetle is skipped where there is none."""
-    is_served = request.param == "tigerbeetle"
-    return request.param, request.getfixturevalue("tigerbeetle") if is_served else ""
-
-
-@pytest.fixture
-async def till(ledger_kind: tuple[str, str], module_database: Database) -> AsyncIterator[Till]:
-    till = await Till.open(module_database, *ledger_kind)
-    yield till
-    await till.ledger.close()
 
 
 class Story:
