@@ -1,0 +1,162 @@
+"""Invoices: what a customer is asked to pay, and the life of that demand.
+
+generating ─► draft ─► finalizing ─► finalized ─► voided
+     └─────────────────────┘  └─► closed (nothing to pay, and nothing is what is sent)
+
+Amounts are in the currency's minor unit. A finalized invoice never changes: what follows it is a
+payment, a credit note, or that it is voided.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from msgspec import Struct, field, structs
+
+from invoicing.errors import NotFound
+from invoicing.pages import Page, Window
+from invoicing.records import Connection, Record, load_queries
+
+_queries: Final = load_queries(__file__)
+
+TYPES: Final = ("subscription", "one_off", "credit", "advance_charges", "progressive_billing")
+SHOWN: Final = ("draft", "pending", "failed", "finalized", "voided")
+"""The statuses that callers see; the others are on their way, or nothing to be seen."""
+
+
+class Invoice(Record, frozen=True, kw_only=True):
+    """An invoice as stored."""
+
+    json_columns: ClassVar[tuple[str, ...]] = (
+        "applied_taxes",
+        "custom_sections",
+        "applied_usage_thresholds",
+        "metadata",
+        "error_details",
+        "customer_as_billed",
+        "entity_as_billing",
+        "settlement",
+    )
+
+    organization_id: UUID
+    id: UUID
+    customer_id: UUID
+    billing_entity_id: UUID
+    invoice_type: str
+    status: str
+    payment_status: str = "pending"
+    currency: str
+    number: str = ""
+    sequential_id: int | None = None
+    issuing_date: date
+    expected_finalization_date: date | None = None
+    payment_due_date: date
+    net_payment_term: int
+    timezone: str
+    fees_amount_cents: int = 0
+    progressive_billing_credit_amount_cents: int = 0
+    coupons_amount_cents: int = 0
+    taxes_amount_cents: int = 0
+    taxes_rate: Decimal = Decimal(0)
+    sub_total_excluding_taxes_amount_cents: int = 0
+    sub_total_including_taxes_amount_cents: int = 0
+    credit_notes_amount_cents: int = 0
+    prepaid_credit_amount_cents: int = 0
+    prepaid_granted_credit_amount_cents: int = 0
+    prepaid_purchased_credit_amount_cents: int = 0
+    debited_amount_minor: Decimal = Decimal(0)
+    total_amount_cents: int = 0
+    total_paid_amount_cents: int = 0
+    total_offsetted_credit_note_amount_cents: int = 0
+    applied_taxes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    custom_sections: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    applied_usage_thresholds: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    metadata: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    error_details: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    customer_as_billed: dict[str, Any] | None = None
+    entity_as_billing: dict[str, Any] | None = None
+    settlement: dict[str, Any] | None = None
+    content_hash: bytes | None = None
+    sealed_at: datetime | None = None
+    sealed_xact_id: int | None = None
+    voided_invoice_id: UUID | None = None
+    purchase_order_number: str | None = None
+    self_billed: bool = False
+    payment_overdue: bool = False
+    payment_dispute_lost_at: datetime | None = None
+    ready_for_payment: bool = True
+    skip_charges: bool = False
+    version_number: int = 1
+    revision: int = 1
+    tzdata_version: str | None = None
+    finalized_at: datetime | None = None
+    voided_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def total_due_amount_cents(self) -> int:
+        """What is still to be paid."""
+        return (
+            self.total_amount_cents
+            - self.total_paid_amount_cents
+            - self.total_offsetted_credit_note_amount_cents
+        )
+
+
+class InvoiceFilter(Struct, frozen=True, kw_only=True):
+    """Which invoices are asked for; None means all."""
+
+    customer_id: UUID | None = None
+    statuses: list[str] = field(default_factory=lambda: list(SHOWN))
+    invoice_types: list[str] | None = None
+    payment_statuses: list[str] | None = None
+    currency: str | None = None
+    payment_overdue: bool | None = None
+    payment_dispute_lost: bool | None = None
+    issuing_date_from: date | None = None
+    issuing_date_to: date | None = None
+    amount_from: int | None = None
+    amount_to: int | None = None
+    billing_entity_ids: list[UUID] | None = None
+    search_term: str | None = None
+
+
+async def insert(connection: Connection, invoice: Invoice) -> None:
+    """Store a new invoice."""
+    await _queries.insert_invoice(connection, **invoice.columns())
+
+
+async def save(connection: Connection, invoice: Invoice) -> None:
+    """Store what has become of an invoice. A final one refuses all but what may follow it."""
+    await _queries.update_invoice(connection, **invoice.columns())
+
+
+async def find(
+    connection: Connection, organization_id: UUID, invoice_id: UUID, *, locks: bool = False
+) -> Invoice | None:
+    """An invoice by its id, whatever its status; `locks` keeps it from being changed by others."""
+    query = _queries.lock_invoice if locks else _queries.find_invoice
+    row = await query(connection, organization_id=organization_id, id=invoice_id)
+    return None if row is None else Invoice.of(row)
+
+
+async def get(
+    connection: Connection, organization_id: UUID, invoice_id: UUID, *, locks: bool = False
+) -> Invoice:
+    """An invoice that callers may see. Raises NotFound."""
+    invoice = await find(connection, organization_id, invoice_id, locks=locks)
+    if invoice is None or invoice.status not in SHOWN:
+        raise NotFound("invoice")
+    return invoice
+
+
+async def find_all(
+    connection: Connection, organization_id: UUID, wanted: InvoiceFilter, *, window: Window
+) -> Page[Invoice]:
+    """A page of invoices, the newest issuing date first."""
+    found = {"organization_id": organization_id, **structs.asdict(wanted)}
+    rows = _queries.list_invoices(connection, **found, limit=window.size, offset=window.offset)
+    items = [Invoice.of(row) async for row in rows]
+    return Page(items, await _queries.count_invoices(connection, **found))
