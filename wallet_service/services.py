@@ -26,6 +26,7 @@ from wallet_service.estimates import Estimates
 from wallet_service.grants import Grants
 from wallet_service.hot_balances import HotBalances
 from wallet_service.hot_customers import HotCustomers
+from wallet_service.invoice_book import InvoiceBook
 from wallet_service.ledger_reports import LedgerReports
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
@@ -55,6 +56,7 @@ class Services(Struct, kw_only=True):
     wallets: Wallets
     wallet_transactions: WalletTransactions
     grants: Grants
+    invoice_book: InvoiceBook
     ledger_reports: LedgerReports
     usage_reports: UsageReports
     keys: KeyRing
@@ -152,6 +154,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 database=database, committer=committer, rates=rates, hot=hot
             ),
             grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
+            invoice_book=InvoiceBook(database=database, committer=committer, rates=rates),
             ledger_reports=LedgerReports(
                 database=database,
                 # Long reads have a pool of their own, out of the committer's way.
