@@ -38,6 +38,7 @@ class AccountCode(IntEnum):
     ISSUED = 18
     DEFERRED_REVENUE = 19
     EXCHANGE = 20
+    CUSTOMER_CREDIT = 21
 
 
 class TransferCode(IntEnum):
@@ -63,6 +64,22 @@ class TransferCode(IntEnum):
     RECOGNISE_REVENUE = 18
     INVOICE_OVERAGE = 19
     EXCHANGE = 20
+    INVOICE = 21
+    INVOICE_COUPONS = 22
+    INVOICE_TAXES = 23
+    INVOICE_CREDIT_NOTES = 24
+    INVOICE_PREPAID = 25
+    INVOICE_REFUND = 26
+    INVOICE_CREDIT = 27
+    INVOICE_ROUNDING = 28
+    INVOICE_PAYMENT = 29
+    INVOICE_VOIDED = 30
+    INVOICE_RETURN = 31
+    CREDIT_NOTE = 32
+    CREDIT_NOTE_REFUND = 33
+    CREDIT_NOTE_OFFSET = 34
+    CREDIT_NOTE_VOIDED = 35
+    UNITS_EXPIRED = 36
 
 
 NATURE: dict[AccountCode, Side] = {
@@ -81,6 +98,7 @@ NATURE: dict[AccountCode, Side] = {
     AccountCode.ISSUED: Side.DEBIT,
     AccountCode.DEFERRED_REVENUE: Side.CREDIT,
     AccountCode.EXCHANGE: Side.DEBIT,
+    AccountCode.CUSTOMER_CREDIT: Side.CREDIT,
 }
 
 FLAGS: dict[AccountCode, AccountFlags] = {

@@ -18,8 +18,26 @@ whole or not at all. `debit → credit` is written in that order. In short:
     issue             payments:<provider> → deferred_revenue, issued:<unit> → grant of units
     issue_units       issued:<unit> → grant of units
     recognise_revenue deferred_revenue → revenue
+    units_expired     deferred_revenue → breakage
     exchange          grant → exchange:<asset>, exchange:<other> → grant of the other
+
+An invoice is a claim on `receivable`, and each of its parts a movement there:
+
+    invoice_fees      receivable → revenue: fees, less what was earned before; either way
     invoice_overage   receivable → overage
+    invoice_coupons   discounts → receivable
+    invoice_taxes     receivable → tax_payable
+    invoice_credit_notes  customer_credit → receivable
+    invoice_prepaid   grant → receivable
+    invoice_refund    receivable → grant: debited in real time beyond what it comes to
+    invoice_credit    receivable → customer_credit: the same, where there is no grant
+    invoice_rounding  revenue → receivable: less than a cent that nobody pays; either way
+    invoice_payment   payments:<provider> → receivable
+    invoice_voided    each of these the other way, naming the original
+    invoice_return    receivable → a new grant, for one that has ended since, naming the original
+    credit_note       revenue, tax_payable → X, X → discounts, where X is who gets it:
+                      customer_credit, receivable (offset), payments:<provider> (refund)
+    credit_note_voided    the other way, for what is left of a credit
 
 Ids come from the caller: `ids("post:0")` is derived from the operation, its leg and its attempt, so
 a repeat books nothing twice. Amounts are positive; a leg of nothing is our own bug.
@@ -81,6 +99,15 @@ class Reversed(Struct, frozen=True):
 
     transfer_id: int
     account_id: int
+    amount: int
+
+
+class Undone(Struct, frozen=True):
+    """A transfer as it was booked, or a part of it, that is to be booked the other way."""
+
+    transfer_id: int
+    debit_account_id: int
+    credit_account_id: int
     amount: int
 
 
@@ -545,18 +572,19 @@ def issue_units(
 def recognise_revenue(
     *, ids: Ids, money_ledger: int, amount: int, reference: Reference = NO_REFERENCE
 ) -> list[Transfer]:
-    """Units were used: their cost basis is earned. Debit deferred revenue, credit revenue."""
-    return [
-        _move(
-            ids("recognise_revenue"),
-            debit=_house(money_ledger, AccountCode.DEFERRED_REVENUE),
-            credit=_house(money_ledger, AccountCode.REVENUE),
-            amount=amount,
-            ledger=money_ledger,
-            code=TransferCode.RECOGNISE_REVENUE,
-            reference=reference,
-        )
-    ]
+    """Units were used: their cost basis is earned. Debit deferred revenue, credit revenue.
+
+    Below zero (usage was given back), the other way.
+    """
+    return _between(
+        ids("recognise_revenue"),
+        debit=_house(money_ledger, AccountCode.DEFERRED_REVENUE),
+        credit=_house(money_ledger, AccountCode.REVENUE),
+        amount=amount,
+        ledger=money_ledger,
+        code=TransferCode.RECOGNISE_REVENUE,
+        reference=reference,
+    )
 
 
 def exchange(
@@ -612,6 +640,355 @@ def invoice_overage(
             amount=amount,
             ledger=ledger,
             code=TransferCode.INVOICE_OVERAGE,
+            reference=reference,
+        )
+    ]
+
+
+def units_expired(
+    *, ids: Ids, money_ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Units that were paid for will never be used: debit deferred revenue, credit breakage.
+
+    Below zero, the other way.
+    """
+    return _between(
+        ids("units_expired"),
+        debit=_house(money_ledger, AccountCode.DEFERRED_REVENUE),
+        credit=_house(money_ledger, AccountCode.BREAKAGE),
+        amount=amount,
+        ledger=money_ledger,
+        code=TransferCode.UNITS_EXPIRED,
+        reference=reference,
+    )
+
+
+def invoice_fees(
+    *, ids: Ids, ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """What an invoice earns beyond what was earned when usage happened: fees and the true-up.
+
+    Debit receivable, credit revenue; below zero, the other way.
+    """
+    return _between(
+        ids("fees"),
+        debit=_house(ledger, AccountCode.RECEIVABLE),
+        credit=_house(ledger, AccountCode.REVENUE),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.INVOICE,
+        reference=reference,
+    )
+
+
+def invoice_coupons(
+    *, ids: Ids, ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Coupons lower what is to be paid: debit discounts, credit receivable."""
+    return _between(
+        ids("coupons"),
+        debit=_house(ledger, AccountCode.DISCOUNTS),
+        credit=_house(ledger, AccountCode.RECEIVABLE),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.INVOICE_COUPONS,
+        reference=reference,
+    )
+
+
+def invoice_taxes(
+    *, ids: Ids, ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Taxes are asked for and owed to the state: debit receivable, credit tax payable."""
+    return _between(
+        ids("taxes"),
+        debit=_house(ledger, AccountCode.RECEIVABLE),
+        credit=_house(ledger, AccountCode.TAX_PAYABLE),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.INVOICE_TAXES,
+        reference=reference,
+    )
+
+
+def invoice_credit_notes(
+    *, ids: Ids, ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Credit notes pay a part: debit what we owe the customer for them, credit receivable."""
+    return _between(
+        ids("credit_notes"),
+        debit=_house(ledger, AccountCode.CUSTOMER_CREDIT),
+        credit=_house(ledger, AccountCode.RECEIVABLE),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.INVOICE_CREDIT_NOTES,
+        reference=reference,
+    )
+
+
+def invoice_prepaid(
+    *, ids: Ids, ledger: int, legs: Sequence[Leg], reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Grants pay what is left of an invoice: debit each grant, credit receivable."""
+    return chain(
+        [
+            _move(
+                ids(f"prepaid:{position}"),
+                debit=leg.account_id,
+                credit=_house(ledger, AccountCode.RECEIVABLE),
+                amount=leg.amount,
+                ledger=ledger,
+                code=TransferCode.INVOICE_PREPAID,
+                reference=reference,
+            )
+            for position, leg in enumerate(legs)
+        ]
+    )
+
+
+def invoice_refund(
+    *, ids: Ids, ledger: int, legs: Sequence[Leg], reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """More was debited in real time than the invoice comes to: debit receivable, credit grants."""
+    return chain(
+        [
+            _move(
+                ids(f"refund:{position}"),
+                debit=_house(ledger, AccountCode.RECEIVABLE),
+                credit=leg.account_id,
+                amount=leg.amount,
+                ledger=ledger,
+                code=TransferCode.INVOICE_REFUND,
+                reference=reference,
+            )
+            for position, leg in enumerate(legs)
+        ]
+    )
+
+
+def invoice_credit(
+    *, ids: Ids, ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """The same where the customer has no grant: debit receivable, credit customer credit."""
+    return _between(
+        ids("credit"),
+        debit=_house(ledger, AccountCode.RECEIVABLE),
+        credit=_house(ledger, AccountCode.CUSTOMER_CREDIT),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.INVOICE_CREDIT,
+        reference=reference,
+    )
+
+
+def invoice_rounding(
+    *, ids: Ids, ledger: int, amount: int, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Less than a cent that nobody can pay: debit revenue, credit receivable.
+
+    Below zero, less than a cent that nobody can get back: the other way.
+    """
+    return _between(
+        ids("rounding"),
+        debit=_house(ledger, AccountCode.REVENUE),
+        credit=_house(ledger, AccountCode.RECEIVABLE),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.INVOICE_ROUNDING,
+        reference=reference,
+    )
+
+
+def invoice_payment(
+    *, ids: Ids, ledger: int, amount: int, provider: str, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """An invoice was paid: debit what the provider owes us, credit receivable."""
+    return _between(
+        ids("payment"),
+        debit=_house(ledger, AccountCode.PAYMENTS, provider),
+        credit=_house(ledger, AccountCode.RECEIVABLE),
+        amount=amount,
+        ledger=ledger,
+        code=TransferCode.INVOICE_PAYMENT,
+        reference=reference,
+    )
+
+
+def invoice_voided(
+    *, ids: Ids, ledger: int, originals: Sequence[Undone], reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """Take back what was booked for an invoice: each transfer the other way, named by its id."""
+    assert reference.user_data_64 == 0, "this place names the original"
+    return chain(
+        [
+            _move(
+                ids(f"voided:{position}"),
+                debit=undone.credit_account_id,
+                credit=undone.debit_account_id,
+                amount=undone.amount,
+                ledger=ledger,
+                code=TransferCode.INVOICE_VOIDED,
+                reference=replace(reference, user_data_64=low64(undone.transfer_id)),
+            )
+            for position, undone in enumerate(originals)
+        ]
+    )
+
+
+def invoice_return(
+    *,
+    ids: Ids,
+    ledger: int,
+    grant_id: AccountId,
+    amount: int,
+    original_id: TransferId,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """A grant had paid an invoice that is voided, and has ended since: a new one takes its place.
+
+    Debit receivable, credit the new grant.
+    """
+    assert reference.user_data_64 == 0, "this place names the original"
+    return [
+        _move(
+            ids("return"),
+            debit=_house(ledger, AccountCode.RECEIVABLE),
+            credit=grant_id,
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.INVOICE_RETURN,
+            reference=replace(reference, user_data_64=low64(original_id)),
+        )
+    ]
+
+
+def receivable_account(*, ledger: int) -> AccountId:
+    """What all invoices are claims on: what customers are asked for and have not paid."""
+    return _house(ledger, AccountCode.RECEIVABLE)
+
+
+class CreditedParts(Struct, frozen=True, kw_only=True):
+    """What a credit note takes back: revenue, less its coupons, and its taxes."""
+
+    revenue: int
+    coupons: int
+    taxes: int
+
+
+def credit_note(
+    *, ids: Ids, ledger: int, parts: CreditedParts, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """The customer may use it on later invoices: it goes to customer credit."""
+    return _credit_note(
+        ids,
+        ledger,
+        parts,
+        _house(ledger, AccountCode.CUSTOMER_CREDIT),
+        TransferCode.CREDIT_NOTE,
+        reference,
+    )
+
+
+def credit_note_offset(
+    *, ids: Ids, ledger: int, parts: CreditedParts, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """It lowers what is still to be paid of its own invoice: it goes to receivable."""
+    return _credit_note(
+        ids,
+        ledger,
+        parts,
+        _house(ledger, AccountCode.RECEIVABLE),
+        TransferCode.CREDIT_NOTE_OFFSET,
+        reference,
+    )
+
+
+def credit_note_refund(
+    *,
+    ids: Ids,
+    ledger: int,
+    parts: CreditedParts,
+    provider: str,
+    reference: Reference = NO_REFERENCE,
+) -> list[Transfer]:
+    """It was paid out: it goes to what the provider owes us."""
+    return _credit_note(
+        ids,
+        ledger,
+        parts,
+        _house(ledger, AccountCode.PAYMENTS, provider),
+        TransferCode.CREDIT_NOTE_REFUND,
+        reference,
+    )
+
+
+def credit_note_voided(
+    *, ids: Ids, ledger: int, parts: CreditedParts, reference: Reference = NO_REFERENCE
+) -> list[Transfer]:
+    """What is left of a credit is taken back, to where it came from."""
+    return _credit_note(
+        ids,
+        ledger,
+        CreditedParts(revenue=-parts.revenue, coupons=-parts.coupons, taxes=-parts.taxes),
+        _house(ledger, AccountCode.CUSTOMER_CREDIT),
+        TransferCode.CREDIT_NOTE_VOIDED,
+        reference,
+    )
+
+
+def _credit_note(
+    ids: Ids,
+    ledger: int,
+    parts: CreditedParts,
+    receiver: AccountId,
+    code: TransferCode,
+    reference: Reference,
+) -> list[Transfer]:
+    name = code.name.lower()
+    revenue = _house(ledger, AccountCode.REVENUE)
+    taxes = _house(ledger, AccountCode.TAX_PAYABLE)
+    discounts = _house(ledger, AccountCode.DISCOUNTS)
+    moved = [
+        _between(
+            ids(f"{name}:{part}"),
+            debit=debit,
+            credit=credit,
+            amount=amount,
+            ledger=ledger,
+            code=code,
+            reference=reference,
+        )
+        for part, debit, credit, amount in (
+            ("revenue", revenue, receiver, parts.revenue),
+            ("taxes", taxes, receiver, parts.taxes),
+            ("coupons", receiver, discounts, parts.coupons),
+        )
+        if amount
+    ]
+    return chain(*moved)
+
+
+def _between(
+    transfer_id: TransferId,
+    *,
+    debit: AccountId,
+    credit: AccountId,
+    amount: int,
+    ledger: int,
+    code: TransferCode,
+    reference: Reference,
+) -> list[Transfer]:
+    """One movement; of an amount below zero, the other way."""
+    if amount < 0:
+        debit, credit = credit, debit
+    return [
+        _move(
+            transfer_id,
+            debit=debit,
+            credit=credit,
+            amount=abs(amount),
+            ledger=ledger,
+            code=code,
             reference=reference,
         )
     ]

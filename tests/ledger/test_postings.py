@@ -526,3 +526,126 @@ def test_every_kind_of_account_has_a_side_and_a_master():
     assert len(set(names)) == len(names) == len(HOUSE_CODES)
     with pytest.raises(AssertionError):
         house_account_id(ledger=1, code=AccountCode.GRANT_PAID)
+
+
+# -- invoices --------------------------------------------------------------------------------------
+
+
+async def settle(story, *, coupons=10, taxes=8, credit_notes=5, prepaid=20):
+    """An invoice of 50 in fees (true-up included), and what lowers it."""
+    place = {"ids": story.ids(), "ledger": NUMBER, "reference": ABOUT}
+    return await story.play(
+        chain(
+            postings.invoice_fees(amount=50, **place),
+            postings.invoice_coupons(amount=coupons, **place),
+            postings.invoice_taxes(amount=taxes, **place),
+            postings.invoice_credit_notes(amount=credit_notes, **place),
+            postings.invoice_prepaid(legs=[Leg(PAID, prepaid)], **place),
+        )
+    )
+
+
+async def test_an_invoice_is_a_claim_that_lowers_with_what_pays_it(story):
+    await settle(story)
+    assert await story.posted(AccountCode.RECEIVABLE) == -(50 - 10 + 8 - 5 - 20)
+    assert await story.posted(AccountCode.REVENUE) == 50
+    assert await story.posted(AccountCode.DISCOUNTS) == -10
+    assert await story.posted(AccountCode.TAX_PAYABLE) == 8
+    assert await story.posted(AccountCode.CUSTOMER_CREDIT) == -5
+    assert await story.available(PAID) == 80
+    await story.play(
+        postings.invoice_payment(ids=story.ids(), ledger=NUMBER, amount=23, provider="stripe")
+    )
+    assert await story.posted(AccountCode.RECEIVABLE) == 0
+    assert await story.posted(AccountCode.PAYMENTS) == -123
+
+
+async def test_usage_that_cost_less_in_the_end_goes_back_to_grants_or_to_credit(story):
+    place = {"ids": story.ids(), "ledger": NUMBER}
+    await story.play(
+        chain(
+            postings.invoice_fees(amount=-12, **place),
+            postings.invoice_refund(legs=[Leg(PAID, 3), Leg(PROMOTIONAL, 4)], **place),
+            postings.invoice_credit(amount=4, **place),
+            postings.invoice_rounding(amount=-1, **place),
+        )
+    )
+    assert await story.posted(AccountCode.RECEIVABLE) == 0
+    assert await story.posted(AccountCode.REVENUE) == -12 + 1
+    assert await story.posted(AccountCode.CUSTOMER_CREDIT) == 4
+    assert [await story.available(each) for each in (PAID, PROMOTIONAL)] == [103, 24]
+
+
+async def test_what_is_less_than_a_cent_is_let_go(story):
+    place = {"ids": story.ids(), "ledger": NUMBER}
+    await story.play(
+        chain(
+            postings.invoice_fees(amount=7, **place), postings.invoice_rounding(amount=2, **place)
+        )
+    )
+    assert await story.posted(AccountCode.RECEIVABLE) == -5
+    assert await story.posted(AccountCode.REVENUE) == 5
+
+
+async def test_voiding_an_invoice_books_all_of_it_the_other_way_and_names_it(story):
+    booked = await settle(story)
+    undone = [
+        postings.Undone(each.id, each.debit_account_id, each.credit_account_id, each.amount)
+        for each in booked
+    ]
+    voided = await story.play(
+        postings.invoice_voided(ids=story.ids(), ledger=NUMBER, originals=undone[:-1])
+    )
+    assert all(
+        names_original(transfer, original.id)
+        for transfer, original in zip(voided, booked, strict=False)
+    )
+    await story.play(
+        postings.invoice_return(
+            ids=story.ids(),
+            ledger=NUMBER,
+            grant_id=PROMOTIONAL,
+            amount=20,
+            original_id=booked[-1].id,
+        )
+    )
+    for code in (
+        AccountCode.RECEIVABLE,
+        AccountCode.REVENUE,
+        AccountCode.DISCOUNTS,
+        AccountCode.TAX_PAYABLE,
+        AccountCode.CUSTOMER_CREDIT,
+    ):
+        assert await story.posted(code) == 0
+    assert await story.available(PROMOTIONAL) == 40
+
+
+async def test_a_credit_note_takes_back_revenue_coupons_and_taxes(story):
+    await settle(story)
+    parts = postings.CreditedParts(revenue=20, coupons=4, taxes=3)
+    place = {"ledger": NUMBER, "parts": parts}
+    await story.play(postings.credit_note(ids=story.ids(), **place))
+    assert await story.posted(AccountCode.CUSTOMER_CREDIT) == -5 + 19
+    await story.play(postings.credit_note_offset(ids=story.ids(), **place))
+    assert await story.posted(AccountCode.RECEIVABLE) == -23 + 19
+    await story.play(postings.credit_note_refund(ids=story.ids(), provider="stripe", **place))
+    assert await story.posted(AccountCode.PAYMENTS) == -100 + 19
+    assert await story.posted(AccountCode.REVENUE) == 50 - 3 * 20
+    assert await story.posted(AccountCode.TAX_PAYABLE) == 8 - 3 * 3
+    assert await story.posted(AccountCode.DISCOUNTS) == -(10 - 3 * 4)
+    await story.play(postings.credit_note_voided(ids=story.ids(), **place))
+    assert await story.posted(AccountCode.CUSTOMER_CREDIT) == -5
+    assert await story.posted(AccountCode.REVENUE) == 50 - 2 * 20
+
+
+async def test_what_was_paid_for_units_that_expire_is_breakage(story):
+    place = {"ids": story.ids(), "money_ledger": NUMBER}
+    await story.play(
+        chain(
+            postings.recognise_revenue(amount=-3, **place),
+            postings.units_expired(amount=5, **place),
+        )
+    )
+    assert await story.posted(AccountCode.DEFERRED_REVENUE) == 3 - 5
+    assert await story.posted(AccountCode.REVENUE) == -3
+    assert await story.posted(AccountCode.BREAKAGE) == 5
