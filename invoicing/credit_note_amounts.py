@@ -2,13 +2,13 @@
 
 Pure arithmetic in whole cents; every rounding is half away from zero. All that is credited of an
 invoice never comes to more than the invoice, in sum and tax by tax: the note that credits the last
-of it takes what the others left.
+line with a tax takes what the others left of it, and so for coupons.
 """
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct, field, structs
@@ -17,6 +17,7 @@ from invoicing.errors import Invalid
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
 
+TaxKey: TypeAlias = tuple[str, Decimal]
 _RATE_SCALE: Final = 5
 _ZERO: Final = Fraction(0)
 
@@ -49,12 +50,17 @@ class NoteTax(Struct, frozen=True, kw_only=True):
     base_amount_cents: int
     amount_cents: int
 
+    @property
+    def key(self) -> TaxKey:
+        """What tells it from others: a tax that has changed its rate is another one."""
+        return self.tax_code, self.tax_rate
+
 
 class Before(Struct, frozen=True, kw_only=True):
     """What notes have credited of an invoice so far; what was voided of them does not count."""
 
     fees: Mapping[UUID, int] = field(default_factory=dict[UUID, int])
-    taxes: Mapping[str, int] = field(default_factory=dict[str, int])
+    taxes: Mapping[TaxKey, int] = field(default_factory=dict[TaxKey, int])
     coupons_cents: int = 0
     total_cents: int = 0
     refunded_cents: int = 0
@@ -107,7 +113,8 @@ def amounts_of(
     """What these items come to.
 
     Source: Lago's credit notes: a fee's coupons and taxes come back by its share; taxes are added
-    up and rounded tax by tax. Raises Invalid where an item is more than what is left of its fee.
+    up and rounded tax by tax. What a progressive invoice has billed of a fee counts as its coupons
+    do. Raises Invalid where an item is more than what is left of its fee.
     """
     by_id = {fee.id: fee for fee in fees}
     for position, item in enumerate(items):
@@ -120,17 +127,25 @@ def amounts_of(
         for item in items
         if item.amount_cents
     ]
-    is_last = _credits_all(items, fees=fees, before=before)
+    left = _left_after(items, fees=fees, before=before)
     coupons = sum(
         (Fraction(fee.precise_coupons_amount_cents) * part for fee, part in shares), _ZERO
     )
+    lowered = invoice.coupons_amount_cents + invoice.progressive_billing_credit_amount_cents
     coupons_cents = _of_rest(
-        coupons, invoice.coupons_amount_cents - before.coupons_cents, takes_all=is_last
+        coupons,
+        lowered - before.coupons_cents,
+        takes_all=not any(left[fee.id] for fee in fees if fee.precise_coupons_amount_cents),
     )
     taxes = [
-        _credited_tax(tax, shares, before=before, takes_all=is_last)
+        _credited_tax(
+            tax,
+            shares,
+            before=before,
+            takes_all=not any(left[fee.id] for fee in fees if _taxes_of(fee, _key(tax))),
+        )
         for tax in invoice.applied_taxes
-        if any(_bears(fee, tax["tax_code"]) for fee, _ in shares)
+        if any(_taxes_of(fee, _key(tax)) for fee, _ in shares)
     ]
     sub_total = max(0, sum(item.amount_cents for item in items) - coupons_cents)
     return Amounts(
@@ -151,6 +166,8 @@ def limits_of(total_cents: int, *, invoice: Invoice, before: Before) -> Limits:
     rest = max(0, invoice.sub_total_including_taxes_amount_cents - before.total_cents)
     creditable = min(total_cents, rest)
     paid = max(0, invoice.total_paid_amount_cents - before.refunded_cents)
+    if invoice.payment_dispute_lost_at is not None:
+        paid = 0  # the payer's bank has given it back
     return Limits(
         creditable_cents=creditable,
         refundable_cents=min(creditable, paid),
@@ -210,16 +227,23 @@ def within(items: Sequence[Item], *, fees: Sequence[Fee], before: Before) -> lis
     return lowered
 
 
-def _credits_all(items: Sequence[Item], *, fees: Sequence[Fee], before: Before) -> bool:
-    """Whether nothing is left to be credited of the invoice after these items."""
-    now: dict[UUID, int] = {}
+def _left_after(
+    items: Sequence[Item], *, fees: Sequence[Fee], before: Before
+) -> Mapping[UUID, int]:
+    """What these items leave to be credited of each fee."""
+    left = {fee.id: before.left_of(fee) for fee in fees}
     for item in items:
-        now[item.fee_id] = now.get(item.fee_id, 0) + item.amount_cents
-    return all(before.left_of(fee) == now.get(fee.id, 0) for fee in fees)
+        left[item.fee_id] -= item.amount_cents
+    return left
 
 
-def _bears(fee: Fee, tax_code: str) -> bool:
-    return any(applied["tax_code"] == tax_code for applied in fee.applied_taxes)
+def _key(tax: Mapping[str, Any]) -> TaxKey:
+    """What tells a tax of an invoice or of a fee from others."""
+    return tax["tax_code"], Decimal(tax["tax_rate"])
+
+
+def _taxes_of(fee: Fee, key: TaxKey) -> list[dict[str, Any]]:
+    return [tax for tax in fee.applied_taxes if _key(tax) == key]
 
 
 def _credited_tax(
@@ -230,21 +254,20 @@ def _credited_tax(
     takes_all: bool,
 ) -> NoteTax:
     """What comes back of one of the invoice's taxes."""
+    key = _key(tax)
     base = amount = _ZERO
     for fee, part in shares:
-        for applied in fee.applied_taxes:
-            if applied["tax_code"] == tax["tax_code"] and fee.taxes_rate:
-                net = Fraction(fee.amount_cents) - Fraction(fee.precise_coupons_amount_cents)
-                base += net * part
-                weight = Fraction(applied["tax_rate"]) / Fraction(fee.taxes_rate)
-                amount += Fraction(fee.taxes_precise_amount_cents) * weight * part
-    rest = int(tax["amount_cents"]) - before.taxes.get(tax["tax_code"], 0)
+        for applied in _taxes_of(fee, key):
+            net = Fraction(fee.amount_cents) - Fraction(fee.precise_coupons_amount_cents)
+            base += net * part
+            amount += Fraction(applied["precise_amount_cents"]) * part
+    rest = int(tax["amount_cents"]) - before.taxes.get(key, 0)
     return NoteTax(
-        tax_id=tax.get("lago_tax_id"),
+        tax_id=tax["tax_id"],
         tax_code=tax["tax_code"],
         tax_name=tax["tax_name"],
         tax_rate=Decimal(tax["tax_rate"]),
-        tax_description=tax.get("tax_description"),
+        tax_description=tax["tax_description"],
         base_amount_cents=_rounded(base),
         amount_cents=_of_rest(amount, rest, takes_all=takes_all),
     )

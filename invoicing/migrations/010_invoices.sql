@@ -324,7 +324,8 @@ create table invoicing.credit_notes (
     invoice_id                             uuid        not null,
     customer_id                            uuid        not null,
     billing_entity_id                      uuid        not null,
-    status                                 text        not null check (status in ('draft', 'finalized')),
+    status                                 text        not null check (status in ('draft', 'finalizing', 'finalized')),
+    step                                   text        check (step in ('issue', 'refund', 'void')),
     number                                 text        not null,
     sequential_id                          bigint,
     credit_status                          text        check (credit_status in ('available', 'consumed', 'voided')),
@@ -339,6 +340,7 @@ create table invoicing.credit_notes (
     balance_amount_cents                   bigint      not null check (balance_amount_cents >= 0),
     refund_amount_cents                    bigint      not null,
     offset_amount_cents                    bigint      not null,
+    voided_amount_cents                    bigint      not null default 0,
     taxes_amount_cents                     bigint      not null,
     taxes_rate                             numeric     not null,
     sub_total_excluding_taxes_amount_cents bigint      not null,
@@ -346,6 +348,7 @@ create table invoicing.credit_notes (
     applied_taxes                          jsonb       not null default '[]',
     metadata                               jsonb       not null default '{}',
     settlement                             jsonb,
+    request_hash                           bytea,
     refunded_at                            timestamptz,
     voided_at                              timestamptz,
     created_at                             timestamptz not null,
@@ -354,6 +357,10 @@ create table invoicing.credit_notes (
     foreign key (organization_id, invoice_id) references invoicing.invoices,
     foreign key (organization_id, customer_id) references invoicing.customers
 );
+comment on column invoicing.credit_notes.step is
+    'What the ledger is being asked: whoever finds it there asks again, under the same key.';
+comment on column invoicing.credit_notes.voided_amount_cents is 'The part of its credit that nobody used and that was taken back.';
+create index credit_notes_unfinished on invoicing.credit_notes (updated_at) where step is not null;
 create index credit_notes_of_invoice on invoicing.credit_notes (organization_id, invoice_id);
 create index credit_notes_available on invoicing.credit_notes (organization_id, customer_id, created_at)
     where credit_status = 'available';
@@ -370,7 +377,8 @@ create table invoicing.credit_note_items (
     created_at           timestamptz not null,
     primary key (organization_id, id),
     foreign key (organization_id, credit_note_id) references invoicing.credit_notes,
-    foreign key (organization_id, fee_id) references invoicing.fees
+    -- A draft's lines are computed anew under the same ids.
+    foreign key (organization_id, fee_id) references invoicing.fees deferrable initially deferred
 );
 create index credit_note_items_of_note on invoicing.credit_note_items (organization_id, credit_note_id);
 create index credit_note_items_of_fee on invoicing.credit_note_items (organization_id, fee_id);
@@ -387,6 +395,7 @@ create table invoicing.payments (
     provider            text        not null,
     reference           text        not null,
     external_payment_id text,
+    request_hash        bytea,
     paid_at             timestamptz,
     created_at          timestamptz not null,
     updated_at          timestamptz not null,
@@ -394,6 +403,7 @@ create table invoicing.payments (
     foreign key (organization_id, invoice_id) references invoicing.invoices,
     foreign key (organization_id, customer_id) references invoicing.customers
 );
+create index payments_unfinished on invoicing.payments (updated_at) where payment_status = 'processing';
 create index payments_of_invoice on invoicing.payments (organization_id, invoice_id);
 create index payments_of_customer on invoicing.payments (organization_id, customer_id, created_at);
 

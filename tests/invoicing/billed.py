@@ -7,6 +7,7 @@ from uuid import UUID
 
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
+from invoicing.tax_shares import TaxTerms, apply_taxes, as_json
 from ledger.ids import new_uuid
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -15,24 +16,15 @@ CUSTOMER = UUID(int=2)
 ENTITY = UUID(int=3)
 
 
-def tax_of(rate: str, code: str | None = None) -> dict[str, Any]:
-    """A tax as fees and invoices keep it."""
-    return {
-        "lago_tax_id": None,
-        "tax_code": code or f"tax_{rate}",
-        "tax_name": f"Tax {rate} %",
-        "tax_rate": Decimal(rate),
-        "tax_description": None,
-    }
+def tax_of(rate: str) -> TaxTerms:
+    """A tax of so many percent."""
+    return TaxTerms(code=f"tax_{rate}", name=f"Tax {rate} %", rate=Decimal(rate))
 
 
 def fee_of(
     amount_cents: int, *taxes: str, coupons: str = "0", currency: str = "EUR", **terms: Any
 ) -> Fee:
     """A fee of so many cents, of which coupons take a part, with taxes of these rates."""
-    net = amount_cents - Decimal(coupons)
-    rate = sum((Decimal(one) for one in taxes), Decimal(0))
-    precise = net * rate / 100
     known: dict[str, Any] = {
         "organization_id": ORGANIZATION,
         "id": new_uuid(NOW),
@@ -44,24 +36,29 @@ def fee_of(
         "precise_amount_cents": Decimal(amount_cents),
         "amount_currency": currency,
         "precise_coupons_amount_cents": Decimal(coupons),
-        "taxes_rate": rate,
-        "taxes_precise_amount_cents": precise,
-        "taxes_amount_cents": _cents(precise),
-        "applied_taxes": [
-            tax_of(one) | {"amount_cents": _cents(net * Decimal(one) / 100)} for one in taxes
-        ],
         "created_at": NOW,
         "updated_at": NOW,
     }
-    return Fee(**known | terms)
+    fee = Fee(**known | terms)
+    return apply_taxes([fee], {fee.id: [tax_of(one) for one in taxes]}).fees[0]
 
 
 def invoice_of(*fees: Fee, paid: int = 0, prepaid: int = 0, **terms: Any) -> Invoice:
-    """A final invoice with these fees; taxes are added up over fees and then rounded, as Lago's."""
+    """A final invoice with these fees."""
     fees_cents = sum(fee.amount_cents for fee in fees)
-    coupons = _cents(sum((fee.precise_coupons_amount_cents for fee in fees), Decimal(0)))
-    taxes = _taxes(*fees)
-    taxes_cents = sum(tax["amount_cents"] for tax in taxes)
+    coupons = int(
+        sum((fee.precise_coupons_amount_cents for fee in fees), Decimal(0)).to_integral_value(
+            ROUND_HALF_UP
+        )
+    )
+    taxed = apply_taxes(
+        fees,
+        {
+            fee.id: [tax_of(tax["tax_code"].removeprefix("tax_")) for tax in fee.applied_taxes]
+            for fee in fees
+        },
+    )
+    taxes_cents = taxed.taxes_amount_cents
     gross = fees_cents - coupons + taxes_cents
     known: dict[str, Any] = {
         "organization_id": ORGANIZATION,
@@ -84,26 +81,11 @@ def invoice_of(*fees: Fee, paid: int = 0, prepaid: int = 0, **terms: Any) -> Inv
         "prepaid_credit_amount_cents": prepaid,
         "total_amount_cents": gross - prepaid,
         "total_paid_amount_cents": paid,
-        "applied_taxes": taxes,
+        "applied_taxes": [as_json(tax) for tax in taxed.applied_taxes],
+        "taxes_rate": taxed.taxes_rate,
         "content_hash": b"",
         "finalized_at": NOW,
         "created_at": NOW,
         "updated_at": NOW,
     }
     return Invoice(**known | terms)
-
-
-def _taxes(*fees: Fee) -> list[dict[str, Any]]:
-    sums: dict[str, Decimal] = {}
-    known: dict[str, dict[str, Any]] = {}
-    for fee in fees:
-        net = fee.amount_cents - fee.precise_coupons_amount_cents
-        for tax in fee.applied_taxes:
-            code = tax["tax_code"]
-            known[code] = tax
-            sums[code] = sums.get(code, Decimal(0)) + net * tax["tax_rate"] / 100
-    return [known[code] | {"amount_cents": _cents(total)} for code, total in sums.items()]
-
-
-def _cents(amount: Decimal) -> int:
-    return int(amount.to_integral_value(ROUND_HALF_UP))

@@ -48,7 +48,7 @@ def after(before: Before, amounts: Amounts, *, refunded: int = 0) -> Before:
     for item in amounts.items:
         fees[item.fee_id] = fees.get(item.fee_id, 0) + item.amount_cents
     for tax in amounts.applied_taxes:
-        taxes[tax.tax_code] = taxes.get(tax.tax_code, 0) + tax.amount_cents
+        taxes[tax.key] = taxes.get(tax.key, 0) + tax.amount_cents
     return Before(
         fees=fees,
         taxes=taxes,
@@ -238,7 +238,8 @@ def test_notes_that_credit_all_of_an_invoice_come_to_the_invoice(
         assert limits.creditable_cents <= found.total_cents
         before = after(before, found)
         for tax in invoice.applied_taxes:
-            assert before.taxes.get(tax["tax_code"], 0) <= tax["amount_cents"]
+            key = tax["tax_code"], tax["tax_rate"]
+            assert before.taxes.get(key, 0) <= tax["amount_cents"]
     assert before.total_cents == invoice.sub_total_including_taxes_amount_cents
     assert before.coupons_cents == invoice.coupons_amount_cents
     assert sum(before.taxes.values()) == invoice.taxes_amount_cents
