@@ -1,0 +1,217 @@
+"""Credit notes: what is given back of an invoice, to later invoices, to the payer, or against it.
+
+draft ─► finalizing ─► finalized        credit: available ─► consumed | voided
+                                        refund: pending ─► succeeded | failed
+
+`step` says what the ledger is being asked (to issue, to void, to refund) until its answer is
+stored, so that whoever finds a step asks again. A note whose invoice is a draft is one too.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from msgspec import Struct, field, structs
+
+from invoicing import number_series
+from invoicing.errors import NotFound
+from invoicing.invoices import Invoice
+from invoicing.pages import Page, Window
+from invoicing.records import Connection, Record, load_queries
+
+_queries: Final = load_queries(__file__)
+
+REASONS: Final = (
+    "duplicated_charge",
+    "product_unsatisfactory",
+    "order_change",
+    "order_cancellation",
+    "fraudulent_charge",
+    "other",
+)
+MODES: Final = ("credit", "refund", "offset", "skip")
+"""What becomes of the days that an ended subscription had paid for and did not use."""
+
+
+class CreditNote(Record, frozen=True, kw_only=True):
+    """A credit note as stored."""
+
+    json_columns: ClassVar[tuple[str, ...]] = ("applied_taxes", "metadata", "settlement")
+
+    organization_id: UUID
+    id: UUID
+    invoice_id: UUID
+    customer_id: UUID
+    billing_entity_id: UUID
+    status: str
+    step: str | None = None
+    number: str = ""
+    sequential_id: int | None = None
+    credit_status: str | None = None
+    refund_status: str | None = None
+    reason: str
+    description: str | None = None
+    currency: str
+    issuing_date: date
+    total_amount_cents: int
+    credit_amount_cents: int
+    balance_amount_cents: int = 0
+    refund_amount_cents: int
+    offset_amount_cents: int
+    voided_amount_cents: int = 0
+    taxes_amount_cents: int
+    taxes_rate: Decimal
+    sub_total_excluding_taxes_amount_cents: int
+    coupons_adjustment_amount_cents: int
+    applied_taxes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    metadata: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    settlement: dict[str, Any] | None = None
+    request_hash: bytes | None = None
+    refunded_at: datetime | None = None
+    voided_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def books_nothing(self) -> bool:
+        """Whether its credit came about with the balance in the book: there are no items."""
+        return not (
+            self.sub_total_excluding_taxes_amount_cents
+            or self.coupons_adjustment_amount_cents
+            or self.taxes_amount_cents
+        )
+
+
+class CreditNoteItem(Record, frozen=True, kw_only=True):
+    """How much of a fee a note credits, before coupons and taxes."""
+
+    organization_id: UUID
+    id: UUID
+    credit_note_id: UUID
+    fee_id: UUID
+    amount_cents: int
+    precise_amount_cents: Decimal
+    amount_currency: str
+    created_at: datetime
+
+
+class CreditNoteFilter(Struct, frozen=True, kw_only=True):
+    """Which notes are asked for; None means all. Only final ones are shown."""
+
+    customer_id: UUID | None = None
+    invoice_number: str | None = None
+    reasons: list[str] | None = None
+    credit_statuses: list[str] | None = None
+    refund_statuses: list[str] | None = None
+    currency: str | None = None
+    issuing_date_from: date | None = None
+    issuing_date_to: date | None = None
+    amount_from: int | None = None
+    amount_to: int | None = None
+    billing_entity_ids: list[UUID] | None = None
+    self_billed: bool | None = None
+    search_term: str | None = None
+
+
+async def take_number(connection: Connection, note: CreditNote, invoice: Invoice) -> CreditNote:
+    """Give a note its number, the next of its invoice: `ACM-001-007-CN001`."""
+    taken = await number_series.take(
+        connection, note.organization_id, f"credit_notes:{note.invoice_id}"
+    )
+    return structs.replace(note, sequential_id=taken, number=f"{invoice.number}-CN{taken:03d}")
+
+
+async def insert(connection: Connection, note: CreditNote) -> None:
+    """Store a new note."""
+    await _queries.insert_credit_note(connection, **note.columns())
+
+
+async def insert_item(connection: Connection, item: CreditNoteItem) -> None:
+    """Store an item of a note."""
+    await _queries.insert_item(connection, **item.columns())
+
+
+async def delete_items(connection: Connection, note: CreditNote) -> None:
+    """Forget the items of a draft that is computed anew."""
+    await _queries.delete_items(
+        connection, organization_id=note.organization_id, credit_note_id=note.id
+    )
+
+
+async def save(connection: Connection, note: CreditNote) -> None:
+    """Store what has become of a note."""
+    await _queries.update_credit_note(connection, **note.columns())
+
+
+async def find(
+    connection: Connection, organization_id: UUID, note_id: UUID, *, locks: bool = False
+) -> CreditNote | None:
+    """A note by its id, whatever its status; `locks` keeps it from being changed by others."""
+    query = _queries.lock_credit_note if locks else _queries.find_credit_note
+    row = await query(connection, organization_id=organization_id, id=note_id)
+    return None if row is None else CreditNote.of(row)
+
+
+async def get(
+    connection: Connection, organization_id: UUID, note_id: UUID, *, locks: bool = False
+) -> CreditNote:
+    """A final note. Raises NotFound."""
+    note = await find(connection, organization_id, note_id, locks=locks)
+    if note is None or note.status != "finalized":
+        raise NotFound("credit_note")
+    return note
+
+
+async def find_all(
+    connection: Connection, organization_id: UUID, wanted: CreditNoteFilter, *, window: Window
+) -> Page[CreditNote]:
+    """A page of final notes, the newest first."""
+    found = {"organization_id": organization_id, **structs.asdict(wanted)}
+    rows = _queries.list_credit_notes(connection, **found, limit=window.size, offset=window.offset)
+    items = [CreditNote.of(row) async for row in rows]
+    return Page(items, await _queries.count_credit_notes(connection, **found))
+
+
+async def of_invoice(
+    connection: Connection, organization_id: UUID, invoice_id: UUID
+) -> list[CreditNote]:
+    """All notes of an invoice, drafts and those under way too, the oldest first."""
+    rows = _queries.notes_of_invoice(
+        connection, organization_id=organization_id, invoice_id=invoice_id
+    )
+    return [CreditNote.of(row) async for row in rows]
+
+
+async def items_of(
+    connection: Connection, organization_id: UUID, note_ids: Sequence[UUID]
+) -> dict[UUID, list[CreditNoteItem]]:
+    """The items of notes, in their order."""
+    found: dict[UUID, list[CreditNoteItem]] = {note_id: [] for note_id in note_ids}
+    rows = _queries.items_of_notes(
+        connection, organization_id=organization_id, credit_note_ids=list(note_ids)
+    )
+    async for row in rows:
+        item = CreditNoteItem.of(row)
+        found[item.credit_note_id].append(item)
+    return found
+
+
+async def unfinished(
+    connection: Connection,
+    *,
+    before: datetime,
+    limit: int,
+    organization_id: UUID | None = None,
+    customer_id: UUID | None = None,
+) -> list[tuple[UUID, UUID]]:
+    """Notes of which the ledger is being asked, as (organization, note): the oldest step first."""
+    rows = _queries.unfinished(
+        connection,
+        before=before,
+        limit=limit,
+        organization_id=organization_id,
+        customer_id=customer_id,
+    )
+    return [(row["organization_id"], row["id"]) async for row in rows]
