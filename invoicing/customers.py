@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from invoicing import catalogue_versions
+from invoicing import billing_schedule, catalogue_versions
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Page, Window
@@ -118,6 +118,10 @@ async def upsert(
     """
     if not external_id.strip():
         raise Invalid.field("external_id", "value_is_mandatory")
+    known = await find(connection, organization_id, external_id)
+    moves = known is not None and _clock(apply(changes, known)) != _clock(known)
+    if moves:  # before the customer is locked, as all who change what prices depend on
+        await catalogue_versions.bump(connection, organization_id)
     before = await _lock(connection, organization_id, external_id)
     if before is None:
         fresh = Customer(
@@ -135,7 +139,16 @@ async def upsert(
         if before is None:  # and has deleted it already
             raise NotFound("customer")
     changed = _changed(before, changes, metadata=metadata, now=now)
+    if moves:
+        await billing_schedule.look_again(
+            connection, organization_id, customer_id=changed.id, now=now
+        )
     return Customer.of(await _queries.update_customer(connection, **changed.columns()))
+
+
+def _clock(customer: Customer) -> tuple[str | None, str | None]:
+    """What says by which clock its periods are cut."""
+    return customer.timezone, customer.billing_entity_code
 
 
 async def _lock(connection: Connection, organization_id: UUID, external_id: str) -> Customer | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import catalogue_versions, plan_versions
+from invoicing import billing_schedule, catalogue_versions, plan_versions
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charges import PlanCharge
@@ -64,6 +64,13 @@ _AMOUNT_CENTS_MAX: Final = 2**63 - 1
 _TRIAL_DAYS_MAX: Final = 3650
 _NO_UNITS: Final[Mapping[str, int]] = {}
 _NOT_STORED: Final = ("charges", "fixed_charges", "version", "active_subscriptions_count")
+_MOVES_MOMENTS: Final = (
+    "pay_in_advance",
+    "trial_period",
+    "bill_charges_monthly",
+    "bill_fixed_charges_monthly",
+)
+"""What says when a subscription is billed."""
 _CANNOT_WAIT: Final = (
     "amount_cents",
     "amount_currency",
@@ -230,6 +237,8 @@ async def update(
         )
     await _end_other_defaults(connection, plan, now=now)
     await _queries.update_plan(connection, **_columns(plan))
+    if wanted_prices.are_any or any(getattr(before, n) != getattr(plan, n) for n in _MOVES_MOMENTS):
+        await billing_schedule.look_again(connection, organization_id, plan_id=plan.id, now=now)
     return await get(connection, organization_id, plan.code, now=now)
 
 
