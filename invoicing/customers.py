@@ -6,9 +6,15 @@ from functools import cache
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import billing_schedule, catalogue_versions
+from invoicing import (
+    billing_entities,
+    billing_schedule,
+    catalogue_versions,
+    invoice_custom_sections,
+    tax_codes,
+)
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Page, Window
@@ -27,6 +33,7 @@ class Customer(Record, frozen=True, kw_only=True):
         "shipping_address",
         "billing_configuration",
         "tax_codes",
+        "invoice_custom_section_codes",
         "metadata",
     )
 
@@ -59,6 +66,7 @@ class Customer(Record, frozen=True, kw_only=True):
     billing_configuration: dict[str, Any] = field(default_factory=dict[str, Any])
     billing_entity_code: str | None = None
     tax_codes: list[str] = field(default_factory=list[str])
+    invoice_custom_section_codes: list[str] = field(default_factory=list[str])
     metadata: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     created_at: datetime
     updated_at: datetime
@@ -101,6 +109,8 @@ class CustomerChanges(Struct, kw_only=True):
     skip_invoice_custom_sections: bool | UnsetType = UNSET
     billing_configuration: dict[str, Any] | UnsetType = UNSET
     billing_entity_code: str | UnsetType | None = UNSET
+    tax_codes: list[str] | UnsetType = UNSET
+    invoice_custom_section_codes: list[str] | UnsetType = UNSET
 
 
 async def upsert(
@@ -132,6 +142,7 @@ async def upsert(
             updated_at=now,
         )
         wanted = _changed(fresh, changes, metadata=metadata, now=now)
+        await _check_names(connection, wanted, changes, now=now)
         created = await _queries.insert_customer(connection, **wanted.columns())
         if created is not None:
             return Customer.of(created)
@@ -139,6 +150,7 @@ async def upsert(
         if before is None:  # and has deleted it already
             raise NotFound("customer")
     changed = _changed(before, changes, metadata=metadata, now=now)
+    await _check_names(connection, changed, changes, now=now)
     if moves:
         await billing_schedule.look_again(
             connection, organization_id, customer_id=changed.id, now=now
@@ -149,6 +161,39 @@ async def upsert(
 def _clock(customer: Customer) -> tuple[str | None, str | None]:
     """What says by which clock its periods are cut."""
     return customer.timezone, customer.billing_entity_code
+
+
+async def lock(connection: Connection, organization_id: UUID, external_id: str) -> Customer:
+    """The customer, held until the transaction ends so that changes queue up; raises NotFound."""
+    customer = await _lock(connection, organization_id, external_id)
+    if customer is None:
+        raise NotFound("customer")
+    return customer
+
+
+async def set_currency(
+    connection: Connection, customer: Customer, currency: str, *, now: datetime
+) -> Customer:
+    """Let a customer that has no currency yet, and is locked, have one from now on."""
+    changed = structs.replace(customer, currency=currency, updated_at=now)
+    return Customer.of(await _queries.update_customer(connection, **changed.columns()))
+
+
+async def _check_names(
+    connection: Connection, customer: Customer, changes: CustomerChanges, *, now: datetime
+) -> None:
+    """Raise Invalid unless there is all that the changes name."""
+    organization_id = customer.organization_id
+    if changes.tax_codes is not UNSET:
+        await tax_codes.check(connection, organization_id, customer.tax_codes)
+    if changes.invoice_custom_section_codes is not UNSET:
+        await invoice_custom_sections.check(
+            connection, organization_id, customer.invoice_custom_section_codes
+        )
+    if changes.billing_entity_code is not UNSET:
+        await billing_entities.check_code(
+            connection, organization_id, customer.billing_entity_code, now=now
+        )
 
 
 async def _lock(connection: Connection, organization_id: UUID, external_id: str) -> Customer | None:
@@ -214,6 +259,7 @@ def _changed(
         changed = apply(CustomerChanges(billing_configuration=merged), changed)
     values = {name: getattr(changed, name) for name in changed.__struct_fields__}
     values["updated_at"] = now
+    values["tax_codes"] = tax_codes.distinct(changed.tax_codes)
     if metadata is not None:
         values["metadata"] = _merge_metadata(customer.metadata, metadata, now=now)
     changed = Customer(**values)

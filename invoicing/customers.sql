@@ -4,14 +4,15 @@ insert into invoicing.customers (
     organization_id, id, external_id, name, firstname, lastname, customer_type, email, legal_name,
     legal_number, tax_identification_number, phone, url, logo_url, address_line1, address_line2, city, state,
     zipcode, country, shipping_address, currency, timezone, net_payment_term, finalize_zero_amount_invoice,
-    skip_invoice_custom_sections, billing_configuration, billing_entity_code, tax_codes, metadata, created_at,
-    updated_at)
+    skip_invoice_custom_sections, billing_configuration, billing_entity_code, tax_codes,
+    invoice_custom_section_codes, metadata, created_at, updated_at)
 values (
     :organization_id, :id, :external_id, :name, :firstname, :lastname, :customer_type, :email, :legal_name,
     :legal_number, :tax_identification_number, :phone, :url, :logo_url, :address_line1, :address_line2, :city,
     :state, :zipcode, :country, :shipping_address::jsonb, :currency, :timezone, :net_payment_term,
     :finalize_zero_amount_invoice, :skip_invoice_custom_sections, :billing_configuration::jsonb,
-    :billing_entity_code, :tax_codes::jsonb, :metadata::jsonb, :created_at, :updated_at)
+    :billing_entity_code, :tax_codes::jsonb, :invoice_custom_section_codes::jsonb, :metadata::jsonb, :created_at,
+    :updated_at)
 on conflict (organization_id, external_id) where deleted_at is null do nothing
 returning *;
 
@@ -26,7 +27,8 @@ update invoicing.customers set
     finalize_zero_amount_invoice = :finalize_zero_amount_invoice,
     skip_invoice_custom_sections = :skip_invoice_custom_sections,
     billing_configuration = :billing_configuration::jsonb, billing_entity_code = :billing_entity_code,
-    tax_codes = :tax_codes::jsonb, metadata = :metadata::jsonb, updated_at = :updated_at
+    tax_codes = :tax_codes::jsonb,
+    invoice_custom_section_codes = :invoice_custom_section_codes::jsonb, metadata = :metadata::jsonb, updated_at = :updated_at
 where organization_id = :organization_id and id = :id
 returning *;
 

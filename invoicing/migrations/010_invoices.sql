@@ -1,4 +1,8 @@
--- Invoices and what they are made of. New tables only: locks nothing that is in use.
+-- Invoices and what they are made of. New tables, and columns with constant defaults for invoicing.customers and
+-- invoicing.add_ons, which takes an exclusive lock on each for a moment and rewrites nothing.
+
+alter table invoicing.customers add column invoice_custom_section_codes jsonb not null default '[]';
+alter table invoicing.add_ons add column tax_codes jsonb not null default '[]';
 
 create table invoicing.billing_entities (
     organization_id                            uuid        not null,
@@ -59,16 +63,15 @@ create unique index invoice_custom_sections_code on invoicing.invoice_custom_sec
     where deleted_at is null;
 
 create table invoicing.taxes (
-    organization_id         uuid        not null,
-    id                      uuid        not null,
-    code                    text        not null,
-    name                    text        not null,
-    description             text,
-    rate                    numeric     not null check (rate >= 0),
-    applied_to_organization boolean     not null,
-    created_at              timestamptz not null,
-    updated_at              timestamptz not null,
-    deleted_at              timestamptz,
+    organization_id uuid        not null,
+    id              uuid        not null,
+    code            text        not null,
+    name            text        not null,
+    description     text,
+    rate            numeric     not null check (rate >= 0),
+    created_at      timestamptz not null,
+    updated_at      timestamptz not null,
+    deleted_at      timestamptz,
     primary key (organization_id, id)
 );
 create unique index taxes_code on invoicing.taxes (organization_id, code) where deleted_at is null;
@@ -109,6 +112,7 @@ create table invoicing.applied_coupons (
     customer_id                  uuid        not null,
     status                       text        not null check (status in ('active', 'terminated')),
     amount_cents                 bigint,
+    amount_cents_remaining       bigint      check (amount_cents_remaining between 0 and amount_cents),
     amount_currency              text,
     percentage_rate              numeric,
     frequency                    text        not null,
@@ -122,6 +126,9 @@ create table invoicing.applied_coupons (
     foreign key (organization_id, customer_id) references invoicing.customers
 );
 create index applied_coupons_of_customer on invoicing.applied_coupons (organization_id, customer_id) where status = 'active';
+create index applied_coupons_of_coupon on invoicing.applied_coupons (organization_id, coupon_id);
+comment on column invoicing.applied_coupons.amount_cents_remaining is
+    'What invoices may still take of an amount that is given once; null for every other coupon.';
 
 create table invoicing.invoices (
     organization_id                         uuid        not null,

@@ -79,6 +79,19 @@ async def cost(desk: Desk, plan_version_id: UUID, **properties: object) -> Decim
     return sum((line.units * line.model.amount for line in lines), Decimal(0))
 
 
+async def found_organization(connection: Any, organization_id: UUID, now: datetime) -> None:
+    """Add the organization itself, which no tenant may."""
+    await connection.execute("set local role none")
+    await connection.execute(
+        "insert into wallet.organizations (id, name, default_currency, timezone, net_payment_term,"
+        " document_numbering, document_number_prefix, finalize_zero_amount_invoice,"
+        " email_settings, billing_configuration, created_at, updated_at)"
+        " values ($1, 'Acme', 'EUR', 'UTC', 0, 'per_customer', 'ACM', true, '[]', '{}', $2, $2)",
+        *(organization_id, now),
+    )
+    await connection.execute("set local role wallet_api")
+
+
 @pytest.fixture
 async def desk(module_database: Database, clock: Clock) -> AsyncIterator[Desk]:
     """An organization that is this test's own, under row-level security; nothing of it is kept."""
@@ -86,6 +99,7 @@ async def desk(module_database: Database, clock: Clock) -> AsyncIterator[Desk]:
     async with module_database.api.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
+        await found_organization(connection, organization_id, clock.now)
         await connection.execute(
             "select set_config('wallet.organization_id', $1, true)", str(organization_id)
         )
