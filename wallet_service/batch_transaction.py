@@ -180,11 +180,10 @@ class BatchTransaction:
         Opening them twice is harmless.
         """
         for operation in operations:
-            asset = operation.command.asset
-            if asset is None:
-                continue
             provider = getattr(operation.command, "provider", "manual")
-            if (asset.ledger, provider) not in self._houses:
+            for asset in (operation.command.asset, getattr(operation.command, "money", None)):
+                if asset is None or (asset.ledger, provider) in self._houses:
+                    continue
                 await self._ledger.create_accounts(
                     chart.house_accounts(
                         ledger=asset.ledger, asset_code=asset.code, providers=(provider,)

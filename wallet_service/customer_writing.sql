@@ -76,15 +76,17 @@ where w.organization_id = :organization_id and w.id = :id;
 -- name: write_grant!
 insert into wallet.grants (
     organization_id, id, customer_id, wallet_id, kind, name, priority, amount_minor, cost_basis,
-    cost_basis_currency, expires_at, wallet_transaction_id, created_at)
+    cost_basis_currency, expires_at, wallet_transaction_id, deferred_minor, created_at)
 values (
     :organization_id, :id, :customer_id, :wallet_id, :kind, :name, :priority, :amount_minor, :cost_basis,
-    :cost_basis_currency, :expires_at, :wallet_transaction_id, :now);
+    :cost_basis_currency, :expires_at, :wallet_transaction_id, :deferred_minor, :now);
 
 -- name: change_grant!
 update wallet.grants set
-    is_open = :is_open, amount_minor = amount_minor + :amount_minor, expired_minor = expired_minor + :expired_minor,
-    voided_minor = voided_minor + :voided_minor, expires_at = coalesce(:expires_at, expires_at)
+    is_open = coalesce(:is_open, is_open), amount_minor = amount_minor + :amount_minor,
+    expired_minor = expired_minor + :expired_minor, voided_minor = voided_minor + :voided_minor,
+    expires_at = coalesce(:expires_at, expires_at), earned_minor = earned_minor + :earned_minor,
+    broken_minor = broken_minor + :broken_minor
 where organization_id = :organization_id and id = :id;
 
 -- name: write_transaction!

@@ -30,7 +30,7 @@ from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.replies import iso
 from wallet_service.texts import read_time
 from wallet_service.wallet_terms import DecimalText, Name, Word, check_priority
-from wallet_service.wallet_transactions import cost_basis_of
+from wallet_service.wallet_transactions import cost_basis_of, sold_for
 from wallet_service.wallets import COUNT_MAX, WalletRow, find_row, find_row_by_code
 
 __all__ = ["GrantBody", "GrantRequest", "Grants"]
@@ -134,8 +134,13 @@ class Grants:
         key = check_key(_given(request.transaction_id))
         wallet = await self._wallet(organization_id, request)
         asset = await self._rates.asset(organization_id, wallet.asset_code, now=now)
+        funding = _funding(request, wallet, asset)
+        currency = funding.cost_basis_currency
         command = MoveCredits(
-            wallet_id=wallet.id, asset=asset, fundings=(_funding(request, wallet, asset),)
+            wallet_id=wallet.id,
+            asset=asset,
+            fundings=(funding,),
+            money=await sold_for(self._rates, organization_id, asset, currency, now=now),
         )
         try:
             reply = await self._committer.submit(

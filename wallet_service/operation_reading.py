@@ -24,6 +24,7 @@ from wallet_service.decision.commands import (
     Item,
     MoveCredits,
     Pricing,
+    RecogniseRevenue,
     Refund,
     Reverse,
     Settle,
@@ -32,6 +33,7 @@ from wallet_service.decision.commands import (
 from wallet_service.decision.pricing import WantedTotal, wanted_totals
 from wallet_service.decision.state import (
     CapturedItem,
+    DeferredState,
     EventLine,
     EventState,
     HoldState,
@@ -83,6 +85,7 @@ async def read(
     await _read_holds(connection, state, operations)
     await _read_events(connection, state, operations)
     await _read_transactions(connection, state, operations)
+    await _read_deferred(connection, state, operations)
     await _read_totals(connection, state, operations)
     if intents:
         await _read_open(connection, state)
@@ -256,6 +259,25 @@ async def _read_transactions(
                 created_at=row["created_at"],
                 invoice_requires_successful_payment=row["invoice_requires_successful_payment"],
             )
+
+
+async def _read_deferred(
+    connection: Connection, state: LockedState, operations: Sequence[Operation]
+) -> None:
+    wanted = [
+        (op.organization_id, op.command.grant_id)
+        for op in operations
+        if isinstance(op.command, RecogniseRevenue)
+    ]
+    if not wanted:
+        return
+    rows = await connection.fetch(
+        _queries.read_deferred.sql, [key[0] for key in wanted], [key[1] for key in wanted]
+    )
+    for row in rows:
+        customer = state.customers.get((row["organization_id"], row["customer_id"]))
+        if customer is not None:
+            customer.deferred[row["id"]] = DeferredState(row["earned_minor"], row["broken_minor"])
 
 
 async def _read_totals(

@@ -46,3 +46,9 @@ select t.organization_id, t.customer_id, t.id, t.wallet_id, t.status, t.kind, t.
     t.invoice_requires_successful_payment
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as wanted (organization_id, id)
 join wallet.wallet_transactions t on t.organization_id = wanted.organization_id and t.id = wanted.id;
+
+-- name: read_deferred
+-- (2) What was earned so far of what was paid for grants of native units.
+select g.organization_id, g.customer_id, g.id, g.earned_minor, g.broken_minor
+from unnest(:organization_ids::uuid[], :ids::uuid[]) as wanted (organization_id, id)
+join wallet.grants g on g.organization_id = wanted.organization_id and g.id = wanted.id;

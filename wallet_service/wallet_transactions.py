@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from invoicing.currencies import CURRENCIES
 from invoicing.pages import Page, Window
@@ -46,7 +46,9 @@ __all__ = [
     "TransactionFilter",
     "WalletTransactionRequest",
     "WalletTransactions",
+    "check_provider",
     "cost_basis_of",
+    "sold_for",
 ]
 
 _PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
@@ -150,6 +152,9 @@ class WalletTransactions:
         wallet = await self._wallet(organization_id, request.wallet_id)
         asset = await self._rates.asset(organization_id, wallet.asset_code, now=now)
         command = _movement(request, wallet, asset)
+        currency = request.cost_basis_currency
+        money = await sold_for(self._rates, organization_id, asset, currency, now=now)
+        command = structs.replace(command, money=money)
         if not command.fundings and not command.voided_minor:
             return []
         try:
@@ -181,11 +186,13 @@ class WalletTransactions:
 
         Raises NotFound, NotAllowed (it failed) and Invalid (the wallet has ended).
         """
-        if not _PROVIDER.fullmatch(request.provider):
-            raise Invalid("provider", "value_is_invalid", "small letters, digits and underscores")
+        check_provider(request.provider)
         row = await self._row(organization_id, transaction_id)
         asset = await self._rates.asset(organization_id, row.asset_code, now=now)
-        command = Settle(row.id, asset, request.provider)
+        money = await sold_for(
+            self._rates, organization_id, asset, row.cost_basis_currency, now=now
+        )
+        command = Settle(row.id, asset, request.provider, money)
         try:
             reply = await self._submit("settle", row, command, now=now)
         except NotAllowed:
@@ -302,6 +309,13 @@ class WalletTransactions:
 _ANY_SETTLEMENT: Final = SettleRequest()
 
 
+def check_provider(provider: str) -> str:
+    """The name of a payment provider, as its account is called. Raises Invalid."""
+    if not _PROVIDER.fullmatch(provider):
+        raise Invalid("provider", "value_is_invalid", "small letters, digits and underscores")
+    return provider
+
+
 def cost_basis_of(text: str | None, currency: str | None) -> tuple[Decimal | None, str | None]:
     """What one unit of the asset cost, and in which currency. Raises Invalid."""
     if text is None:
@@ -313,6 +327,20 @@ def cost_basis_of(text: str | None, currency: str | None) -> tuple[Decimal | Non
         code = "value_is_mandatory" if currency is None else "value_is_invalid"
         raise Invalid("cost_basis_currency", code)
     return basis, currency
+
+
+async def sold_for(
+    rates: RateCardCache,
+    organization_id: UUID,
+    asset: Asset,
+    currency: str | None,
+    *,
+    now: datetime,
+) -> Asset | None:
+    """The money that native units of a cost basis are sold for; None where nothing says so."""
+    if currency is None or not asset.is_unit:
+        return None
+    return await rates.asset(organization_id, currency, now=now)
 
 
 def _movement(request: WalletTransactionRequest, wallet: WalletRow, asset: Asset) -> MoveCredits:

@@ -19,6 +19,7 @@ from wallet_service.decision.budget_state import (
 )
 from wallet_service.decision.outcomes import EventRow, GrantRow, TransactionRow, WalletRow
 from wallet_service.decision.state import (
+    DeferredState,
     EventState,
     GrantState,
     HoldState,
@@ -38,6 +39,7 @@ class Rows:
     def __init__(self) -> None:
         self.wallets: dict[UUID, tuple[UUID, WalletRow, dict[str, Any]]] = {}
         self.grants: dict[UUID, tuple[GrantRow, dict[str, Any]]] = {}
+        self.deferred: dict[UUID, tuple[UUID, DeferredState]] = {}
         self.holds: dict[UUID, HoldState] = {}
         self.events: dict[UUID, tuple[UUID | None, EventRow]] = {}
         self.transactions: dict[UUID, tuple[UUID, TransactionRow]] = {}
@@ -71,9 +73,13 @@ class Rows:
         for row in effect.grants:
             sums = {"amount_minor": row.amount_minor, "expired_minor": 0, "voided_minor": 0}
             self.grants[row.id] = row, {"is_open": True, **sums}
+            self.deferred[row.id] = customer, DeferredState(0, 0)
         for change in effect.grant_changes:
             stands = self.grants[change.id][1]
-            stands["is_open"] = change.is_open
+            if change.is_open is not None:
+                stands["is_open"] = change.is_open
+            self.deferred[change.id][1].earned_minor += change.earned_minor
+            self.deferred[change.id][1].broken_minor += change.broken_minor
             for name in ("amount_minor", "expired_minor", "voided_minor"):
                 stands[name] += getattr(change, name)
         for row in effect.transactions:
@@ -135,6 +141,11 @@ class Rows:
             if owner == customer
         }
         state.totals = dict(self.totals)
+        state.deferred = {
+            grant_id: deepcopy(stands)
+            for grant_id, (owner, stands) in self.deferred.items()
+            if owner == customer
+        }
         state.sort()
         return state
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from invoicing.access import Access
+from invoicing.settlements import CreditNoteRequest, PayRequest, SettleRequest, VoidRequest
 from ledger import money
 from rating.rate_cards import Line
 
@@ -22,6 +23,7 @@ __all__ = [
     "AMOUNT_CODE",
     "Asset",
     "Authorize",
+    "BookCreditNote",
     "Capture",
     "Choice",
     "CloseGrant",
@@ -37,13 +39,20 @@ __all__ = [
     "Item",
     "MoveCredits",
     "Operation",
+    "PayInvoice",
+    "Payer",
     "PricedLine",
     "Pricing",
+    "RecogniseRevenue",
     "Refund",
+    "RefundCreditNote",
     "Reverse",
     "Settle",
+    "SettleInvoice",
     "UpdateWallet",
     "Void",
+    "VoidCreditNote",
+    "VoidInvoice",
 ]
 
 AMOUNT_CODE = "amount"
@@ -260,6 +269,8 @@ class MoveCredits(Struct, frozen=True, tag="move_credits"):
     name: str | None = None
     metadata: list[dict[str, str]] = []
     provider: str = "manual"
+    money: Asset | None = None
+    """What native units are sold for, where they have a cost basis."""
 
 
 class CreateWallet(Struct, frozen=True, tag="create_wallet"):
@@ -303,6 +314,8 @@ class Settle(Struct, frozen=True, tag="settle"):
     wallet_transaction_id: UUID
     asset: Asset
     provider: str
+    money: Asset | None = None
+    """What native units are sold for, where they have a cost basis."""
 
 
 class Fail(Struct, frozen=True, tag="fail"):
@@ -326,6 +339,86 @@ class CloseGrant(Struct, frozen=True, tag="close_grant"):
     asset: Asset
 
 
+class SettleInvoice(Struct, frozen=True, tag="settle_invoice", kw_only=True):
+    """Book an invoice whose amounts are fixed, and let wallets pay what is left of it."""
+
+    asset: Asset
+    cent_minor: int
+    """The currency's minor unit, in the asset's smallest."""
+    request: SettleRequest
+    promotional: tuple[UUID, ...] = ()
+    """Which of the grants that paid in real time were promotional."""
+
+
+class PayInvoice(Struct, frozen=True, tag="pay_invoice", kw_only=True):
+    """Book a payment of an invoice."""
+
+    asset: Asset
+    cent_minor: int
+    request: PayRequest
+    provider: str
+
+
+class Payer(Struct, frozen=True, kw_only=True):
+    """A grant that had paid an invoice, open or not."""
+
+    id: UUID
+    wallet_id: UUID
+    kind: str
+    priority: int
+    expires_at: datetime | None
+
+
+class VoidInvoice(Struct, frozen=True, tag="void_invoice", kw_only=True):
+    """Take back all that an invoice's settlement booked."""
+
+    asset: Asset
+    cent_minor: int
+    request: VoidRequest
+    payers: tuple[Payer, ...]
+
+
+class BookCreditNote(Struct, frozen=True, tag="book_credit_note", kw_only=True):
+    """Book what a credit note credits and offsets."""
+
+    asset: Asset
+    cent_minor: int
+    request: CreditNoteRequest
+
+
+class RefundCreditNote(Struct, frozen=True, tag="refund_credit_note", kw_only=True):
+    """Book that a credit note was paid out."""
+
+    asset: Asset
+    cent_minor: int
+    request: CreditNoteRequest
+    provider: str
+
+
+class VoidCreditNote(Struct, frozen=True, tag="void_credit_note", kw_only=True):
+    """Take back what is left of a credit note's credit."""
+
+    asset: Asset
+    cent_minor: int
+    request: CreditNoteRequest
+    balance_cents: int
+
+
+class RecogniseRevenue(Struct, frozen=True, tag="recognise_revenue", kw_only=True):
+    """Earn what was paid for native units that were used since, or have expired.
+
+    Amounts below zero are taken back, because usage was. Does nothing if others were first.
+    """
+
+    asset: Asset
+    money: Asset
+    grant_id: UUID
+    earned_before_minor: int
+    broken_before_minor: int
+    earned_minor: int
+    broken_minor: int
+
+
 Command = (
     Authorize
     | Capture
@@ -342,6 +435,13 @@ Command = (
     | Fail
     | ExpireGrant
     | CloseGrant
+    | SettleInvoice
+    | PayInvoice
+    | VoidInvoice
+    | BookCreditNote
+    | RefundCreditNote
+    | VoidCreditNote
+    | RecogniseRevenue
 )
 
 

@@ -11,6 +11,7 @@ from wallet_service.errors import Invalid, NotAllowed
 
 from .case import Case
 from .commands import Asset, CloseGrant, ExpireGrant, Funding
+from .deferred_revenue import cost_of
 from .outcomes import GrantChange, GrantRow
 from .state import GrantState, WalletState
 
@@ -106,8 +107,10 @@ def open_grant(
     name: str,
     *,
     provider: str,
+    sold_for: Asset | None = None,
 ) -> UUID:
     """Open a grant's account and fund it; what the customer owes from the past is repaid first."""
+    cost = cost_of(funding, asset, sold_for)
     grant = GrantState(
         id=case.row_id(f"grant-{name}"),
         wallet=wallet,
@@ -120,7 +123,10 @@ def open_grant(
     )
     case.effect.accounts.append(open_account(case, asset, grant.id, grant.kind))
     if funding.amount_minor:
-        case.book(_funding_transfers(case, grant, asset, funding, name, provider=provider))
+        if cost and sold_for is not None:
+            case.book(_sale(case, grant, asset, (sold_for, cost), name, provider=provider))
+        else:
+            case.book(_funding_transfers(case, grant, asset, funding, name, provider=provider))
     case.effect.grants.append(
         GrantRow(
             id=grant.id,
@@ -133,6 +139,7 @@ def open_grant(
             cost_basis=funding.cost_basis,
             cost_basis_currency=funding.cost_basis_currency,
             wallet_transaction_id=transaction_id,
+            deferred_minor=cost,
         )
     )
     case.customer.grants.append(grant)
@@ -202,6 +209,29 @@ def _funding_transfers(
         grant_id=grant.account_id,
         amount=funding.amount_minor,
         provider=provider,
+        reference=case.reference,
+    )
+
+
+def _sale(
+    case: Case,
+    grant: GrantState,
+    asset: Asset,
+    cost: tuple[Asset, int],
+    name: str,
+    *,
+    provider: str,
+) -> list[Transfer]:
+    """Units are sold: the money is not earned before they are used."""
+    sold_for, amount = cost
+    return postings.issue(
+        ids=case.ids(f"fund-{name}"),
+        money_ledger=sold_for.ledger,
+        money_amount=amount,
+        provider=provider,
+        unit_ledger=asset.ledger,
+        unit_code=asset.code,
+        grant=postings.Leg(grant.account_id, grant.amount_minor),
         reference=case.reference,
     )
 

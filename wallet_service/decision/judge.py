@@ -6,10 +6,21 @@ from uuid import UUID
 
 from wallet_service.errors import Denied, KeyReused, WalletError
 
-from . import grants, holds, usage, wallet_transactions, wallets
+from . import (
+    credit_notes,
+    deferred_revenue,
+    grants,
+    holds,
+    invoice_voiding,
+    invoices,
+    usage,
+    wallet_transactions,
+    wallets,
+)
 from .case import Case
 from .commands import (
     Authorize,
+    BookCreditNote,
     Capture,
     CloseGrant,
     CreateWallet,
@@ -20,11 +31,17 @@ from .commands import (
     Fail,
     MoveCredits,
     Operation,
+    PayInvoice,
+    RecogniseRevenue,
     Refund,
+    RefundCreditNote,
     Reverse,
     Settle,
+    SettleInvoice,
     UpdateWallet,
     Void,
+    VoidCreditNote,
+    VoidInvoice,
 )
 from .outcomes import Done, Outcome, Refused, Replayed, Waits
 from .state import CustomerState, KnownOperation, LockedState
@@ -49,6 +66,13 @@ _JUDGES: dict[type, Any] = {
     Fail: wallet_transactions.fail,
     ExpireGrant: grants.expire_grant,
     CloseGrant: grants.close_grant,
+    SettleInvoice: invoices.settle_invoice,
+    PayInvoice: invoices.pay_invoice,
+    VoidInvoice: invoice_voiding.void_invoice,
+    BookCreditNote: credit_notes.book_credit_note,
+    RefundCreditNote: credit_notes.refund_credit_note,
+    VoidCreditNote: credit_notes.void_credit_note,
+    RecogniseRevenue: deferred_revenue.recognise_revenue,
 }
 
 

@@ -109,20 +109,24 @@ class GrantRow(Struct):
     cost_basis: Decimal | None
     cost_basis_currency: str | None
     wallet_transaction_id: UUID | None
+    deferred_minor: int = 0
+    """What was paid for native units, to be earned as they are used."""
 
 
 class GrantChange(Struct):
-    """What is added to a grant's sums (amount, expired, voided).
+    """What is added to a grant's sums (amount, expired, voided, earned, broken).
 
-    Also whether it stays open, and an earlier end.
+    Also whether it stays open (None: as it is), and an earlier end.
     """
 
     id: UUID
-    is_open: bool
+    is_open: bool | None
     amount_minor: int = 0
     expired_minor: int = 0
     voided_minor: int = 0
     expires_at: datetime | None = None
+    earned_minor: int = 0
+    broken_minor: int = 0
 
 
 class TransactionRow(Struct):

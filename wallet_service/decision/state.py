@@ -23,6 +23,7 @@ __all__ = [
     "NIL",
     "CustomerKey",
     "CustomerState",
+    "DeferredState",
     "EventLine",
     "EventState",
     "GrantState",
@@ -77,6 +78,20 @@ class WalletState(Struct):
             and (target is None or target == self.code)
             and (not self.fee_types or "charge" in self.fee_types)
             and (not self.billable_metric_codes or code in self.billable_metric_codes)
+            and (self.expiration_at is None or self.expiration_at > now)
+        )
+
+    def may_pay_fee(self, fee_type: str, code: str | None, *, now: datetime) -> bool:
+        """Whether a line of an invoice may be paid here; ``code`` is the metric of a charge.
+
+        A wallet for some metrics pays other lines only where it names their type.
+        """
+        if fee_type == "charge" and code is not None:
+            return self.may_pay(code, now=now)
+        is_for_it = fee_type in self.fee_types if self.fee_types else not self.billable_metric_codes
+        return (
+            is_for_it
+            and self.status == "active"
             and (self.expiration_at is None or self.expiration_at > now)
         )
 
@@ -274,6 +289,13 @@ class TransactionState(Struct):
     invoice_requires_successful_payment: bool = False
 
 
+class DeferredState(Struct):
+    """What was paid for a grant of native units, as far as it was earned or has expired."""
+
+    earned_minor: int
+    broken_minor: int
+
+
 class TotalKey(Struct, frozen=True):
     """Whose running total: one charge (filter, group) of one subscription in one period."""
 
@@ -305,6 +327,8 @@ class CustomerState(Struct):
     events: dict[UUID, EventState] = {}
     transactions: dict[UUID, TransactionState] = {}
     totals: dict[TotalKey, Total] = {}
+    deferred: dict[UUID, DeferredState] = {}
+    """By grant, of those whose revenue is to be recognised."""
 
     def sort(self) -> None:
         """Put the grants into burn order."""

@@ -7,6 +7,7 @@ from wallet_service.errors import Invalid, NotAllowed, NotFound
 
 from .case import Case
 from .commands import Asset, Fail, Funding, MoveCredits, Settle
+from .deferred_revenue import check_cost
 from .grants import check_room, open_grant, void_grant
 from .outcomes import TransactionChange, TransactionRow
 from .state import GrantState, WalletState
@@ -25,9 +26,18 @@ def move_credits(case: Case, command: MoveCredits) -> bytes:
     for funding in command.fundings:
         case.check_time("expires_at", funding.expires_at)
     check_room(case, command.asset, command.fundings, 0)
+    check_cost(command.fundings, command.asset, command.money)
     voided = _voidable(case, wallet, command)
     transactions = [
-        record_funding(case, wallet, command.asset, funding, position, provider=command.provider)
+        record_funding(
+            case,
+            wallet,
+            command.asset,
+            funding,
+            position,
+            provider=command.provider,
+            sold_for=command.money,
+        )
         for position, funding in enumerate(command.fundings)
     ]
     if command.voided_minor:
@@ -85,8 +95,16 @@ def settle(case: Case, command: Settle) -> bytes:
         invoice_requires_successful_payment=transaction.invoice_requires_successful_payment,
     )
     check_room(case, command.asset, (funding,), 0)
+    check_cost((funding,), command.asset, command.money)
     grant_id = open_grant(
-        case, wallet, command.asset, funding, transaction.id, "settled", provider=command.provider
+        case,
+        wallet,
+        command.asset,
+        funding,
+        transaction.id,
+        "settled",
+        provider=command.provider,
+        sold_for=command.money,
     )
     transaction.status = "settled"
     transaction.grant_id = grant_id
@@ -118,13 +136,21 @@ def record_funding(
     position: int,
     *,
     provider: str,
+    sold_for: Asset | None = None,
 ) -> TransactionRow:
     """Record one funding; if it is settled, its grant exists with the answer."""
     transaction_id = case.row_id(f"transaction-{position}")
     grant_id = None
     if funding.settled:
         grant_id = open_grant(
-            case, wallet, asset, funding, transaction_id, str(position), provider=provider
+            case,
+            wallet,
+            asset,
+            funding,
+            transaction_id,
+            str(position),
+            provider=provider,
+            sold_for=sold_for,
         )
     row = _transaction_row(
         transaction_id, wallet.id, grant_id, funding, "settled" if funding.settled else "pending"

@@ -34,6 +34,7 @@ from wallet_service.jobs import (
     measures,
     operations,
     partitions,
+    revenue,
     subscriptions,
     usage,
 )
@@ -78,6 +79,7 @@ def jobs() -> list[Job]:
         Job("expire_grants", 5, grants.expire_grants),
         Job("terminate_wallets", 5, grants.terminate_wallets),
         Job("close_grants", 5, grants.GrantCloser().run),
+        Job("recognise_revenue", 10, revenue.Recogniser().run),
         Job("release_expired_transfers", 10, book.release_expired),
         Job("measure_balance", 60, health.measure_balance),
         Job("forget_operations", 600, operations.forget_operations),
