@@ -65,8 +65,12 @@ class EventFilter(Record, frozen=True, kw_only=True):
 async def insert_many(connection: Connection, events: Sequence[Event]) -> None:
     """Store all of them in one statement."""
     if events:
-        rows = [structs.astuple(event) for event in events]
-        await connection.execute(_queries.insert_events.sql, rows)
+        await connection.execute(_queries.insert_events.sql, rows_of(events))
+
+
+def rows_of(events: Sequence[Event]) -> list[tuple[object, ...]]:
+    """Make the rows (`invoicing.new_event`) of events, for a statement that stores them."""
+    return [structs.astuple(event) for event in events]
 
 
 async def rate_late(connection: Connection, events: Sequence[Event]) -> None:
@@ -75,8 +79,7 @@ async def rate_late(connection: Connection, events: Sequence[Event]) -> None:
     What was reported never changes, but for the one property that an expression may compute.
     """
     if events:
-        rows = [structs.astuple(event) for event in events]
-        await connection.execute(_queries.rate_events_late.sql, rows)
+        await connection.execute(_queries.rate_events_late.sql, rows_of(events))
 
 
 async def get(

@@ -20,8 +20,7 @@ from invoicing.records import Connection
 from ledger import Ledger, chart
 from ledger.engine import NO_ROWS, LockedAccounts
 from ledger.engines.postgres import PostgresLedger
-from ledger.postings import Held, pending_of
-from ledger.transfers import ENDED, Transfer, TransferResult, chain_result
+from ledger.transfers import ENDED, TransferResult, chain_result
 from rating.totals import Total
 from wallet_service import customer_reading, customer_writing, operation_reading
 from wallet_service.budget_counters import (
@@ -35,7 +34,6 @@ from wallet_service.customer_balances import (
     accounts_of,
     apply_balances,
     assets_of,
-    learn_balances,
 )
 from wallet_service.customer_locking import introduce_customers, locking
 from wallet_service.database import Database
@@ -43,6 +41,7 @@ from wallet_service.decision import Done, LockedState, Operation, Outcome, decid
 from wallet_service.decision.state import TotalKey
 from wallet_service.errors import Invalid
 from wallet_service.running_totals import write_totals
+from wallet_service.unlocked_batch import UnlockedBatch
 
 __all__ = ["Again", "BatchTransaction", "HoldsEnded", "Judged"]
 
@@ -80,6 +79,9 @@ class BatchTransaction:
         self._ledger = ledger
         self._engine = ledger if isinstance(ledger, PostgresLedger) else None
         """The same, where it is in this database and commits with it."""
+        self._unlocked: UnlockedBatch | None = None
+        if self._engine is not None:
+            self._unlocked = UnlockedBatch(database=database, engine=self._engine)
         self._houses: set[tuple[int, str]] = set()
         self._buckets: set[Place] = set()
         """Buckets of budgets that are there to be locked."""
@@ -102,6 +104,10 @@ class BatchTransaction:
         """
         await self._open_house(batch)
         await self._introduce_buckets(batch)
+        if self._unlocked and skip_locked and not is_repeated and not ended:
+            done = await self._unlocked.run(batch, written=written)
+            if done is not None:
+                return Judged([*done[0]], done[1])
         balances = None if self._engine else await self._look_up(batch)
         customers = [operation.customer for operation in batch]
         async with (
@@ -135,7 +141,7 @@ class BatchTransaction:
                 mine = [one for one, free in zip(mine, is_free, strict=True) if free]
                 operations = [batch[position] for position in mine]
             if book is not None:
-                book.holds = _holds_of(operations, state)
+                book.holds = operation_reading.holds_of(operations, state)
             outcomes = decide(operations, state, is_atomic=self._engine is not None)
             if self._engine and not is_repeated:
                 await _check_refusals(connection, operations, outcomes)
@@ -163,16 +169,8 @@ class BatchTransaction:
             state = await customer_reading.read_versions(connection, batch)
             apply_balances(state.customers.values(), assets_of(batch), balances)
             return state, None
-        state, book = await customer_reading.read_locked(connection, batch)
-        assets = assets_of(batch)
-        others = [
-            customer
-            for customer in state.customers.values()
-            if any(wallet.asset_code not in assets for wallet in customer.wallets.values())
-        ]
-        if others:  # what they owe in these is shown with the rest
-            await learn_balances(connection, others, assets, self._ledger)
-        return state, book
+        assert self._engine is not None, "whose balances are read here is in this database"
+        return await customer_reading.read_funded(connection, batch, self._engine, only_locked=True)
 
     async def _open_house(self, operations: Sequence[Operation]) -> None:
         """The accounts of the house exist before a ledger's first transfer.
@@ -273,24 +271,6 @@ async def _check_refusals(
     ]
     if await operation_reading.any_key_is_known(connection, refused):
         raise Again
-
-
-def _holds_of(operations: Sequence[Operation], state: LockedState) -> dict[int, Transfer]:
-    """The pending transfers of the holds that operations may end, as they must be in the book."""
-    ledgers = {
-        (operation.organization_id, operation.command.asset.code): operation.command.asset.ledger
-        for operation in operations
-        if operation.command.asset is not None
-    }
-    pending: dict[int, Transfer] = {}
-    for customer in state.customers.values():
-        for hold in customer.holds.values():
-            ledger = ledgers.get((customer.organization_id, hold.asset_code))
-            if ledger is not None:
-                for leg in hold.legs:
-                    held = Held(leg.transfer_id.int, leg.grant_id.int, leg.amount_minor)
-                    pending[held.transfer_id] = pending_of(held, ledger=ledger)
-    return pending
 
 
 def _forget_legs(state: LockedState, ended: set[UUID]) -> None:

@@ -8,31 +8,48 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from invoicing.records import Connection, load_queries
+from ledger import Ledger
 from ledger.engine import LockedAccounts
 from ledger.ids import uuid_of
 from ledger.rules import AccountState
-from wallet_service.customer_balances import assets_of
+from wallet_service.customer_balances import assets_of, learn_balances
 from wallet_service.customer_locking import locked_versions
 from wallet_service.decision import CustomerKey, CustomerState, LockedState, Operation
 from wallet_service.decision.state import GrantState, WalletState, overage_account
 
-__all__ = ["read_locked", "read_versions", "read_wallets"]
+__all__ = ["read_funded", "read_versions", "read_wallets"]
 
 _queries: Final[Any] = load_queries(__file__)
 
 _SUMS: Final = slice(-7, None)
-"""The last columns of `read_locked`: ledger, flags, the four sums and the timestamp."""
+"""The last columns of `read_funded`: ledger, flags, the four sums and the timestamp."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-async def read_locked(
-    connection: Connection, operations: Sequence[Operation]
+async def read_funded(
+    connection: Connection, operations: Sequence[Operation], ledger: Ledger, *, only_locked: bool
 ) -> tuple[LockedState, LockedAccounts]:
-    """Customers of these operations that the transaction has locked, with their balances.
+    """Customers of these operations with their balances, for an engine in this database.
 
-    For an engine in this database. The time of the batch comes with it.
+    Only those that the transaction has locked, or all that have a version. The time of the batch
+    comes with them.
     """
+    state, book = await _read_funded(connection, operations, only_locked=only_locked)
+    assets = assets_of(operations)
+    others = [
+        customer
+        for customer in state.customers.values()
+        if any(wallet.asset_code not in assets for wallet in customer.wallets.values())
+    ]
+    if others:  # what they owe in these is shown with the rest
+        await learn_balances(connection, others, assets, ledger)
+    return state, book
+
+
+async def _read_funded(
+    connection: Connection, operations: Sequence[Operation], *, only_locked: bool
+) -> tuple[LockedState, LockedAccounts]:
     keys = sorted({op.customer for op in operations if op.customer is not None})
     assets = assets_of(operations)
     overage = {
@@ -41,9 +58,10 @@ async def read_locked(
         for asset_code in assets
     }
     rows = await connection.fetch(
-        _queries.read_locked.sql,
+        _queries.read_funded.sql,
         [key[0] for key in keys],
         [key[1] for key in keys],
+        only_locked,
         [uuid_of(account_id) for account_id in overage],
     )
     clock = next(row for row in rows if row["now"] is not None)

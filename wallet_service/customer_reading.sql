@@ -6,14 +6,15 @@ select v.organization_id, v.customer_id, v.version
 from unnest(:organization_ids::uuid[], :customer_ids::uuid[]) as wanted (organization_id, customer_id)
 join wallet.customer_versions v using (organization_id, customer_id);
 
--- name: read_locked
--- (2) After the locks, in one round trip: the batch's time, the customers that were locked, with their wallets, open
--- grants and what the ledger in this database says of those; and the overage accounts that exist, in rows of their own.
+-- name: read_funded
+-- (2) In one round trip: the batch's time, the customers that were locked (or all, where nothing was), with their
+-- wallets, open grants and what the ledger in this database says of those; and the overage accounts that exist, in rows
+-- of their own.
 with mine as materialized (
     select v.organization_id, v.customer_id, v.version
     from unnest(:organization_ids::uuid[], :customer_ids::uuid[]) as wanted (organization_id, customer_id)
     join wallet.customer_versions v using (organization_id, customer_id)
-    where v.xmin = pg_current_xact_id()::xid
+    where not :only_locked::boolean or v.xmin = pg_current_xact_id()::xid
 )
 select clock.now, clock.batch, mine.organization_id, mine.customer_id, mine.version, w.id as wallet_id, w.asset_code,
     w.code, w.name, w.rate_amount, w.priority, w.status, w.fee_types, w.billable_metric_codes, w.on_shortfall, w.frozen,

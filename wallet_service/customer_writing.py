@@ -11,12 +11,12 @@ from invoicing import events
 from invoicing.records import Connection, load_queries, to_json
 from ledger.engine import NO_ROWS, BatchRows
 from wallet_service.budget_counters import write_spending
-from wallet_service.decision import Done, Effect, Operation, Outcome, Refused
+from wallet_service.decision import Done, Effect, LockedState, Operation, Outcome, Refused
 from wallet_service.decision.outcomes import EventRow
 from wallet_service.decision.state import HoldState
 from wallet_service.intents import encode_intent
 
-__all__ = ["keys_of", "write_batch", "write_others"]
+__all__ = ["keys_of", "write_batch", "write_others", "write_unmoved"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -90,6 +90,44 @@ async def write_batch(
         return False
     rows.check(written["booked"], written["moved"])
     return True
+
+
+async def write_unmoved(
+    connection: Connection,
+    operations: Sequence[Operation],
+    outcomes: Sequence[Done],
+    state: LockedState,
+    rows: BatchRows,
+) -> None:
+    """Write keys, authorizations, events and transfers, and commit; not inside a transaction.
+
+    Raises SerializationError, which names them in its detail, if customers have moved since they
+    were read, or are locked; and where anything else was not as it was read. Nothing is kept then.
+    """
+    effects = [
+        (operation.organization_id, outcome.effect)
+        for operation, outcome in zip(operations, outcomes, strict=True)
+    ]
+    holds = {
+        (organization_id, hold.id): hold
+        for organization_id, effect in effects
+        for hold in effect.holds
+    }
+    await connection.fetch(
+        _queries.write_unmoved.sql,
+        [(*key, state.customers[key].version) for key in sorted(state.customers)],
+        keys_of(operations, outcomes, is_atomic=True, now=state.now),
+        [_authorization(place[0], holds[place]) for place in sorted(holds)],
+        events.rows_of(
+            [
+                _event(organization_id, effect, row, state.now)
+                for organization_id, effect in effects
+                for row in effect.events
+            ]
+        ),
+        rows.transfers,
+        rows.balances,
+    )
 
 
 async def write_others(

@@ -30,6 +30,13 @@ held as (
 select (select count(*) from kept) as kept, book.booked, book.moved
 from ledger.book(:transfers::ledger.new_transfer[], :balances::ledger.moved_balance[]) as book;
 
+-- name: write_unmoved
+-- All of a batch that was judged without locks, in a transaction of its own.
+select wallet.write_unmoved(
+    :customers::wallet.version_read[], :operations::wallet.new_operation[],
+    :authorizations::wallet.authorization_now[], :events::invoicing.new_event[], :transfers::ledger.new_transfer[],
+    :balances::ledger.moved_balance[]);
+
 -- name: write_unrated!
 -- (4) Usage that waits for its price.
 insert into wallet.unrated_events (organization_id, event_id, timestamp, reason, detail, created_at)

@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 
 from invoicing.records import Connection, load_queries
+from ledger.postings import Held, pending_of
+from ledger.transfers import Transfer
 from wallet_service.decision import CustomerState, LockedState, Operation
 from wallet_service.decision.budget_state import BudgetPart
 from wallet_service.decision.commands import (
@@ -45,7 +47,7 @@ from wallet_service.decision.state import (
 )
 from wallet_service.running_totals import learn_totals
 
-__all__ = ["any_key_is_known", "hold_of", "read"]
+__all__ = ["any_key_is_known", "hold_of", "holds_of", "read"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -139,6 +141,24 @@ async def _read_holds(
         customer = state.customers.get((row["organization_id"], hold.customer_id))
         if customer is not None:
             customer.holds[hold.id] = hold
+
+
+def holds_of(operations: Sequence[Operation], state: LockedState) -> dict[int, Transfer]:
+    """The pending transfers of the holds that operations may end, as they must be in the book."""
+    ledgers = {
+        (operation.organization_id, operation.command.asset.code): operation.command.asset.ledger
+        for operation in operations
+        if operation.command.asset is not None
+    }
+    pending: dict[int, Transfer] = {}
+    for customer in state.customers.values():
+        for hold in customer.holds.values():
+            ledger = ledgers.get((customer.organization_id, hold.asset_code))
+            if ledger is not None:
+                for leg in hold.legs:
+                    held = Held(leg.transfer_id.int, leg.grant_id.int, leg.amount_minor)
+                    pending[held.transfer_id] = pending_of(held, ledger=ledger)
+    return pending
 
 
 def hold_of(row: Any) -> HoldState:

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -34,6 +35,8 @@ __all__ = ["CustomerCard", "PricedAgreement", "RateCardCache"]
 
 _CUSTOMERS_MAX = 100_000
 _CARDS_MAX = 1_000
+_MEETING_MAX = 100
+"""So many are looked up together; whoever has no subscription starts one, in a transaction."""
 
 K = TypeVar("K", bound=tuple[UUID, Hashable])
 V = TypeVar("V")
@@ -192,21 +195,35 @@ class RateCardCache:
         return card
 
     async def meet(
-        self, organization_id: UUID, external_subscription_ids: Iterable[str], *, now: datetime
+        self,
+        organization_id: UUID,
+        *,
+        subscriptions: Iterable[str] = (),
+        customers: Iterable[str] = (),
+        now: datetime,
     ) -> None:
-        """Look subscriptions up together that will be asked for one after the other."""
+        """Look up together who will be asked for one after the other, by the callers' ids."""
         epoch = self._epochs.get(organization_id, 0)
-        strangers = [
-            external_id
-            for external_id in dict.fromkeys(external_subscription_ids)
-            if self._subscriptions.use((organization_id, external_id), epoch) is None
-        ]
-        if len(strangers) > 1:
+        for known, find, external_ids in (
+            (self._subscriptions, partial(self.subscriber, at=now), subscriptions),
+            (self._customers, partial(self.customer, now=now), customers),
+        ):
+            strangers = [
+                external_id
+                for external_id in dict.fromkeys(external_ids)
+                if known.use((organization_id, external_id), epoch) is None
+            ]
+            if len(strangers) < 2:  # noqa: PLR2004 (one alone is found when it is asked for)
+                continue
             # The first one brings the prices along, which the others then find.
-            await self.subscriber(organization_id, strangers[0], at=now)
-            await asyncio.gather(
-                *[self.subscriber(organization_id, one, at=now) for one in strangers[1:]]
-            )
+            for start in (0, *range(1, len(strangers), _MEETING_MAX)):
+                chunk = strangers[start : start + _MEETING_MAX] if start else strangers[:1]
+                found = await asyncio.gather(
+                    *[find(organization_id, one) for one in chunk], return_exceptions=True
+                )
+                for one in found:
+                    if isinstance(one, BaseException) and not isinstance(one, NotFound):
+                        raise one
 
     async def at(self, agreement: PricedAgreement, at: datetime) -> PricedAgreement:
         """The same agreement with the prices that were in force when something was used."""

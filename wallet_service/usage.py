@@ -115,8 +115,18 @@ class Usage:
         """
         problems: dict[str, dict[str, list[str]]] = {}
         operations: list[Operation] = []
-        named = [one.external_subscription_id for one in requests if one.external_subscription_id]
-        await self._rates.meet(organization_id, named, now=now)
+        await self._rates.meet(
+            organization_id,
+            subscriptions=[
+                one.external_subscription_id for one in requests if one.external_subscription_id
+            ],
+            customers=[
+                one.external_customer_id
+                for one in requests
+                if one.external_customer_id and not one.external_subscription_id
+            ],
+            now=now,
+        )
         for position, request in enumerate(requests):
             try:
                 operations.append(

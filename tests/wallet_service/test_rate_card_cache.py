@@ -107,3 +107,30 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
     assert agreement.access is not None
     assert agreement.access.features == {"gpt": False}
     assert await cache.customer(ORGANIZATION, "acme", now=NOW) is not await early
+
+
+async def test_customers_who_are_asked_for_together_are_looked_up_together(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    await subscribe(database)
+    async with database.tenant(ORGANIZATION) as connection:
+        for number in range(5):
+            await customers.upsert(
+                connection, ORGANIZATION, f"c{number}", CustomerChanges(), now=NOW
+            )
+    asked: list[int] = []
+    find = subscriptions.find_subscribers
+
+    async def counted(connection: Any, wanted: Any) -> Any:
+        asked.append(len(wanted))
+        return await find(connection, wanted)
+
+    monkeypatch.setattr(subscriptions, "find_subscribers", counted)
+    rates = RateCardCache(database, recheck_s=60)
+    names = ["acme", *(f"c{number}" for number in range(5)), "nobody"]
+    await rates.meet(ORGANIZATION, customers=names, now=NOW)
+    assert asked == [1, 6]
+    for name in names[:-1]:
+        card = await rates.customer(ORGANIZATION, name, now=NOW)
+        assert card.agreements
+    assert asked == [1, 6]

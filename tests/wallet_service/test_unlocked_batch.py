@@ -1,0 +1,183 @@
+"""Batches that take their locks only to write: what comes in between is never written over."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from tests.wallet_service.till import Till, outcomes_of
+from wallet_service.database import Database
+from wallet_service.errors import InsufficientFunds, NotAllowed
+
+WRITE = "wallet.write_unmoved"
+
+
+@pytest.fixture
+async def till(module_database: Database) -> AsyncIterator[Till]:
+    till = await Till.open(module_database, "postgres")
+    async with till.worker() as worker:  # the book sees the accounts of the house once
+        customer = await funded(till, 1)
+        await worker.submit(till.hold("first", customer, 1))
+    yield till
+    await till.ledger.close()
+
+
+class Watched:
+    """A connection that sees its statements, and lets something happen before the write."""
+
+    def __init__(self, connection: Any, seen: list[str], meanwhile: list[Any]) -> None:
+        self._connection = connection
+        self._seen = seen
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._connection, name)
+        if name not in {"execute", "fetch"}:
+            return found
+
+        async def statement(text: str, *arguments: Any) -> Any:
+            self._seen.append(text)
+            if WRITE in text and self._meanwhile:
+                await self._meanwhile.pop()()
+            return await found(text, *arguments)
+
+        return statement
+
+
+def watched(till: Till, *meanwhile: Callable[[], Awaitable[object]]) -> tuple[Any, list[str]]:
+    """The till's database, and the statements that went there."""
+    seen: list[str] = []
+    left = [*meanwhile]
+
+    @asynccontextmanager
+    async def acquire() -> AsyncGenerator[Watched]:
+        async with till.database.committer.acquire() as connection:
+            yield Watched(connection, seen, left)
+
+    return SimpleNamespace(committer=SimpleNamespace(acquire=acquire)), seen
+
+
+async def funded(till: Till, amount: int) -> UUID:
+    customer = till.new_customer()
+    async with till.worker() as worker:
+        await worker.submit(till.open_wallet(customer, amount))
+    return customer
+
+
+async def version_of(till: Till, customer: UUID) -> int:
+    async with till.database.worker.acquire() as connection:
+        return await connection.fetchval(
+            "select version from wallet.customer_versions where customer_id = $1", customer
+        )
+
+
+async def test_a_batch_that_nobody_disturbs_is_two_statements_and_counts_versions_up(till: Till):
+    customers = [await funded(till, 100) for _ in range(3)]
+    before = [await version_of(till, customer) for customer in customers]
+    database, seen = watched(till)
+    async with till.worker(database=database) as worker:
+        holds = [till.hold(f"call-{customer}", customer, 10) for customer in customers]
+        assert all(isinstance(one, bytes) for one in await outcomes_of(worker, holds))
+    assert len(seen) == 2
+    assert [await version_of(till, customer) for customer in customers] == [
+        version + 1 for version in before
+    ]
+    for customer in customers:
+        assert await till.balances(customer) == (90, 10, 0)
+        await till.check(customer)
+
+
+async def test_money_that_is_taken_between_read_and_write_is_not_spent_twice(till: Till):
+    customer, bystander = await funded(till, 100), await funded(till, 100)
+    async with till.worker() as other:
+        database, seen = watched(till, lambda: other.submit(till.hold("quick", customer, 60)))
+        async with till.worker(database=database) as worker:
+            slow, beside = await outcomes_of(
+                worker, [till.hold("slow", customer, 60), till.hold("beside", bystander, 60)]
+            )
+    assert isinstance(slow, InsufficientFunds)
+    assert isinstance(beside, bytes)
+    assert sum(WRITE in text for text in seen) == 1
+    assert await till.balances(customer) == (40, 60, 0)
+    assert await till.balances(bystander) == (40, 60, 0)
+    for one in (customer, bystander):
+        await till.check(one)
+
+
+async def test_a_customer_that_is_locked_at_the_write_is_waited_for(till: Till):
+    customer = await funded(till, 100)
+    lock = till.database.committer.acquire()
+    holder = await lock
+    transaction = holder.transaction()
+    await transaction.start()
+
+    async def lock_it() -> None:
+        await holder.execute(
+            "select from wallet.customer_versions where customer_id = $1 for no key update",
+            customer,
+        )
+        asyncio.get_running_loop().call_later(
+            0.05, lambda: releases.append(asyncio.create_task(transaction.rollback()))
+        )
+
+    releases: list[asyncio.Task[None]] = []
+    database, _ = watched(till, lock_it)
+    async with till.worker(database=database) as worker:
+        assert isinstance(await worker.submit(till.hold("call", customer, 60)), bytes)
+    await asyncio.gather(*releases)
+    await till.database.committer.release(holder)
+    assert await till.balances(customer) == (40, 60, 0)
+    await till.check(customer)
+
+
+async def test_a_key_that_is_used_between_read_and_write_gives_its_first_answer(till: Till):
+    customer, other_customer = await funded(till, 100), await funded(till, 100)
+    async with till.worker() as other:
+        first: list[bytes] = []
+
+        async def use_the_key() -> None:
+            first.append(await other.submit(till.hold("call", customer, 60)))
+
+        database, _ = watched(till, use_the_key)
+        async with till.worker(database=database) as worker:
+            repeat, beside = await outcomes_of(
+                worker, [till.hold("call", customer, 60), till.hold("more", other_customer, 1)]
+            )
+    assert [repeat] == first
+    assert isinstance(beside, bytes)
+    assert await till.balances(customer) == (40, 60, 0)
+    await till.check(customer)
+
+
+async def test_a_hold_that_ends_between_read_and_write_is_not_captured_too(till: Till):
+    customer = await funded(till, 100)
+    async with till.worker() as other:
+        held = msgspec.json.decode(await other.submit(till.hold("call", customer, 60)))
+        hold = UUID(held["authorization"]["id"])
+        database, seen = watched(
+            till, lambda: other.submit(till.capture("quick", customer, hold, 50))
+        )
+        async with till.worker(database=database) as worker:
+            (late,) = await outcomes_of(worker, [till.capture("slow", customer, hold, 60)])
+    assert isinstance(late, NotAllowed)
+    assert sum(WRITE in text for text in seen) == 1
+    assert await till.balances(customer) == (50, 0, 0)
+    await till.check(customer)
+
+
+async def test_who_was_tried_in_vain_takes_the_locks_next_time(till: Till):
+    customer = await funded(till, 100)
+    async with till.worker() as other:
+        database, seen = watched(till, lambda: other.submit(till.hold("quick", customer, 1)))
+        async with till.worker(database=database) as worker:
+            await worker.submit(till.hold("slow", customer, 1))
+            assert sum(WRITE in text for text in seen) == 1
+            await worker.submit(till.hold("next", customer, 1))
+            assert sum(WRITE in text for text in seen) == 1
+    assert await till.balances(customer) == (97, 3, 0)
+    await till.check(customer)

@@ -1,0 +1,187 @@
+"""A batch in two round trips: read without locks, and written if its customers have not moved.
+
+Whatever moves something of a customer's counts its version up, under the lock on that row
+(`customer_locking`). The write takes those locks, compares the versions with those that were read,
+counts them up and writes, in one statement that is a transaction of its own
+(`wallet.write_unmoved`). So what was decided still holds, or nothing is kept, and the batch is run
+under locks from its beginning.
+
+Only what is simple goes this way: operations that are all accepted, and come to nothing but keys,
+authorizations, events and transfers. The rest wants more statements, and so locks. Customers whose
+operations were tried in vain take the locks for a while.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Final, TypeGuard
+
+from invoicing.records import Connection
+from ledger.engine import NO_ROWS, BatchRows
+from ledger.engines.postgres import PostgresLedger
+from wallet_service import customer_reading, customer_writing, operation_reading
+from wallet_service.database import Database
+from wallet_service.decision import (
+    CustomerKey,
+    Done,
+    Effect,
+    LockedState,
+    Operation,
+    Outcome,
+    decide,
+)
+from wallet_service.decision.commands import (
+    Authorize,
+    Capture,
+    Debit,
+    Expire,
+    Extend,
+    Item,
+    Pricing,
+    Void,
+)
+from wallet_service.store_failures import CONFLICTS
+
+__all__ = ["UnlockedBatch"]
+
+_CAREFUL_S: Final = 1.0
+"""How long a customer's operations take the locks, after they were tried without in vain."""
+_CAREFUL_MAX: Final = 10_000
+_WRITTEN: Final = {
+    "operation_id",
+    "customer_id",
+    "authorization_id",
+    "transfers",
+    "holds",
+    "events",
+}
+"""What `write_unmoved` writes of an effect; all the rest must be empty."""
+_rest_of: Final = attrgetter(*(one for one in Effect.__struct_fields__ if one not in _WRITTEN))
+
+
+class UnlockedBatch:
+    """Carries the operations of one batch at a time, for any number of callers."""
+
+    def __init__(self, *, database: Database, engine: PostgresLedger) -> None:
+        self._pool = database.committer
+        self._engine = engine
+        self._careful: dict[CustomerKey, float] = {}
+        """Customers that take the locks, and until when."""
+
+    async def run(
+        self, batch: Sequence[Operation], *, written: asyncio.Event | None
+    ) -> tuple[list[Done], LockedState] | None:
+        """Read, decide and write: None if nothing was kept, and locks must be taken.
+
+        ``written`` is set when only the write is left. Raises what the store raises; nobody knows
+        then whether the batch was kept.
+        """
+        if not all(_is_simple(one) for one in batch) or self._has_careful(batch):
+            return None
+        async with self._pool.acquire() as connection:
+            judged = await self._judge(connection, batch)
+            if judged is None:
+                return None
+            if written is not None:
+                written.set()
+            try:
+                await customer_writing.write_unmoved(connection, batch, *judged)
+            except CONFLICTS as conflict:
+                self._be_careful(_moved(conflict, judged[1]))
+                return None
+        outcomes, state, _ = judged
+        for customer in state.customers.values():
+            customer.version += 1
+        return outcomes, state
+
+    async def _judge(
+        self, connection: Connection, batch: Sequence[Operation]
+    ) -> tuple[list[Done], LockedState, BatchRows] | None:
+        """Read and decide; None where one statement cannot write what comes of it."""
+        state, book = await customer_reading.read_funded(
+            connection, batch, self._engine, only_locked=False
+        )
+        if not all(one.customer in state.customers for one in batch):
+            return None  # whoever has no version yet gets one under locks
+        await operation_reading.read(connection, batch, state, keys=False, intents=False)
+        if any(hold.budgets for one in state.customers.values() for hold in one.holds.values()):
+            return None
+        book.holds = operation_reading.holds_of(batch, state)
+        outcomes = decide(batch, state, is_atomic=True)
+        plain = [outcome for outcome in outcomes if _is_plain(outcome)]
+        if len(plain) < len(batch):
+            self._be_careful(
+                one.customer
+                for one, outcome in zip(batch, outcomes, strict=True)
+                if not _is_plain(outcome)
+            )
+            return None
+        transfers = [transfer for outcome in plain for transfer in outcome.effect.transfers]
+        if not transfers:
+            return plain, state, NO_ROWS
+        judged = self._engine.judge_locked(transfers, book)
+        return None if judged is None else (plain, state, judged.rows)
+
+    def _has_careful(self, batch: Sequence[Operation]) -> bool:
+        careful = self._careful
+        if not careful:
+            return False
+        now = time.monotonic()
+        for one in batch:
+            assert one.customer is not None, "what is simple is somebody's"
+            if careful.get(one.customer, now) > now:
+                return True
+        return False
+
+    def _be_careful(self, customers: Iterable[CustomerKey | None]) -> None:
+        until = time.monotonic() + _CAREFUL_S
+        for customer in customers:
+            if customer is not None:
+                self._careful[customer] = until
+        if len(self._careful) > _CAREFUL_MAX:
+            self._careful.clear()
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _is_simple(operation: Operation) -> bool:
+    """Whether judging it needs nothing but its customer and its hold."""
+    command = operation.command
+    match command:
+        case Authorize() | Debit():
+            is_simple = all(_are_known(one.items, command.pricing) for one in command.choices)
+        case Capture():
+            is_simple = not command.budgets and _are_known(command.items or (), command.pricing)
+        case Extend():
+            is_simple = _are_known(command.items, command.pricing)
+        case Void() | Expire():
+            is_simple = True
+        case _:
+            is_simple = False
+    return is_simple and operation.customer_id is not None
+
+
+def _are_known(items: Iterable[Item], pricing: Pricing | None) -> bool:
+    """Whether items are in no budget, and have prices that depend on no running total."""
+    for item in items:
+        if item.budgets:
+            return False
+        if pricing is not None:
+            for priced in item.lines:
+                if priced.exact is None:
+                    return False
+    return True
+
+
+def _is_plain(outcome: Outcome) -> TypeGuard[Done]:
+    """Whether it was accepted, and one statement can write all that it comes to."""
+    return isinstance(outcome, Done) and not any(_rest_of(outcome.effect))
+
+
+def _moved(conflict: Exception, state: LockedState) -> list[CustomerKey]:
+    """The customers that a write has found moved, or busy."""
+    detail: str = getattr(conflict, "detail", None) or ""
+    names = set(detail.split(","))
+    return [key for key in state.customers if str(key[1]) in names]
