@@ -27,8 +27,10 @@ __all__ = [
     "DueMoment",
     "ScheduledSubscription",
     "due_moments",
+    "due_of",
     "find_scheduled",
     "look_again",
+    "schedule_all",
     "schedule_next",
 ]
 
@@ -186,7 +188,7 @@ async def due_moments(
         keys = [(row["organization_id"], row["id"]) for row in rows]
         idle: list[ScheduledSubscription] = []
         for subscription in await find_scheduled(connection, keys, now=now):
-            due = _due(subscription, now=now)
+            due = due_of(subscription, now=now)
             found += due
             subscriptions += bool(due)
             idle += [] if due else [subscription]
@@ -195,7 +197,8 @@ async def due_moments(
     return found
 
 
-def _due(subscription: ScheduledSubscription, *, now: datetime) -> list[DueMoment]:
+def due_of(subscription: ScheduledSubscription, *, now: datetime) -> list[DueMoment]:
+    """The moments of a subscription that are to be billed by now, oldest first."""
     unbilled = subscription.unbilled(until=now)
     if not unbilled:
         return []
@@ -223,6 +226,15 @@ async def schedule_next(connection: Connection, due: DueMoment) -> bool:
     False where the subscription has changed since it was read: it will be looked at again at once.
     """
     return bool(await _schedule(connection, [(due.subscription, due.next_billing_at)]))
+
+
+async def schedule_all(connection: Connection, due: Sequence[DueMoment]) -> bool:
+    """As `schedule_next`, for the last moment of each of many subscriptions.
+
+    False where any of them has changed since it was read: then nothing of this may be kept.
+    """
+    last = {one.subscription.id: (one.subscription, one.next_billing_at) for one in due}
+    return await _schedule(connection, list(last.values())) == len(last)
 
 
 async def look_again(

@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import field
 
 from invoicing.errors import NotFound
-from invoicing.records import Connection, Record, load_queries
+from invoicing.records import Connection, Record, load_queries, to_json
 
 _queries: Final = load_queries(__file__)
 
@@ -87,8 +87,8 @@ class Fee(Record, frozen=True, kw_only=True):
 
 async def insert_all(connection: Connection, fees: Sequence[Fee]) -> None:
     """Store new fees."""
-    for fee in fees:
-        await _queries.insert_fee(connection, **fee.columns())
+    if fees:
+        await _queries.insert_fees(connection, rows=to_json(fees))
 
 
 async def save(connection: Connection, fee: Fee) -> None:

@@ -1,4 +1,4 @@
--- name: insert_fee!
+-- name: insert_fees!
 insert into invoicing.fees (
     organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id,
     charge_filter_id, fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id,
@@ -9,17 +9,17 @@ insert into invoicing.fees (
     presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance, invoiceable, is_adjusted,
     adjustment, event_transaction_id, from_datetime, to_datetime, payment_status, succeeded_at, failed_at,
     refunded_at, created_at, updated_at, deleted_at)
-values (
-    :organization_id, :id, :invoice_id, :customer_id, :subscription_id, :fee_type, :position, :charge_id,
-    :charge_filter_id, :fixed_charge_id, :add_on_id, :wallet_transaction_id, :true_up_parent_fee_id,
-    :original_fee_id, :item_code, :item_name, :invoice_display_name, :filter_display_name, :description,
-    :billable_metric_code, :pricing_group::jsonb, :units, :total_aggregated_units, :events_count,
-    :amount_cents, :precise_amount_cents, :precise_unit_amount, :amount_currency, :tax_codes::jsonb,
-    :precise_coupons_amount_cents, :taxes_amount_cents, :taxes_precise_amount_cents, :taxes_rate,
-    :applied_taxes::jsonb, :amount_details::jsonb, :presentation_breakdowns::jsonb,
-    :pricing_unit_details::jsonb, :debited_minor, :pay_in_advance, :invoiceable, :is_adjusted,
-    :adjustment::jsonb, :event_transaction_id, :from_datetime, :to_datetime, :payment_status, :succeeded_at,
-    :failed_at, :refunded_at, :created_at, :updated_at, :deleted_at);
+select
+    organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id,
+    charge_filter_id, fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id,
+    original_fee_id, item_code, item_name, invoice_display_name, filter_display_name, description,
+    billable_metric_code, pricing_group, units, total_aggregated_units, events_count, amount_cents,
+    precise_amount_cents, precise_unit_amount, amount_currency, tax_codes, precise_coupons_amount_cents,
+    taxes_amount_cents, taxes_precise_amount_cents, taxes_rate, applied_taxes, amount_details,
+    presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance, invoiceable, is_adjusted,
+    adjustment, event_transaction_id, from_datetime, to_datetime, payment_status, succeeded_at, failed_at,
+    refunded_at, created_at, updated_at, deleted_at
+from jsonb_populate_recordset(null::invoicing.fees, :rows::jsonb);
 
 -- name: update_fee!
 update invoicing.fees set

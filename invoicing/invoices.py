@@ -7,7 +7,8 @@ Amounts are in the currency's minor unit. A finalized invoice never changes: wha
 payment, a credit note, or that it is voided.
 """
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -16,13 +17,31 @@ from msgspec import Struct, field, structs
 
 from invoicing.errors import NotFound
 from invoicing.pages import Page, Window
-from invoicing.records import Connection, Record, load_queries
+from invoicing.records import Connection, Record, load_queries, to_json
 
 _queries: Final = load_queries(__file__)
 
 TYPES: Final = ("subscription", "one_off", "credit", "advance_charges", "progressive_billing")
 SHOWN: Final = ("draft", "pending", "failed", "finalized", "voided")
 """The statuses that callers see; the others are on their way, or nothing to be seen."""
+
+
+_CONCLUDED: Final = (
+    "organization_id",
+    "id",
+    "status",
+    "payment_status",
+    "number",
+    "sequential_id",
+    "prepaid_credit_amount_cents",
+    "prepaid_granted_credit_amount_cents",
+    "prepaid_purchased_credit_amount_cents",
+    "total_amount_cents",
+    "settlement",
+    "finalized_at",
+    "tzdata_version",
+    "updated_at",
+)
 
 
 class Invoice(Record, frozen=True, kw_only=True):
@@ -125,7 +144,13 @@ class InvoiceFilter(Struct, frozen=True, kw_only=True):
 
 async def insert(connection: Connection, invoice: Invoice) -> None:
     """Store a new invoice."""
-    await _queries.insert_invoice(connection, **invoice.columns())
+    await insert_all(connection, [invoice])
+
+
+async def insert_all(connection: Connection, new: Sequence[Invoice]) -> None:
+    """Store new invoices."""
+    if new:
+        await _queries.insert_invoices(connection, rows=to_json(new))
 
 
 async def save(connection: Connection, invoice: Invoice) -> None:
@@ -140,6 +165,60 @@ async def find(
     query = _queries.lock_invoice if locks else _queries.find_invoice
     row = await query(connection, organization_id=organization_id, id=invoice_id)
     return None if row is None else Invoice.of(row)
+
+
+async def lock_all(
+    connection: Connection, wanted: Sequence[tuple[UUID, UUID]], *, statuses: Sequence[str]
+) -> list[Invoice]:
+    """Those of many, by (organization, id), that are in one of the statuses; kept from others."""
+    rows = _queries.lock_invoices(
+        connection,
+        organization_ids=[organization for organization, _ in wanted],
+        ids=[invoice for _, invoice in wanted],
+        statuses=list(statuses),
+    )
+    return [Invoice.of(row) async for row in rows]
+
+
+async def find_waiting(
+    connection: Connection,
+    *,
+    statuses: Sequence[str],
+    before: datetime,
+    expected_by: date | None = None,
+    limit: int,
+) -> list[Invoice]:
+    """Invoices of all organizations that have been in a status since before a time.
+
+    With `expected_by`, only those whose grace period ends by that day.
+    """
+    rows = _queries.find_waiting(
+        connection, statuses=list(statuses), before=before, expected_by=expected_by, limit=limit
+    )
+    return [Invoice.of(row) async for row in rows]
+
+
+async def conclude_all(connection: Connection, concluded: Sequence[Invoice]) -> None:
+    """Store what the book and the series of numbers made of invoices."""
+    rows = [
+        {
+            **{name: getattr(invoice, name) for name in _CONCLUDED},
+            "content_hash": invoice.content_hash.hex() if invoice.content_hash else None,
+        }
+        for invoice in concluded
+    ]
+    if rows:
+        await _queries.conclude_invoices(connection, rows=to_json(rows))
+
+
+async def mark_overdue(
+    connection: Connection, *, now: datetime, limit: int
+) -> list[tuple[UUID, UUID]]:
+    """Mark demands that are not paid in time; the (organization, id) of those that were."""
+    rows = _queries.mark_overdue(
+        connection, now=now, today=(now + timedelta(days=1)).date(), limit=limit
+    )
+    return [(row["organization_id"], row["id"]) async for row in rows]
 
 
 async def get(

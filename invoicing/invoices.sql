@@ -1,4 +1,4 @@
--- name: insert_invoice!
+-- name: insert_invoices!
 insert into invoicing.invoices (
     organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
     number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
@@ -11,19 +11,19 @@ insert into invoicing.invoices (
     settlement, content_hash, sealed_at, sealed_xact_id, voided_invoice_id, purchase_order_number, self_billed,
     payment_overdue, payment_dispute_lost_at, ready_for_payment, skip_charges, version_number, revision,
     tzdata_version, finalized_at, voided_at, created_at, updated_at)
-values (
-    :organization_id, :id, :customer_id, :billing_entity_id, :invoice_type, :status, :payment_status,
-    :currency, :number, :sequential_id, :issuing_date, :expected_finalization_date, :payment_due_date,
-    :net_payment_term, :timezone, :fees_amount_cents, :progressive_billing_credit_amount_cents,
-    :coupons_amount_cents, :taxes_amount_cents, :taxes_rate, :sub_total_excluding_taxes_amount_cents,
-    :sub_total_including_taxes_amount_cents, :credit_notes_amount_cents, :prepaid_credit_amount_cents,
-    :prepaid_granted_credit_amount_cents, :prepaid_purchased_credit_amount_cents, :debited_amount_minor,
-    :total_amount_cents, :total_paid_amount_cents, :total_offsetted_credit_note_amount_cents,
-    :applied_taxes::jsonb, :custom_sections::jsonb, :applied_usage_thresholds::jsonb, :metadata::jsonb,
-    :error_details::jsonb, :customer_as_billed::jsonb, :entity_as_billing::jsonb, :settlement::jsonb,
-    :content_hash, :sealed_at, :sealed_xact_id::text::xid8, :voided_invoice_id, :purchase_order_number,
-    :self_billed, :payment_overdue, :payment_dispute_lost_at, :ready_for_payment, :skip_charges,
-    :version_number, :revision, :tzdata_version, :finalized_at, :voided_at, :created_at, :updated_at);
+select
+    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
+    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
+    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
+    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
+    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
+    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
+    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
+    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
+    settlement, content_hash, sealed_at, sealed_xact_id, voided_invoice_id, purchase_order_number, self_billed,
+    payment_overdue, payment_dispute_lost_at, ready_for_payment, skip_charges, version_number, revision,
+    tzdata_version, finalized_at, voided_at, created_at, updated_at
+from jsonb_populate_recordset(null::invoicing.invoices, :rows::jsonb);
 
 -- name: update_invoice!
 update invoicing.invoices set
@@ -88,6 +88,73 @@ select
 from invoicing.invoices
 where organization_id = :organization_id and id = :id
 for no key update;
+
+-- name: lock_invoices
+-- In one order, so that nobody deadlocks.
+select
+    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
+    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
+    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
+    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
+    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
+    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
+    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
+    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
+    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
+    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
+    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+from invoicing.invoices
+where (organization_id, id) in (select * from unnest(:organization_ids::uuid[], :ids::uuid[])) and status = any(:statuses::text[])
+order by organization_id, id
+for no key update;
+
+-- name: find_waiting
+-- Those in a status since before a time, the longest waiting first.
+select
+    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
+    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
+    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
+    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
+    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
+    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
+    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
+    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
+    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
+    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
+    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+from invoicing.invoices
+where status = any(:statuses::text[]) and updated_at < :before
+  and (:expected_by::date is null or expected_finalization_date <= :expected_by::date)
+order by updated_at, id
+limit :limit;
+
+-- name: conclude_invoices!
+-- What the book has said, and the numbers.
+update invoicing.invoices i set
+    status = r.status, payment_status = r.payment_status, number = r.number, sequential_id = r.sequential_id,
+    prepaid_credit_amount_cents = r.prepaid_credit_amount_cents,
+    prepaid_granted_credit_amount_cents = r.prepaid_granted_credit_amount_cents,
+    prepaid_purchased_credit_amount_cents = r.prepaid_purchased_credit_amount_cents,
+    total_amount_cents = r.total_amount_cents, settlement = r.settlement, content_hash = decode(r.content_hash, 'hex'),
+    finalized_at = r.finalized_at, tzdata_version = r.tzdata_version, updated_at = r.updated_at
+from jsonb_to_recordset(:rows::jsonb) as r (
+    organization_id uuid, id uuid, status text, payment_status text, number text, sequential_id bigint,
+    prepaid_credit_amount_cents bigint, prepaid_granted_credit_amount_cents bigint,
+    prepaid_purchased_credit_amount_cents bigint, total_amount_cents bigint, settlement jsonb, content_hash text,
+    finalized_at timestamptz, tzdata_version text, updated_at timestamptz)
+where i.organization_id = r.organization_id and i.id = r.id;
+
+-- name: mark_overdue
+-- Demands whose day to be paid is over where the customer lives, and that are not paid.
+update invoicing.invoices i set payment_overdue = true, updated_at = :now
+where i.id in (
+    select id from invoicing.invoices
+    where status = 'finalized' and payment_status <> 'succeeded' and not payment_overdue
+      and payment_due_date < :today and total_amount_cents > 0 and payment_dispute_lost_at is null
+      and payment_due_date < (:now::timestamptz at time zone timezone)::date
+    order by payment_due_date limit :limit
+    for no key update skip locked)
+returning i.organization_id, i.id;
 
 -- name: list_invoices
 select

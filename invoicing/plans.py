@@ -21,7 +21,6 @@ from invoicing.charges import PlanCharge
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.fixed_charges import FixedChargeChanges, PlanFixedCharge
-from invoicing.minimum_commitments import CommitmentChanges, MinimumCommitment, merge_commitment
 from invoicing.pages import Page, Window
 from invoicing.plan_pricing import WantedPrices, merge_prices
 from invoicing.plan_versions import Timeline, version_at, versions_between
@@ -76,7 +75,6 @@ _CANNOT_WAIT: Final = (
     "amount_cents",
     "amount_currency",
     "interval",
-    "minimum_commitment",
     "pay_in_advance",
     "trial_period",
 )
@@ -85,9 +83,7 @@ _CANNOT_WAIT: Final = (
 class Plan(Record, frozen=True, kw_only=True):
     """A plan with the version that is in force."""
 
-    json_columns: ClassVar[tuple[str, ...]] = (
-        *("tax_codes", "metadata", "charges", "fixed_charges", "minimum_commitment"),
-    )
+    json_columns: ClassVar[tuple[str, ...]] = ("tax_codes", "metadata", "charges", "fixed_charges")
 
     organization_id: UUID
     id: UUID
@@ -103,7 +99,6 @@ class Plan(Record, frozen=True, kw_only=True):
     bill_charges_monthly: bool | None = None
     bill_fixed_charges_monthly: bool | None = None
     is_default: bool = False
-    minimum_commitment: MinimumCommitment | None = None
     tax_codes: list[str] = field(default_factory=list[str])
     metadata: dict[str, str | None] = field(default_factory=dict[str, str | None])
     current_version_id: UUID
@@ -146,7 +141,6 @@ class PlanChanges(Struct, kw_only=True):
     bill_fixed_charges_monthly: bool | UnsetType | None = UNSET
     is_default: bool | UnsetType = UNSET
     metadata: dict[str, str | None] | UnsetType = UNSET
-    wanted_commitment: CommitmentChanges | UnsetType | None = UNSET
     wanted_fixed_charges: list[FixedChargeChanges] | UnsetType = UNSET
     """Replace all there were."""
     effective_at: datetime | None = None
@@ -178,7 +172,7 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    plan = _changed(blank, changes, now=now)
+    plan = apply(changes, blank)
     wanted_prices = WantedPrices(charges=wanted, fixed_charges=changes.wanted_fixed_charges)
     prices = await merge_prices(
         connection,
@@ -213,7 +207,7 @@ async def update(
     `units` are the native units that there are, with their scales, of those that charges name.
     """
     before = await lock(connection, organization_id, code, now=now)
-    plan = _changed(before, changes, now=now)
+    plan = structs.replace(apply(changes, before), updated_at=now)
     problems = _problems(plan) | _cannot_wait(before, plan, changes.effective_at)
     if plan.interval != before.interval and await _has_subscriptions(connection, plan):
         problems.setdefault("interval", ["used_by_subscriptions"])
@@ -387,12 +381,6 @@ async def _end_other_defaults(connection: Connection, plan: Plan, *, now: dateti
         await _queries.end_other_defaults(
             connection, organization_id=plan.organization_id, id=plan.id, now=now
         )
-
-
-def _changed(plan: Plan, changes: PlanChanges, *, now: datetime) -> Plan:
-    """The plan after the changes of all but its prices; raises Invalid for its commitment."""
-    commitment = merge_commitment(plan.minimum_commitment, changes.wanted_commitment, now=now)
-    return structs.replace(apply(changes, plan), minimum_commitment=commitment, updated_at=now)
 
 
 def _columns(plan: Plan) -> dict[str, object]:

@@ -18,12 +18,27 @@ from invoicing.periods import Bounds
 from invoicing.records import Connection, from_json
 from invoicing.usage_events import UsageLine
 from invoicing.usage_pricing import Bucket, Fee, fee_of
-from invoicing.usage_rollups import BEGINNING, StoredUsage, UsageKey
-from invoicing.usage_versions import PricedCharge, PricedVersion, Versions, in_force, terms_of
+from invoicing.usage_rollups import BEGINNING, StoredUsage, Stretch, UsageKey
+from invoicing.usage_versions import (
+    PricedCharge,
+    PricedVersion,
+    VersionName,
+    Versions,
+    in_force,
+    terms_of,
+)
 from rating.exact import EXACT, ZERO
 from rating.period import Period
 
-__all__ = ["EVENTS_MAX", "ChargeUsage", "PeriodUsage", "Question", "Wanted", "rate_period"]
+__all__ = [
+    "EVENTS_MAX",
+    "ChargeUsage",
+    "PeriodUsage",
+    "Question",
+    "Wanted",
+    "rate_period",
+    "rate_periods",
+]
 
 EVENTS_MAX: Final = 200_000
 """How many events are rated one by one for an answer: some seconds of work."""
@@ -74,6 +89,9 @@ class PeriodUsage(Struct, frozen=True, kw_only=True):
     charges: tuple[ChargeUsage, ...]
 
 
+_ALL: Final = Wanted()
+
+
 class Question(Struct, frozen=True, kw_only=True):
     """Whose usage of which time is asked for."""
 
@@ -92,7 +110,7 @@ async def rate_period(
     connection: Connection,
     versions: Versions,
     question: Question,
-    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+    wanted: Wanted = _ALL,
 ) -> PeriodUsage:
     """Price all usage of a period.
 
@@ -100,37 +118,126 @@ async def rate_period(
     transaction. Raises NotAllowed (`too_many_events`) where order matters and there are more than
     EVENTS_MAX.
     """
-    organization_id, bounds, period = question.organization_id, question.bounds, question.period
-    names = await versions.names(connection, organization_id, question.plan_id)
-    ends = in_force(names, min(question.as_of, bounds.end - timedelta(microseconds=1)))
-    begins = in_force(names, bounds.start)
-    loaded = await versions.load(connection, organization_id, {begins.id, ends.id})
+    names = await versions.names(connection, question.organization_id, question.plan_id)
     stored = await usage_rollups.read(
-        connection, organization_id, question.subscription_id, start=bounds.start, end=bounds.end
+        connection,
+        question.organization_id,
+        question.subscription_id,
+        start=question.bounds.start,
+        end=question.bounds.end,
     )
-    loaded |= await versions.load(connection, organization_id, _used(stored) - loaded.keys())
-    carried = await _carried(connection, question, loaded.values())
-    loaded |= await versions.load(connection, organization_id, _used(carried) - loaded.keys())
-    ordered = [loaded[name.id] for name in names if name.id in loaded]
+    loaded = await _load(connection, versions, question, names, stored)
+    carried = await _carried(connection, question, loaded.versions.values())
+    return await _rate(
+        connection, versions, _Facts(question, names, loaded, stored, carried), wanted
+    )
+
+
+async def rate_periods(
+    connection: Connection, versions: Versions, questions: Sequence[Question]
+) -> list[PeriodUsage]:
+    """As `rate_period`, of many subscriptions at once, in the order of the questions.
+
+    What is stored is read in one statement, and once more where units stay from period to period.
+    """
+    stored = await usage_rollups.read_all(connection, [_stretch(one) for one in questions])
+    names: dict[tuple[UUID, UUID], list[VersionName]] = {}
+    loads: list[_Loaded] = []
+    for question, usage in zip(questions, stored, strict=True):
+        plan = question.organization_id, question.plan_id
+        if plan not in names:
+            names[plan] = await versions.names(connection, *plan)
+        loads.append(await _load(connection, versions, question, names[plan], usage))
+    carried = await _carried_all(connection, questions, loads)
+    return [
+        await _rate(
+            connection,
+            versions,
+            _Facts(
+                question, names[question.organization_id, question.plan_id], loaded, usage, before
+            ),
+            _ALL,
+        )
+        for question, loaded, usage, before in zip(questions, loads, stored, carried, strict=True)
+    ]
+
+
+def _stretch(question: Question, *, since: datetime | None = None) -> Stretch:
+    bounds = question.bounds
+    return Stretch(
+        organization_id=question.organization_id,
+        subscription_id=question.subscription_id,
+        start=bounds.start if since is None else since,
+        end=bounds.end if since is None else bounds.start,
+    )
+
+
+class _Loaded(Struct, frozen=True):
+    """The versions that a period's usage may be priced by."""
+
+    versions: dict[UUID, PricedVersion]
+    begins: UUID
+    """In force when the period began."""
+    ends: UUID
+    """In force when it ended, or now."""
+
+
+class _Facts(Struct, frozen=True):
+    """All that a period's price is told from, but for single events."""
+
+    question: Question
+    names: list[VersionName]
+    loaded: _Loaded
+    stored: dict[UsageKey, StoredUsage]
+    carried: dict[UsageKey, StoredUsage]
+
+
+async def _load(
+    connection: Connection,
+    versions: Versions,
+    question: Question,
+    names: Sequence[VersionName],
+    stored: Mapping[UsageKey, StoredUsage],
+) -> _Loaded:
+    bounds = question.bounds
+    ends = in_force(names, min(question.as_of, bounds.end - timedelta(microseconds=1))).id
+    begins = in_force(names, bounds.start).id
+    wanted = {begins, ends} | _used(stored)
+    loaded = await versions.load(connection, question.organization_id, wanted)
+    return _Loaded(loaded, begins, ends)
+
+
+async def _rate(
+    connection: Connection, versions: Versions, facts: _Facts, wanted: Wanted
+) -> PeriodUsage:
+    question, stored, carried = facts.question, facts.stored, facts.carried
+    loaded = facts.loaded.versions
+    missing = _used(carried) - loaded.keys()
+    if missing:
+        loaded = loaded | await versions.load(connection, question.organization_id, missing)
+    ordered = [loaded[name.id] for name in facts.names if name.id in loaded]
+    begins = loaded[facts.loaded.begins]
     buckets = [
         bucket
         for key in {**stored, **carried}
-        if (bucket := _bucket(key, stored, carried, ordered, begins=loaded[begins.id]))
+        if (bucket := _bucket(key, stored, carried, ordered, begins=begins))
         and wanted.takes(bucket.charge)
         and wanted.takes_group(key.group)
     ]
     lines = await _lines(connection, question, buckets)
     fees: dict[UUID, list[Fee]] = {}
     charges: dict[UUID, PricedCharge] = {
-        charge.rated.id: charge for charge in loaded[ends.id].charges if wanted.takes(charge)
+        charge.rated.id: charge
+        for charge in loaded[facts.loaded.ends].charges
+        if wanted.takes(charge)
     }
     for bucket in buckets:
         some = lines.get(bucket.key, [])
-        fee = await fee_of(bucket, some, period, wanted.presentation_keys)
+        fee = await fee_of(bucket, some, question.period, wanted.presentation_keys)
         fees.setdefault(bucket.key.charge_id, []).append(fee)
         charges.setdefault(bucket.key.charge_id, bucket.charge)
     return PeriodUsage(
-        period=period,
+        period=question.period,
         charges=tuple(
             ChargeUsage(charge=charge, fees=tuple(sorted(fees.get(charge_id, ()), key=_order)))
             for charge_id, charge in charges.items()
@@ -151,13 +258,7 @@ async def _carried(
     connection: Connection, question: Question, versions: Iterable[PricedVersion]
 ) -> dict[UsageKey, StoredUsage]:
     """What units that stay begin the period with."""
-    staying = {
-        rated.id
-        for version in versions
-        for pair in version.charges
-        for rated in (pair.rated, *pair.rated.alternatives)
-        if rated.recurring
-    }
+    staying = _staying(versions)
     if not staying:
         return {}
     return await usage_rollups.read(
@@ -168,6 +269,31 @@ async def _carried(
         end=question.bounds.start,
         charge_ids=list(staying),
     )
+
+
+async def _carried_all(
+    connection: Connection, questions: Sequence[Question], loads: Sequence[_Loaded]
+) -> list[dict[UsageKey, StoredUsage]]:
+    """The same for many; nothing is read for those whose units do not stay."""
+    staying = [_staying(loaded.versions.values()) for loaded in loads]
+    asked = [at for at, charges in enumerate(staying) if charges]
+    stretches = [_stretch(questions[at], since=BEGINNING) for at in asked]
+    read = dict(zip(asked, await usage_rollups.read_all(connection, stretches), strict=True))
+    return [
+        {key: usage for key, usage in read.get(at, {}).items() if key.charge_id in charges}
+        for at, charges in enumerate(staying)
+    ]
+
+
+def _staying(versions: Iterable[PricedVersion]) -> set[UUID]:
+    """The charges whose units stay from period to period."""
+    return {
+        rated.id
+        for version in versions
+        for pair in version.charges
+        for rated in (pair.rated, *pair.rated.alternatives)
+        if rated.recurring
+    }
 
 
 def _bucket(

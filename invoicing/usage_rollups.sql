@@ -295,6 +295,152 @@ select distinct charge_id, filter_id, grouped_by, presented_by, asset_code, null
     null::numeric, null::timestamptz, null::uuid, 0, 0, 0, 0, 0, 0, 0, true
 from newer where used_at >= :inner_end;
 
+-- name: read_all
+-- The same as `read` for many stretches of subscriptions at once, of many organizations: each row says whose it is.
+with mark as (
+    select folded_below from invoicing.usage_marks
+),
+wanted as materialized (
+    select * from unnest(
+        :organization_ids::uuid[], :subscription_ids::uuid[], :stretch_starts::timestamptz[], :stretch_ends::timestamptz[],
+        :inner_starts::timestamptz[], :inner_ends::timestamptz[])
+        with ordinality
+        as w (organization_id, subscription_id, start, "end", inner_start, inner_end, position)
+),
+parts as materialized (
+    select * from unnest(:positions::bigint[], :widths::text[], :starts::timestamptz[], :ends::timestamptz[])
+        as b (position, width, start, "end")
+),
+keys as materialized (
+    select w.position, w.organization_id, w.inner_end, k.*
+    from wanted w
+    cross join lateral (
+        select k.id as key_id, k.charge_id, k.filter_id, k.grouped_by, k.presented_by, k.asset_code
+        from invoicing.usage_keys k
+        where k.organization_id = w.organization_id and k.subscription_id = w.subscription_id
+        offset 0
+    ) k
+),
+rolled as (
+    select k.position, k.charge_id, k.filter_id, k.grouped_by, k.presented_by, k.asset_code, r.*
+    from keys k
+    cross join lateral (
+        select r.plan_version_id, sum(r.events) as events, sum(r.units) as units, max(r.units_max) as units_max,
+            (array_agg(r.last_units order by r.last_at desc nulls last, r.last_id desc))[1] as last_units,
+            (array_agg(r.last_at order by r.last_at desc nulls last, r.last_id desc))[1] as last_at,
+            (array_agg(r.last_id order by r.last_at desc nulls last, r.last_id desc))[1] as last_id,
+            sum(r.moment) as moment, sum(r.precise_cents) as precise_cents, sum(r.exact) as exact,
+            sum(r.debited_minor) as debited_minor, sum(r.corrections) as corrections, sum(r.reversals) as reversals,
+            sum(r.members) as members
+        from parts b
+        cross join lateral (
+            select * from invoicing.usage_rollups r
+            where r.organization_id = k.organization_id and r.key_id = k.key_id and r.width = b.width
+              and r.bucket_start >= b.start and r.bucket_start < b."end"
+            offset 0
+        ) r
+        where b.position = k.position
+        group by r.plan_version_id
+    ) r
+),
+newer as materialized (
+    select w.position, w.organization_id, w.inner_start, w.inner_end, l.*
+    from wanted w
+    cross join lateral (
+        select l.charge_id, l.filter_id, l.grouped_by, l.presented_by, l.asset_code, l.plan_version_id, l.used_at,
+            l.event_id, l.is_reversal, l.events, l.units, l.exact, l.debited_minor, l.precise_cents, l.member, l.removes
+        from invoicing.usage_lines l
+        where l.organization_id = w.organization_id and l.subscription_id = w.subscription_id
+          and l.xact_id >= (select folded_below from mark)
+        offset 0
+    ) l
+),
+edges as (
+    select w.position, l.*
+    from wanted w
+    cross join lateral (
+        select l.charge_id, l.filter_id, l.grouped_by, l.presented_by, l.asset_code, l.plan_version_id, l.used_at,
+            l.event_id, l.is_reversal, l.events, l.units, l.exact, l.debited_minor, l.precise_cents, l.member, l.removes
+        from unnest(array[w.start, w.inner_end], array[w.inner_start, w."end"]) as b (start, "end")
+        join invoicing.usage_lines l
+            on l.organization_id = w.organization_id and l.subscription_id = w.subscription_id
+           and l.timestamp >= b.start and l.timestamp < b."end"
+        where b.start < b."end" and not l.is_reversal
+          and not exists (
+            select from invoicing.events r
+            where r.organization_id = w.organization_id and r.reverses_event_id = l.event_id
+              and r.lines -> 0 ->> 'charge_id' is not null)
+        offset 0
+    ) l
+    where w.start < w.inner_start or w.inner_end < w."end"
+),
+singles as (
+    select position, charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, used_at, event_id,
+        is_reversal, events, units, exact, debited_minor, precise_cents, member, removes
+    from newer where used_at >= inner_start and used_at < inner_end
+    union all
+    select position, charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, used_at, event_id,
+        is_reversal, events, units, exact, debited_minor, precise_cents, member, removes
+    from edges
+),
+added as (
+    select position, charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, sum(events) as events,
+        sum(units) as units, max(units) filter (where not is_reversal) as units_max,
+        (array_agg(units order by used_at desc, event_id desc) filter (where not is_reversal))[1] as last_units,
+        (array_agg(used_at order by used_at desc, event_id desc) filter (where not is_reversal))[1] as last_at,
+        (array_agg(event_id order by used_at desc, event_id desc) filter (where not is_reversal))[1] as last_id,
+        sum(units * (extract(epoch from used_at) * 1000000)::bigint) as moment, sum(precise_cents) as precise_cents,
+        sum(exact) as exact, sum(debited_minor) as debited_minor,
+        coalesce(sum(events) filter (where removes or units * events < 0), 0) as corrections,
+        count(*) filter (where is_reversal) as reversals
+    from singles
+    group by position, charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id
+),
+operations as (
+    select distinct on (position, charge_id, filter_id, grouped_by, asset_code, member)
+        position, organization_id, inner_start, inner_end, charge_id, filter_id, grouped_by, asset_code, member, used_at,
+        event_id, removes
+    from newer where member is not null and not is_reversal
+    order by position, charge_id, filter_id, grouped_by, asset_code, member, used_at desc, event_id desc
+),
+swings as (
+    select o.position, o.charge_id, o.filter_id, o.grouped_by, o.asset_code,
+        case when not o.removes and o.used_at >= o.inner_start and o.used_at < o.inner_end then 1 else 0 end
+      - case when not m.removes and m.last_at >= o.inner_start and m.last_at < o.inner_end then 1 else 0 end as members
+    from operations o
+    left join keys k
+        on k.position = o.position and k.charge_id = o.charge_id and k.filter_id = o.filter_id
+       and k.grouped_by = o.grouped_by and k.asset_code = o.asset_code and k.presented_by = ''
+    left join invoicing.usage_members m
+        on m.organization_id = o.organization_id and m.key_id = k.key_id
+       and m.member_hash = sha256(convert_to(o.member, 'UTF8'))
+    where m.last_at is null or (o.used_at, o.event_id) > (m.last_at, m.last_id)
+)
+select position, charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, events, units, units_max,
+    last_units, last_at, last_id, moment, precise_cents, exact, debited_minor, corrections, reversals, members,
+    false as has_later
+from rolled
+union all
+select position, charge_id, filter_id, grouped_by, presented_by, asset_code, plan_version_id, events, units, units_max,
+    last_units, last_at, last_id, moment, precise_cents, exact, debited_minor, corrections, reversals, 0, false
+from added
+union all
+select position, charge_id, filter_id, grouped_by, '', asset_code, null, 0, 0, null, null, null, null, 0, 0, 0, 0, 0, 0,
+    sum(members), false
+from swings group by position, charge_id, filter_id, grouped_by, asset_code
+union all
+select k.position, k.charge_id, k.filter_id, k.grouped_by, k.presented_by, k.asset_code, null, 0, 0, null, null, null,
+    null, 0, 0, 0, 0, 0, 0, 0, true
+from keys k
+where exists (
+    select from invoicing.usage_rollups r
+    where r.organization_id = k.organization_id and r.key_id = k.key_id and r.width = 'hour'
+      and r.bucket_start >= k.inner_end)
+union all
+select distinct position, charge_id, filter_id, grouped_by, presented_by, asset_code, null::uuid, 0, 0, null::numeric,
+    null::numeric, null::timestamptz, null::uuid, 0, 0, 0, 0, 0, 0, 0, true
+from newer where used_at >= inner_end;
+
 -- name: read_start_totals
 -- What is stored already of the periods that running totals are to start in: under the lock on their customer, so
 -- nothing is searched but the keys that are named. Periods begin and end with an hour.

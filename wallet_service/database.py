@@ -109,14 +109,16 @@ class Database:
 
     @asynccontextmanager
     async def tenant(
-        self, organization_id: UUID
+        self, organization_id: UUID, *, as_snapshot: bool = False
     ) -> "AsyncGenerator[PoolConnectionProxy[asyncpg.Record]]":
         """Open a transaction that can see and change only this organization's rows.
 
-        Raises TimeoutError where no connection becomes free by the deadline of requests.
+        `as_snapshot`: all of its statements see the same. Raises TimeoutError where no connection
+        becomes free by the deadline of requests.
         """
         acquired = self.api.acquire(timeout=self._wait_s)
-        async with acquired as connection, connection.transaction():
+        isolation = "repeatable_read" if as_snapshot else None
+        async with acquired as connection, connection.transaction(isolation=isolation):
             await connection.execute(
                 "select set_config('wallet.organization_id', $1, true)", str(organization_id)
             )

@@ -27,6 +27,7 @@ from wallet_service.grants import Grants
 from wallet_service.hot_balances import HotBalances
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.invoice_book import InvoiceBook
+from wallet_service.invoices import Invoices
 from wallet_service.ledger_reports import LedgerReports
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
@@ -57,6 +58,7 @@ class Services(Struct, kw_only=True):
     wallet_transactions: WalletTransactions
     grants: Grants
     invoice_book: InvoiceBook
+    invoices: Invoices
     ledger_reports: LedgerReports
     usage_reports: UsageReports
     keys: KeyRing
@@ -131,6 +133,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         committer.start()
         stack.push_async_callback(committer.stop)
         usage = Usage(database=database, committer=committer, rates=rates)
+        book = InvoiceBook(database=database, committer=committer, rates=rates)
         yield Services(
             settings=settings,
             database=database,
@@ -154,7 +157,8 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 database=database, committer=committer, rates=rates, hot=hot
             ),
             grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
-            invoice_book=InvoiceBook(database=database, committer=committer, rates=rates),
+            invoice_book=book,
+            invoices=Invoices(database=database, book=book),
             ledger_reports=LedgerReports(
                 database=database,
                 # Long reads have a pool of their own, out of the committer's way.

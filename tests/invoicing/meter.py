@@ -10,7 +10,7 @@ from msgspec import structs
 
 from invoicing import events, usage_events, usage_rollups
 from invoicing.events import Event
-from invoicing.usage_rollups import Fold, StoredUsage, UsageKey
+from invoicing.usage_rollups import Fold, StoredUsage, Stretch, UsageKey
 from ledger.ids import new_uuid
 from tests.conftest import Clock
 from wallet_service.database import Database
@@ -96,7 +96,7 @@ class Meter:
         self, start: datetime = MARCH, end: datetime = APRIL, **terms: Any
     ) -> dict[UsageKey, StoredUsage]:
         async with self.database.tenant(self.organization_id) as connection:
-            return await usage_rollups.read(
+            found = await usage_rollups.read(
                 connection,
                 self.organization_id,
                 self.subscription_id,
@@ -104,6 +104,19 @@ class Meter:
                 end=end,
                 **terms,
             )
+            if not terms:
+                asked = Stretch(
+                    organization_id=self.organization_id,
+                    subscription_id=self.subscription_id,
+                    start=start,
+                    end=end,
+                )
+                before = structs.replace(asked, start=start - timedelta(days=9), end=start)
+                _, among_others, _ = await usage_rollups.read_all(
+                    connection, [before, asked, before]
+                )
+                assert among_others == found
+            return found
 
     async def recompute(
         self, start: datetime = MARCH, end: datetime = APRIL

@@ -2,19 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from invoicing.period_fees import FEE_KINDS, FeeKind
 from rating.exact import EXACT, ZERO
 
-__all__ = ["COST_KINDS", "Comparison", "Cost", "CostKind", "Question", "Unpriced"]
-
-CostKind: TypeAlias = Literal["usage"] | FeeKind
-"""What a cost is for: what was used, or one of the fees of a period."""
-
-COST_KINDS: Final[tuple[CostKind, ...]] = ("usage", *FEE_KINDS)
+__all__ = ["Comparison", "Cost", "Question", "Unpriced"]
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -32,15 +25,13 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class Cost(Struct, kw_only=True):
-    """What a subscription costs for one thing, exactly, in one asset, twice."""
+    """What a subscription used of one metric, and its exact price in one asset, twice."""
 
     external_customer_id: str
     external_subscription_id: str
     plan_code: str
     """The plan that it is subscribed to."""
-    kind: CostKind
-    code: str | None
-    """Of the metric that was used or has a minimum, or of the fixed charge; None: the plan's."""
+    billable_metric_code: str
     asset_code: str
     events: int = 0
     """How many events were rated in this asset."""
@@ -48,16 +39,6 @@ class Cost(Struct, kw_only=True):
     would_be_events: int = 0
     """How many the tried plan prices in this asset."""
     would_be: Decimal = ZERO
-
-    def add(self, *, was: Decimal = ZERO, would_be: Decimal = ZERO) -> None:
-        """Count an amount in."""
-        self.was = EXACT.add(self.was, was)
-        self.would_be = EXACT.add(self.would_be, would_be)
-
-    @property
-    def is_any(self) -> bool:
-        """Whether it costs anything, either way."""
-        return bool(self.was or self.would_be)
 
     @property
     def difference(self) -> Decimal:

@@ -1,0 +1,38 @@
+-- What billing needs to know of many subscriptions at once, of many organizations.
+
+-- name: find_plans
+select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.interval, p.amount_cents, p.amount_currency,
+    p.pay_in_advance, p.tax_codes
+from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+join invoicing.plans p on p.organization_id = w.organization_id and p.id = w.id;
+
+-- name: find_metrics
+-- Deleted ones too: what they measured stays.
+select id, name from invoicing.billable_metrics
+where organization_id = :organization_id and id = any(:ids::uuid[]);
+
+-- name: find_customers
+select c.* from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+join invoicing.customers c on c.organization_id = w.organization_id and c.id = w.id;
+
+-- name: paid_usage
+-- By grant; the nil id is what no grant could pay. Without what was taken back as a whole. What was given back of a price
+-- later is not taken off: the usage was billed in full, and the refund is its own.
+select w.position, (p.entry ->> 1)::uuid as grant_id, sum((p.entry ->> 2)::bigint) as amount_minor
+from unnest(
+    :organization_ids::uuid[], :subscription_ids::uuid[], :starts::timestamptz[], :ends::timestamptz[],
+    :asset_codes::text[])
+    with ordinality as w (organization_id, subscription_id, start, "end", asset_code, position)
+cross join lateral (
+    select e.paid from invoicing.events e
+    where e.organization_id = w.organization_id and e.subscription_id = w.subscription_id
+      and e.timestamp >= w.start and e.timestamp < w."end" and e.rating_status = 'rated'
+      and e.asset_code = w.asset_code and e.reverses_event_id is null and e.lines -> 0 ->> 'charge_id' is not null
+      and not exists (
+        select from invoicing.events r
+        where r.organization_id = w.organization_id and r.reverses_event_id = e.id
+          and r.lines -> 0 ->> 'charge_id' is not null)
+    offset 0
+) e
+cross join lateral jsonb_array_elements(e.paid) as p (entry)
+group by w.position, p.entry ->> 1;

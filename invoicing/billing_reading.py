@@ -1,0 +1,124 @@
+"""What was used in the periods that moments bill, and what it costs: read for many at once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from invoicing.billing_facts import Catalogue, Paid, paid_usage
+from invoicing.billing_moments import BillingMoment
+from invoicing.billing_moments import Stretch as Days
+from invoicing.billing_schedule import DueMoment, ScheduledSubscription
+from invoicing.periods import Bounds
+from invoicing.records import Connection
+from invoicing.usage import PeriodUsage, Question, rate_periods
+from invoicing.usage_rollups import Stretch
+from invoicing.usage_versions import Versions
+from rating.period import Period
+
+__all__ = ["UsedInPeriod", "bounds_of_usage", "read_usage"]
+
+
+class UsedInPeriod(Struct, frozen=True, kw_only=True):
+    """What a moment bills of usage."""
+
+    usage: PeriodUsage | None = None
+    metric_names: Mapping[UUID, str] = {}
+    paid: Paid = Paid()
+
+
+def bounds_of_usage(subscription: ScheduledSubscription, moment: BillingMoment) -> Bounds:
+    """From when to when events are the moment's.
+
+    A subscription's own events may be a little older than its start, and are not younger than its
+    end, by the width with which events are matched with subscriptions: so the first and the last
+    period are read as a whole.
+    """
+    days = moment.charges_period
+    assert days is not None, "the moment bills usage"
+    start, end = days.part.start, days.part.end
+    if start == subscription.started_at:
+        start = min(start, days.whole.start)
+    if moment.reason == "subscription_terminating":
+        end = max(end, days.whole.end)
+    return Bounds(start, end)
+
+
+async def read_usage(
+    connection: Connection, versions: Versions, catalogue: Catalogue, due: Sequence[DueMoment]
+) -> list[UsedInPeriod]:
+    """The usage of moments, in their order; nothing for those that bill none."""
+    asked = [at for at, one in enumerate(due) if one.moment.charges_period is not None]
+    questions = [_question(due[at]) for at in asked]
+    usages = await rate_periods(connection, versions, questions)
+    paid = await _paid(connection, due, asked, usages)
+    found = [UsedInPeriod() for _ in due]
+    for at, usage in zip(asked, usages, strict=True):
+        metrics = {charge.charge.listed.billable_metric_id for charge in usage.charges}
+        found[at] = UsedInPeriod(
+            usage=usage,
+            metric_names=await catalogue.metric_names(
+                connection, due[at].subscription.organization_id, metrics
+            ),
+            paid=paid.get(at, Paid()),
+        )
+    return found
+
+
+async def _paid(
+    connection: Connection,
+    due: Sequence[DueMoment],
+    asked: Sequence[int],
+    usages: Sequence[PeriodUsage],
+) -> dict[int, Paid]:
+    """Who paid for the usage when it happened, where anything was paid."""
+    places = [at for at, usage in zip(asked, usages, strict=True) if _is_debited(usage)]
+    stretches: list[Stretch] = []
+    for at in places:
+        bounds = bounds_of_usage(due[at].subscription, due[at].moment)
+        stretches.append(
+            Stretch(
+                organization_id=due[at].subscription.organization_id,
+                subscription_id=due[at].subscription.id,
+                start=bounds.start,
+                end=bounds.end,
+            )
+        )
+    currencies = [due[at].subscription.amount_currency for at in places]
+    paid = await paid_usage(connection, stretches, asset_codes=currencies)
+    return dict(zip(places, paid, strict=True))
+
+
+def _is_debited(usage: PeriodUsage) -> bool:
+    return any(fee.debited_minor for charge in usage.charges for fee in charge.fees)
+
+
+def _question(one: DueMoment) -> Question:
+    subscription, days = one.subscription, one.moment.charges_period
+    assert days is not None, "asked of those that bill usage"
+    return Question(
+        organization_id=subscription.organization_id,
+        subscription_id=subscription.id,
+        plan_id=subscription.plan_id,
+        bounds=bounds_of_usage(subscription, one.moment),
+        period=period_of(days, subscription, end=_end(one)),
+        as_of=one.moment.billing_at,
+    )
+
+
+def _end(one: DueMoment) -> datetime:
+    days = one.moment.charges_period
+    assert days is not None, "asked of those that bill usage"
+    return days.part.end
+
+
+def period_of(days: Days, subscription: ScheduledSubscription, *, end: datetime) -> Period:
+    """A stretch of days, as rating takes it."""
+    is_whole = days.part == days.whole
+    return Period(
+        start=days.part.start,
+        end=end,
+        zone=subscription.zone,
+        full_days=None if is_whole else days.whole_days,
+    )

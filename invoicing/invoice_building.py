@@ -1,0 +1,246 @@
+"""Invoices of subscriptions, from what is known of the moments at which they are billed. Pure.
+
+What falls on one moment for one customer, in one currency, is one invoice, unless a subscription
+asks to be billed apart. Ids are derived from the moments: building again builds the same.
+Source: Lago, subscription invoices.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct, to_builtins
+
+from invoicing.billed_periods import BilledPeriod
+from invoicing.billing_facts import BilledPlanFacts, Paid, Recipient
+from invoicing.billing_moments import BillingMoment, Stretch
+from invoicing.billing_schedule import ScheduledSubscription
+from invoicing.currencies import CURRENCIES
+from invoicing.derived_ids import derived_id, timed_id
+from invoicing.fees import Fee
+from invoicing.invoices import Invoice
+from invoicing.subscription_fees import subscription_fee
+from invoicing.usage import PeriodUsage
+from invoicing.usage_fees import BilledUsage, FeePlace, usage_fees
+from rating.exact import EXACT
+
+__all__ = [
+    "Billable",
+    "BuiltInvoice",
+    "build_invoice",
+    "dated",
+    "group_of",
+]
+
+
+class Billable(Struct, frozen=True, kw_only=True):
+    """One moment of one subscription, with all that it takes to bill it."""
+
+    subscription: ScheduledSubscription
+    moment: BillingMoment
+    plan: BilledPlanFacts
+    usage: PeriodUsage | None = None
+    metric_names: Mapping[UUID, str] = {}
+    paid: Paid = Paid()
+    fixed_fees: Sequence[Fee] = ()
+    late_fees: Sequence[Fee] = ()
+    sealed_xact_id: int | None = None
+
+
+class BuiltInvoice(Struct, frozen=True, kw_only=True):
+    """An invoice with its lines, not yet totalled, and the moments that it bills."""
+
+    invoice: Invoice
+    fees: list[Fee]
+    periods: list[BilledPeriod]
+    recipient: Recipient
+    paid: Paid
+    plan_codes: dict[UUID, str]
+    """By subscription."""
+    plan_tax_codes: dict[UUID, list[str]]
+    """By subscription."""
+
+
+def group_of(
+    subscription: ScheduledSubscription, moment: BillingMoment, currency: str
+) -> tuple[str, ...]:
+    """What is equal for moments that are billed on one invoice."""
+    return (
+        subscription.organization_id.hex,
+        subscription.customer_id.hex,
+        currency,
+        moment.billing_at.isoformat(),
+        "" if subscription.consolidate_invoice else subscription.id.hex,
+    )
+
+
+def invoice_id_of(group: Sequence[tuple[ScheduledSubscription, BillingMoment]]) -> UUID:
+    """The id of the invoice of these moments: always the same."""
+    billing_at = group[0][1].billing_at
+    named = sorted(
+        f"{subscription.id.hex}:{moment.reason}:{moment.billing_at.isoformat()}"
+        for subscription, moment in group
+    )
+    return timed_id(billing_at, "invoice", group[0][0].organization_id, *named)
+
+
+def build_invoice(
+    group: Sequence[Billable], recipient: Recipient, *, now: datetime
+) -> BuiltInvoice:
+    """The invoice of moments that go together (`group_of`), in the order of their subscriptions."""
+    first = group[0]
+    invoice_id = invoice_id_of([(one.subscription, one.moment) for one in group])
+    currency = first.plan.amount_currency
+    fees: list[Fee] = []
+    for one in sorted(group, key=lambda one: (one.subscription.id, one.moment.reason)):
+        place = FeePlace(
+            organization_id=one.subscription.organization_id,
+            parent_id=invoice_id,
+            invoice_id=invoice_id,
+            customer_id=one.subscription.customer_id,
+            subscription_id=one.subscription.id,
+            currency=currency,
+            now=now,
+        )
+        fees += fees_of(one, place)
+    is_periodic = all(one.moment.reason == "subscription_periodic" for one in group)
+    seals = [one.sealed_xact_id for one in group if one.sealed_xact_id is not None]
+    issuing = dated(first.moment.billing_at, recipient, has_grace=True, ends_a_period=is_periodic)
+    orders = {one.subscription.purchase_order_number for one in group}
+    invoice = Invoice(
+        organization_id=first.subscription.organization_id,
+        id=invoice_id,
+        customer_id=first.subscription.customer_id,
+        billing_entity_id=recipient.entity.id,
+        invoice_type="subscription",
+        status="draft" if recipient.grace_days else "generating",
+        currency=currency,
+        issuing_date=issuing.issuing_date,
+        expected_finalization_date=issuing.finalization_date,
+        payment_due_date=issuing.payment_due_date,
+        net_payment_term=recipient.net_payment_term,
+        timezone=recipient.zone_name,
+        number=f"{recipient.entity.document_number_prefix}-DRAFT",
+        sealed_at=now if seals else None,
+        sealed_xact_id=min(seals, default=None),
+        purchase_order_number=orders.pop() if len(orders) == 1 else None,
+        created_at=now,
+        updated_at=now,
+    )
+    return BuiltInvoice(
+        invoice=invoice,
+        fees=fees,
+        periods=[_period(one, invoice_id, now=now) for one in group],
+        recipient=recipient,
+        paid=_all_paid(one.paid for one in group),
+        plan_codes={one.subscription.id: one.plan.code for one in group},
+        plan_tax_codes={one.subscription.id: one.plan.tax_codes for one in group},
+    )
+
+
+class Dates(Struct, frozen=True, kw_only=True):
+    """The days that an invoice names, where the customer lives."""
+
+    issuing_date: date
+    finalization_date: date
+    payment_due_date: date
+
+
+def dated(
+    at: datetime, recipient: Recipient, *, has_grace: bool = False, ends_a_period: bool = False
+) -> Dates:
+    """When an invoice of this moment is issued, final, and to be paid.
+
+    Source: Lago, issuing dates: aligned with the end of the grace period, or kept at the anchor,
+    which is the day on which the next period begins, or the last of the one that has ended.
+    """
+    day = at.astimezone(recipient.zone).date()
+    final = day + timedelta(days=recipient.grace_days if has_grace else 0)
+    entity, issued = recipient.entity, final
+    if has_grace and entity.subscription_invoice_issuing_date_adjustment == "keep_anchor":
+        is_last = entity.subscription_invoice_issuing_date_anchor == "current_period_end"
+        issued = day - timedelta(days=1) if is_last and ends_a_period else day
+    return Dates(
+        issuing_date=issued,
+        finalization_date=final,
+        payment_due_date=issued + timedelta(days=recipient.net_payment_term),
+    )
+
+
+def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
+    """The lines of one moment: the plan's amount, what is fixed, usage, and what came late."""
+    fees: list[Fee] = []
+    moment, plan = one.moment, one.plan
+    if moment.fee_period is not None and plan.amount_cents:
+        fees.append(_plan_fee(one, moment.fee_period, place))
+    fees += one.fixed_fees
+    if moment.charges_period is not None and one.usage is not None:
+        billed = BilledUsage(
+            usage=one.usage,
+            bounds=moment.charges_period.part,
+            metric_names=one.metric_names,
+        )
+        fees += usage_fees(place, billed)
+    fees += one.late_fees
+    return fees
+
+
+def _plan_fee(one: Billable, stretch: Stretch, place: FeePlace) -> Fee:
+    plan = one.plan
+    amount = subscription_fee(plan.amount_cents, stretch)
+    return Fee(
+        organization_id=place.organization_id,
+        id=derived_id(
+            place.parent_id, "subscription", place.subscription_id or "", one.moment.reason
+        ),
+        invoice_id=place.invoice_id,
+        customer_id=place.customer_id,
+        subscription_id=place.subscription_id,
+        fee_type="subscription",
+        item_code=plan.code,
+        item_name=plan.name,
+        invoice_display_name=plan.invoice_display_name,
+        units=amount.units,
+        amount_cents=amount.amount_cents,
+        precise_amount_cents=amount.precise_amount_cents,
+        precise_unit_amount=EXACT.scaleb(amount.precise_amount_cents, -CURRENCIES[place.currency]),
+        amount_currency=place.currency,
+        pay_in_advance=plan.pay_in_advance,
+        from_datetime=stretch.part.start,
+        to_datetime=stretch.part.end,
+        created_at=place.now,
+        updated_at=place.now,
+    )
+
+
+def _period(one: Billable, invoice_id: UUID, *, now: datetime) -> BilledPeriod:
+    moment = one.moment
+    fee, charges = moment.fee_period, moment.charges_period
+    fixed = moment.fixed_charges_in_arrears or moment.fixed_charges_in_advance
+    return BilledPeriod(
+        organization_id=one.subscription.organization_id,
+        subscription_id=one.subscription.id,
+        billing_at=moment.billing_at,
+        reason=moment.reason,
+        invoice_id=invoice_id,
+        plan_id=one.subscription.plan_id,
+        from_at=fee.part.start if fee else None,
+        to_at=fee.part.end if fee else None,
+        charges_from_at=charges.part.start if charges else None,
+        charges_to_at=charges.part.end if charges else None,
+        fixed_charges_from_at=fixed.part.start if fixed else None,
+        fixed_charges_to_at=fixed.part.end if fixed else None,
+        sealed_xact_id=one.sealed_xact_id if charges else None,
+        moment=to_builtins(moment),
+        created_at=now,
+    )
+
+
+def _all_paid(parts: Iterable[Paid]) -> Paid:
+    grants: dict[UUID, int] = {}
+    overage = 0
+    for part in parts:
+        overage += part.overage_minor
+        for grant, amount in part.grants.items():
+            grants[grant] = grants.get(grant, 0) + amount
+    return Paid(grants=grants, overage_minor=overage)

@@ -1,0 +1,129 @@
+"""How an invoice becomes final: its content is fixed, the book settles it, its number is taken.
+
+draft, generating ─ fixed ─► finalizing ─ settled by the book ─ concluded ─► finalized, or closed
+
+Pure. Who finalises stores each step before the next, and repeats it after a crash. [ADR 19]
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import msgspec
+from msgspec import structs
+
+from invoicing.fees import Fee
+from invoicing.invoice_credits import InvoiceCredit
+from invoicing.invoices import Invoice
+from invoicing.settlements import Settlement, SettleRequest
+
+__all__ = ["concluded", "content_digest", "fixed", "is_nothing", "request_of", "with_hash"]
+
+_encode: Final = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
+
+_OF_INVOICE: Final = (
+    "organization_id",
+    "id",
+    "customer_id",
+    "billing_entity_id",
+    "invoice_type",
+    "currency",
+    "issuing_date",
+    "payment_due_date",
+    "timezone",
+    "fees_amount_cents",
+    "progressive_billing_credit_amount_cents",
+    "coupons_amount_cents",
+    "taxes_amount_cents",
+    "taxes_rate",
+    "sub_total_excluding_taxes_amount_cents",
+    "sub_total_including_taxes_amount_cents",
+    "credit_notes_amount_cents",
+    "debited_amount_minor",
+    "applied_taxes",
+    "customer_as_billed",
+    "entity_as_billing",
+)
+_NOT_CONTENT: Final = frozenset({"created_at", "updated_at", "payment_status"})
+
+
+def content_digest(
+    invoice: Invoice, fees: Iterable[Fee], credits_: Iterable[InvoiceCredit]
+) -> bytes:
+    """What tells whether two invoices say the same: all but when they were made, and numbers."""
+    said = {name: getattr(invoice, name) for name in _OF_INVOICE}
+    lines = [_plain(fee) for fee in fees]
+    lowered = [_plain(credit) for credit in credits_]
+    return blake2b(_encode([said, lines, lowered]), digest_size=32).digest()
+
+
+def fixed(invoice: Invoice, request: SettleRequest, digest: bytes, *, now: datetime) -> Invoice:
+    """An invoice whose amounts stand, with what the book is to be asked."""
+    return structs.replace(
+        invoice,
+        status="finalizing",
+        settlement={"request": msgspec.to_builtins(request), "content": digest.hex()},
+        updated_at=now,
+    )
+
+
+def request_of(invoice: Invoice) -> SettleRequest:
+    """What the book is to be asked for an invoice that is being finalised."""
+    assert invoice.status == "finalizing", invoice.status
+    assert invoice.settlement is not None, "fixed with its request"
+    return msgspec.convert(invoice.settlement["request"], SettleRequest)
+
+
+def concluded(
+    invoice: Invoice, settlement: Settlement, *, skips_zero: bool, now: datetime
+) -> Invoice:
+    """The invoice with what the book has said; final but for its number and hash, or closed."""
+    assert invoice.settlement is not None, "fixed with its request"
+    is_closed = skips_zero and is_nothing(invoice)
+    return structs.replace(
+        invoice,
+        status="closed" if is_closed else "finalized",
+        payment_status="succeeded" if settlement.due_cents == 0 else "pending",
+        number="" if is_closed else invoice.number,
+        prepaid_credit_amount_cents=settlement.prepaid_cents,
+        prepaid_granted_credit_amount_cents=settlement.prepaid_granted_cents,
+        prepaid_purchased_credit_amount_cents=settlement.prepaid_purchased_cents,
+        total_amount_cents=settlement.due_cents,
+        settlement={**settlement.to_json(), "content": invoice.settlement["content"]},
+        finalized_at=now,
+        tzdata_version=_tzdata_version(),
+        updated_at=now,
+    )
+
+
+def with_hash(invoice: Invoice) -> Invoice:
+    """The invoice with what tells whether it was ever changed."""
+    assert invoice.settlement is not None, "settled"
+    said: Sequence[Any] = (
+        invoice.settlement["content"],
+        invoice.number,
+        invoice.prepaid_credit_amount_cents,
+        invoice.total_amount_cents,
+    )
+    return structs.replace(invoice, content_hash=blake2b(_encode(said), digest_size=32).digest())
+
+
+def is_nothing(invoice: Invoice) -> bool:
+    """Whether there is nothing on it: not that there is nothing left to pay."""
+    return invoice.fees_amount_cents == 0 and invoice.invoice_type == "subscription"
+
+
+def _plain(record: Fee | InvoiceCredit) -> dict[str, Any]:
+    return {
+        name: getattr(record, name) for name in record.__struct_fields__ if name not in _NOT_CONTENT
+    }
+
+
+def _tzdata_version() -> str | None:
+    """Which edition of the zones cut its periods."""
+    try:
+        return version("tzdata")
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,233 @@
+"""What a period's usage comes to on an invoice: a line for each charge, filter and group. Pure.
+
+Each line is rounded to the currency by itself, half away from zero; its exact price stays beside
+it. Usage in native units is paid from wallets alone, and is no line of an invoice.
+Source: Lago, charge fees.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import reduce
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from invoicing import usage_pricing
+from invoicing.amount_details import amount_details
+from invoicing.charge_filters import PlanChargeFilter
+from invoicing.charges import PlanCharge
+from invoicing.currencies import CURRENCIES
+from invoicing.derived_ids import derived_id
+from invoicing.fees import Fee
+from invoicing.periods import Bounds
+from invoicing.records import from_json
+from invoicing.usage import ChargeUsage, PeriodUsage
+from ledger import money
+from ledger.money import Rounding
+from rating.exact import EXACT, ONE, ZERO, divided
+from rating.minimums import true_up
+from rating.rounding import rounded
+
+__all__ = ["BilledUsage", "FeePlace", "cents_of", "usage_fees"]
+
+_UNIT_DIGITS: Final = 15
+"""Digits after the point of what one unit costs on average, which is only shown."""
+
+
+class FeePlace(Struct, frozen=True, kw_only=True):
+    """Whose fees are made, and where they go."""
+
+    organization_id: UUID
+    parent_id: UUID
+    """What ids are derived from: the invoice, or what stands for it."""
+    invoice_id: UUID | None
+    customer_id: UUID
+    subscription_id: UUID | None
+    currency: str
+    now: datetime
+
+
+class BilledUsage(Struct, frozen=True, kw_only=True):
+    """The usage of a period that is to be billed."""
+
+    usage: PeriodUsage
+    bounds: Bounds
+    metric_names: Mapping[UUID, str]
+    tax_codes: Mapping[UUID, list[str]] = {}
+    """By charge."""
+    only_in_advance: bool = False
+    """Whether the charges that are billed event by event are meant, or the others."""
+    with_minimums: bool = True
+
+
+def cents_of(amount: Decimal, currency: str) -> tuple[int, Decimal]:
+    """An amount rounded to the currency, half away from zero, and exactly in its minor unit."""
+    exponent = CURRENCIES[currency]
+    return money.to_minor(amount, exponent, Rounding.HALF_AWAY), EXACT.scaleb(amount, exponent)
+
+
+def usage_fees(place: FeePlace, billed: BilledUsage) -> list[Fee]:
+    """The lines of all charges in the currency, each with its true-up to the minimum behind it."""
+    fees: list[Fee] = []
+    for charge in billed.usage.charges:
+        rated = charge.charge.rated
+        is_meant = rated.pay_in_advance is billed.only_in_advance
+        if rated.asset_code != place.currency or not is_meant:
+            continue
+        lines = [
+            line for fee in charge.fees if (line := _fee(place, billed, charge, fee)) is not None
+        ]
+        fees += lines
+        if rated.min_amount and billed.with_minimums:
+            fees += _missing(place, billed, charge, lines)
+    return fees
+
+
+def _fee(
+    place: FeePlace, billed: BilledUsage, charge: ChargeUsage, fee: usage_pricing.Fee
+) -> Fee | None:
+    """A line, or None where there is nothing to tell: no event, no unit, no price."""
+    usage = fee.usage
+    if not (usage.events or usage.units or fee.amount or fee.debited_minor):
+        return None
+    listed = charge.charge.listed
+    cents, precise = cents_of(fee.amount, place.currency)
+    group: dict[str, Any] = from_json(fee.group) if fee.group else {}
+    return Fee(
+        organization_id=place.organization_id,
+        id=derived_id(
+            place.parent_id,
+            "charge",
+            place.subscription_id or "",
+            charge.charge.rated.id,
+            fee.filter_id or "",
+            fee.group,
+            billed.bounds.start.isoformat(),
+        ),
+        invoice_id=place.invoice_id,
+        customer_id=place.customer_id,
+        subscription_id=place.subscription_id,
+        fee_type="charge",
+        charge_id=charge.charge.rated.id,
+        charge_filter_id=fee.filter_id,
+        item_code=listed.billable_metric_code,
+        item_name=billed.metric_names.get(listed.billable_metric_id, listed.billable_metric_code),
+        invoice_display_name=listed.invoice_display_name,
+        filter_display_name=_filter_name(listed, fee.filter_id),
+        billable_metric_code=listed.billable_metric_code,
+        pricing_group=group,
+        units=usage.units,
+        total_aggregated_units=usage.total_units,
+        events_count=usage.events,
+        amount_cents=cents,
+        precise_amount_cents=precise,
+        precise_unit_amount=_each(fee.amount, usage.units),
+        amount_currency=place.currency,
+        tax_codes=billed.tax_codes.get(listed.id, []),
+        amount_details=amount_details(fee, charge.charge.rated),
+        presentation_breakdowns=[
+            {"presentation_by": from_json(by), "units": format(units, "f")}
+            for by, units in fee.presented
+        ],
+        pricing_unit_details=_in_pricing_unit(listed, fee),
+        debited_minor=Decimal(fee.debited_minor),
+        pay_in_advance=listed.pay_in_advance,
+        invoiceable=listed.invoiceable,
+        from_datetime=billed.bounds.start,
+        to_datetime=billed.bounds.end,
+        created_at=place.now,
+        updated_at=place.now,
+    )
+
+
+def _missing(
+    place: FeePlace, billed: BilledUsage, charge: ChargeUsage, lines: Iterable[Fee]
+) -> list[Fee]:
+    """What is missing to the charge's minimum, for the days that the period has."""
+    lines = list(lines)
+    listed = charge.charge.listed
+    used = _sum(EXACT.scaleb(fee.precise_amount_cents, -_exponent(place)) for fee in lines)
+    amount = true_up(charge.charge.rated.min_amount, used=used, period=billed.usage.period)
+    cents, precise = cents_of(amount, place.currency)
+    if not cents:
+        return []
+    return [
+        Fee(
+            organization_id=place.organization_id,
+            id=derived_id(
+                place.parent_id,
+                "true_up",
+                place.subscription_id or "",
+                listed.id,
+                billed.bounds.start.isoformat(),
+            ),
+            invoice_id=place.invoice_id,
+            customer_id=place.customer_id,
+            subscription_id=place.subscription_id,
+            fee_type="charge",
+            charge_id=listed.id,
+            true_up_parent_fee_id=lines[0].id if lines else None,
+            item_code=listed.billable_metric_code,
+            item_name=billed.metric_names.get(
+                listed.billable_metric_id, listed.billable_metric_code
+            ),
+            invoice_display_name=listed.invoice_display_name,
+            billable_metric_code=listed.billable_metric_code,
+            units=ONE,
+            events_count=0,
+            amount_cents=cents,
+            precise_amount_cents=precise,
+            precise_unit_amount=amount,
+            amount_currency=place.currency,
+            tax_codes=billed.tax_codes.get(listed.id, []),
+            from_datetime=billed.bounds.start,
+            to_datetime=billed.bounds.end,
+            created_at=place.now,
+            updated_at=place.now,
+        )
+    ]
+
+
+def _filter_name(charge: PlanCharge, filter_id: UUID | None) -> str | None:
+    """What invoices call a filter: its name, or its values."""
+    if filter_id is None:
+        return None
+    found: PlanChargeFilter | None = next(
+        (one for one in charge.filters if one.id == filter_id), None
+    )
+    if found is None:
+        return None
+    return found.invoice_display_name or ", ".join(
+        value for values in found.values.values() for value in values
+    )
+
+
+def _in_pricing_unit(charge: PlanCharge, fee: usage_pricing.Fee) -> dict[str, Any] | None:
+    """The amount in the unit that the charge's prices are in, before it was converted."""
+    unit = charge.applied_pricing_unit
+    if unit is None:
+        return None
+    conversion = unit.for_rating()
+    amount = rounded(fee.usage.amount, function="round", precision=conversion.scale)
+    return {
+        "short_name": conversion.code,
+        "conversion_rate": format(conversion.rate, "f"),
+        "amount_cents": int(EXACT.scaleb(amount, conversion.scale)),
+        "precise_amount_cents": format(EXACT.scaleb(fee.usage.amount, conversion.scale), "f"),
+        "precise_unit_amount": format(_each(fee.usage.amount, fee.usage.units), "f"),
+    }
+
+
+def _each(amount: Decimal, units: Decimal) -> Decimal:
+    """What one unit costs, on average."""
+    return divided(amount, units, digits=_UNIT_DIGITS) if units else ZERO
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    return reduce(EXACT.add, amounts, ZERO)
+
+
+def _exponent(place: FeePlace) -> int:
+    return CURRENCIES[place.currency]

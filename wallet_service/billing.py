@@ -1,0 +1,335 @@
+"""The billing run: every moment at which a subscription is to be billed becomes an invoice, once.
+
+A run goes through what is due in portions, each of them three steps:
+
+    read    what was used and what it costs, in one snapshot and without locks
+    write   in one transaction: moments claimed, invoices with their lines, what lowers them taken
+    finish  settled by the book, and concluded with their numbers (`invoice_finishing`)
+
+It may stop anywhere. What has no row in `billed_periods` is still due; what is `finalizing` is
+finished by the next run. So a second run finds nothing to do.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import structlog
+from msgspec import Struct, structs
+
+from invoicing import billing_runs
+from invoicing.billing_facts import Catalogue, Recipient, load_customers
+from invoicing.billing_reading import read_usage
+from invoicing.billing_runs import BillingRun
+from invoicing.billing_schedule import DueMoment, due_moments
+from invoicing.deductions import TaxBook
+from invoicing.errors import InvoicingError
+from invoicing.invoice_building import Billable, BuiltInvoice, build_invoice, group_of
+from invoicing.invoice_totals import TotalledInvoice
+from invoicing.invoices import Invoice
+from invoicing.records import Connection
+from invoicing.usage_versions import Versions
+from wallet_service.database import Database
+from wallet_service.errors import WalletError
+from wallet_service.invoice_finishing import InvoiceFinisher, Opening
+from wallet_service.invoice_writing import Raced, total_all, write
+
+__all__ = ["Billing", "Progress"]
+
+log: Final = structlog.get_logger("wallet_service.billing")
+
+_PORTION: Final = 200
+"""Subscriptions that are billed together: bounds memory, and how long a transaction is."""
+_TRIES_MAX: Final = 3
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far a run is."""
+
+    subscriptions: int = 0
+    invoices: int = 0
+    fees: int = 0
+    problems: int = 0
+    amount_cents: Mapping[str, int] = {}
+    """What invoices come to before what was prepaid, by currency."""
+
+    def plus(self, other: "Progress") -> "Progress":
+        """Both together."""
+        amounts = dict(self.amount_cents)
+        for currency, cents in other.amount_cents.items():
+            amounts[currency] = amounts.get(currency, 0) + cents
+        return Progress(
+            subscriptions=self.subscriptions + other.subscriptions,
+            invoices=self.invoices + other.invoices,
+            fees=self.fees + other.fees,
+            problems=self.problems + other.problems,
+            amount_cents=amounts,
+        )
+
+
+class Billing:
+    """Bills what is due. Made once a process; keeps the prices of plans at hand."""
+
+    def __init__(self, *, database: Database, finisher: InvoiceFinisher) -> None:
+        self._database = database
+        self._finisher = finisher
+        self._versions = Versions()
+
+    async def run(
+        self,
+        opened: Opening,
+        *,
+        until: datetime,
+        now: datetime,
+        organization_id: UUID | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Progress:
+        """Bill all that is due by `until`; what was billed before is not looked at again.
+
+        `opened` opens the transactions that write. `check` is called between portions and may
+        raise: what is done stays done. While one portion is finished the next one is read.
+        """
+        run = _Run(until=until, now=now, organization_id=organization_id)
+        finishing: asyncio.Task[list[Invoice]] | None = None
+        try:
+            while (due := await self._due(opened, run)) is not None:
+                check()
+                portion, waiting = await self._bill(opened, run, due)
+                if finishing is not None:
+                    await finishing
+                finishing = asyncio.create_task(self._finisher.finish(opened, waiting, now=now))
+                run.progress = run.progress.plus(portion)
+                await self._note(opened, run)
+                on_progress(run.progress)
+            if finishing is not None:
+                await finishing
+        finally:
+            if finishing is not None and not finishing.done():
+                await asyncio.wait([finishing])
+        if run.record is not None:
+            await self._note(opened, run, is_finished=True)
+        return run.progress
+
+    async def foresee(
+        self,
+        *,
+        until: datetime,
+        now: datetime,
+        organization_id: UUID | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> AsyncGenerator[TotalledInvoice]:
+        """What `run` would bill, invoice by invoice; nothing is changed."""
+        run = _Run(until=until, now=now, organization_id=organization_id)
+        while True:
+            async with self._reading() as connection:
+                due = await run.find_due(connection, corrects=False)
+                if due is None:
+                    return
+                built = await self._build(connection, run, due)
+                totalled = await total_all(connection, run.taxes, built, locks=False, now=now)
+            for one in totalled:
+                yield one
+            run.progress = run.progress.plus(_progress_of(totalled, due))
+            on_progress(run.progress)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncGenerator[Connection]:
+        """A snapshot; what is written in it (a billing entity that is made) is forgotten."""
+        async with self._database.worker.acquire() as connection:
+            transaction = connection.transaction(isolation="repeatable_read")
+            await transaction.start()
+            try:
+                yield connection
+            finally:
+                await transaction.rollback()
+
+    # -- one portion
+
+    async def _due(self, opened: Opening, run: "_Run") -> list[DueMoment] | None:
+        async with opened() as connection:
+            return await run.find_due(connection, corrects=True)
+
+    async def _bill(
+        self, opened: Opening, run: "_Run", due: Sequence[DueMoment]
+    ) -> tuple[Progress, list[Invoice]]:
+        """Bill a portion; where one subscription cannot be, each customer by itself."""
+        try:
+            return await self._bill_together(opened, run, due)
+        except (
+            InvoicingError,
+            WalletError,
+            asyncpg.PostgresError,
+            Raced,
+            ArithmeticError,
+        ) as error:
+            customers = _by_customer(due)
+            if len(customers) == 1:
+                return await self._note_problem(opened, run, due, error), []
+        progress, waiting = Progress(), list[Invoice]()
+        for own in customers:
+            some, more = await self._bill(opened, run, own)
+            progress, waiting = progress.plus(some), waiting + more
+        return progress, waiting
+
+    async def _bill_together(
+        self, opened: Opening, run: "_Run", due: Sequence[DueMoment]
+    ) -> tuple[Progress, list[Invoice]]:
+        async with opened() as connection:
+            await _entities(connection, run, due)
+        async with self._reading() as connection:
+            built = await self._build(connection, run, due)
+        async with opened() as connection:
+            totalled = await write(connection, run.taxes, due, built, now=run.now)
+        waiting = [one.invoice for one in totalled if one.invoice.status == "finalizing"]
+        return _progress_of(totalled, due), waiting
+
+    async def _build(
+        self, connection: Connection, run: "_Run", due: Sequence[DueMoment]
+    ) -> list[BuiltInvoice]:
+        """The invoices of a portion, as of one snapshot, in the order of their moments."""
+        sealed: int = await billing_runs.snapshot(connection)
+        recipients = await _recipients(connection, run, due)
+        plans = await run.catalogue.plans(
+            connection,
+            {(one.subscription.organization_id, one.subscription.plan_id) for one in due},
+        )
+        facts = await read_usage(connection, self._versions, run.catalogue, due)
+        groups: dict[tuple[str, ...], list[Billable]] = {}
+        for one, fact in zip(due, facts, strict=True):
+            subscription = one.subscription
+            plan = plans[subscription.organization_id, subscription.plan_id]
+            billable = Billable(
+                subscription=subscription,
+                moment=one.moment,
+                plan=plan,
+                usage=fact.usage,
+                metric_names=fact.metric_names,
+                paid=fact.paid,
+                sealed_xact_id=sealed,
+            )
+            place = group_of(subscription, one.moment, plan.amount_currency)
+            groups.setdefault(place, []).append(billable)
+        built = [
+            build_invoice(group, recipients[group[0].subscription.id], now=run.now)
+            for group in groups.values()
+        ]
+        return sorted(built, key=lambda one: one.invoice.id)
+
+    async def _note(self, opened: Opening, run: "_Run", *, is_finished: bool = False) -> None:
+        """Where an operator sees how far the run is."""
+        at = datetime.now(UTC)
+        record = run.record or billing_runs.new_run(
+            until=run.until, organization_id=run.organization_id, now=at
+        )
+        run.record = structs.replace(
+            record,
+            updated_at=at,
+            finished_at=at if is_finished else None,
+            subscriptions=run.progress.subscriptions,
+            invoices=run.progress.invoices,
+            fees=run.progress.fees,
+            problems=run.progress.problems,
+        )
+        async with opened() as connection:
+            await billing_runs.note(connection, run.record)
+
+    async def _note_problem(
+        self, opened: Opening, run: "_Run", due: Sequence[DueMoment], error: Exception
+    ) -> Progress:
+        """One customer's subscriptions cannot be billed now: say why, and go on with the others."""
+        if isinstance(error, Raced):
+            return Progress()  # looked at again by the next run
+        problem = getattr(error, "code", type(error).__name__)
+        log.error(
+            "subscription_not_billed",
+            subscription=str(due[0].subscription.id),
+            reason=problem,
+            exc_info=error,
+        )
+        async with opened() as connection:
+            await billing_runs.note_problems(connection, due, str(problem), now=run.now)
+        return Progress(problems=len({one.subscription.id for one in due}))
+
+
+class _Run:
+    """One run: what it knows, and where it is."""
+
+    def __init__(self, *, until: datetime, now: datetime, organization_id: UUID | None) -> None:
+        self.until = until
+        self.now = now
+        self.organization_id = organization_id
+        self.catalogue = Catalogue()
+        self.taxes = TaxBook()
+        self.progress = Progress()
+        self.record: BillingRun | None = None
+        self._after: tuple[datetime, UUID] | None = None
+
+    async def find_due(self, connection: Connection, *, corrects: bool) -> list[DueMoment] | None:
+        """The next portion: whole customers, but for what cannot be billed now. None at the end."""
+        while True:
+            page = await due_moments(
+                connection,
+                now=self.until,
+                limit=_PORTION,
+                organization_id=self.organization_id,
+                after=self._after,
+                corrects=corrects,
+            )
+            if not page:
+                return None
+            self._after = max(one.key for one in page)
+            page += await billing_runs.siblings(connection, page, now=self.until)
+            found = await billing_runs.without_problems(connection, page, now=self.now)
+            if found:
+                return found
+
+
+async def _entities(connection: Connection, run: _Run, due: Sequence[DueMoment]) -> None:
+    """Make the billing entities that organizations use for the first time."""
+    await _recipients(connection, run, due)
+
+
+async def _recipients(
+    connection: Connection, run: _Run, due: Sequence[DueMoment]
+) -> dict[UUID, Recipient]:
+    """Who is billed for each subscription, and in whose name."""
+    customers = await load_customers(
+        connection,
+        {(one.subscription.organization_id, one.subscription.customer_id) for one in due},
+    )
+    found: dict[UUID, Recipient] = {}
+    for one in due:
+        subscription = one.subscription
+        customer = customers[subscription.organization_id, subscription.customer_id]
+        entity = await run.catalogue.entity_of(
+            connection, customer, own=subscription.billing_entity_code, now=run.now
+        )
+        found[subscription.id] = Recipient(customer=customer, entity=entity)
+    return found
+
+
+def _by_customer(due: Sequence[DueMoment]) -> list[list[DueMoment]]:
+    """The portion, customer by customer."""
+    found: dict[tuple[UUID, UUID], list[DueMoment]] = {}
+    for one in due:
+        place = one.subscription.organization_id, one.subscription.customer_id
+        found.setdefault(place, []).append(one)
+    return list(found.values())
+
+
+def _progress_of(totalled: Sequence[TotalledInvoice], due: Sequence[DueMoment]) -> Progress:
+    amounts: dict[str, int] = {}
+    for one in totalled:
+        cents = one.invoice.sub_total_including_taxes_amount_cents
+        amounts[one.invoice.currency] = amounts.get(one.invoice.currency, 0) + cents
+    return Progress(
+        subscriptions=len({one.subscription.id for one in due}),
+        invoices=len(totalled),
+        fees=sum(len(one.fees) for one in totalled),
+        amount_cents=amounts,
+    )

@@ -1,0 +1,158 @@
+"""The end of finalising: the book settles what was fixed, and then the numbers are taken.
+
+    fixed (committed) ─► settled (by the committer) ─► concluded (committed)
+
+Every step may be repeated: a crash between two of them loses nothing, and books nothing twice.
+[ADR 19](../docs/adr/0019-invoices-are-finalised-in-three-steps.md)
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import structlog
+from msgspec import structs
+
+from invoicing import billing_entities, invoices, outbox
+from invoicing.billing_entities import BillingEntity
+from invoicing.billing_facts import Recipient, load_customers
+from invoicing.invoice_conclusion import concluded, request_of, with_hash
+from invoicing.invoice_numbers import number_all
+from invoicing.invoices import Invoice
+from invoicing.records import Connection
+from invoicing.settlements import Settlement
+from wallet_service.database import Database
+from wallet_service.errors import WalletError
+from wallet_service.invoice_book import InvoiceBook
+from wallet_service.invoice_payloads import WEBHOOKS, payload_of
+
+__all__ = ["InvoiceFinisher", "Opening", "worker_transactions"]
+
+log: Final = structlog.get_logger("wallet_service.billing")
+
+Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+"""Opens a transaction: under the row-level security of a tenant, or the worker's with its term."""
+
+_AT_ONCE: Final = 200
+"""Settlements that are asked for together: about one batch of the committer."""
+
+
+def worker_transactions(
+    database: Database, guard: Callable[[Connection], "object"] | None = None
+) -> Opening:
+    """Transactions of the worker; `guard` is awaited first in each."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Connection]:
+        async with database.worker.acquire() as connection, connection.transaction():
+            if guard is not None:
+                result = guard(connection)
+                if asyncio.iscoroutine(result):
+                    await result
+            yield connection
+
+    return opened
+
+
+class InvoiceFinisher:
+    """Brings invoices whose amounts are fixed to their end."""
+
+    def __init__(self, *, book: InvoiceBook) -> None:
+        self._book = book
+
+    async def finish(
+        self, opened: Opening, fixed: Sequence[Invoice], *, now: datetime
+    ) -> list[Invoice]:
+        """Settle and conclude invoices that are `finalizing`; those that are final by now.
+
+        What cannot be settled now stays as it is, and is tried again by the worker.
+        """
+        finished: list[Invoice] = []
+        for start in range(0, len(fixed), _AT_ONCE):
+            portion = fixed[start : start + _AT_ONCE]
+            settlements = await asyncio.gather(*(self._settle(one, now=now) for one in portion))
+            settled = {
+                (invoice.organization_id, invoice.id): settlement
+                for invoice, settlement in zip(portion, settlements, strict=True)
+                if settlement is not None
+            }
+            if settled:
+                async with opened() as connection:
+                    finished += await self._conclude(connection, settled, now=now)
+        return finished
+
+    async def _settle(self, invoice: Invoice, *, now: datetime) -> Settlement | None:
+        try:
+            return await self._book.settle(
+                invoice.organization_id, invoice.customer_id, request_of(invoice), now=now
+            )
+        except WalletError as error:
+            log.warning("invoice_not_settled", invoice=str(invoice.id), reason=error.code)
+            return None
+
+    async def _conclude(
+        self,
+        connection: Connection,
+        settled: dict[tuple[UUID, UUID], Settlement],
+        *,
+        now: datetime,
+    ) -> list[Invoice]:
+        """Write what the book has said, with the numbers; what another has concluded is left."""
+        waiting = await invoices.lock_all(connection, sorted(settled), statuses=["finalizing"])
+        recipients = await _recipients(connection, waiting)
+        done = [
+            concluded(
+                invoice,
+                settled[invoice.organization_id, invoice.id],
+                skips_zero=recipients[invoice.id].skips_zero_amounts,
+                now=now,
+            )
+            for invoice in sorted(waiting, key=lambda one: one.id)
+        ]
+        entities = {
+            (recipient.entity.organization_id, recipient.entity.id): recipient.entity
+            for recipient in recipients.values()
+        }
+        final = [invoice for invoice in done if invoice.status == "finalized"]
+        numbered = await number_all(connection, final, entities)
+        closed = [
+            structs.replace(invoice, finalized_at=None)
+            for invoice in done
+            if invoice.status == "closed"
+        ]
+        hashed = [with_hash(invoice) for invoice in numbered]
+        await invoices.conclude_all(connection, [*hashed, *closed])
+        await outbox.add_all(
+            connection,
+            [
+                outbox.Message(
+                    organization_id=invoice.organization_id,
+                    webhook_type=WEBHOOKS[invoice.invoice_type],
+                    object_type="invoice",
+                    object_id=invoice.id,
+                    payload=payload_of(invoice),
+                )
+                for invoice in hashed
+            ],
+            now=now,
+        )
+        return [*hashed, *closed]
+
+
+async def _recipients(connection: Connection, waiting: Sequence[Invoice]) -> dict[UUID, Recipient]:
+    """Who is billed by each of these invoices, and in whose name."""
+    customers = await load_customers(
+        connection, {(one.organization_id, one.customer_id) for one in waiting}
+    )
+    entities: dict[tuple[UUID, UUID], BillingEntity] = {}
+    found: dict[UUID, Recipient] = {}
+    for invoice in waiting:
+        place = invoice.organization_id, invoice.billing_entity_id
+        if place not in entities:
+            entities[place] = await billing_entities.get_by_id(connection, *place)
+        customer = customers[invoice.organization_id, invoice.customer_id]
+        found[invoice.id] = Recipient(customer=customer, entity=entities[place])
+    return found
