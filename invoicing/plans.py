@@ -21,6 +21,7 @@ from invoicing.charges import PlanCharge
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.fixed_charges import FixedChargeChanges, PlanFixedCharge
+from invoicing.minimum_commitments import CommitmentChanges, MinimumCommitment, merge_commitment
 from invoicing.pages import Page, Window
 from invoicing.plan_pricing import WantedPrices, merge_prices
 from invoicing.plan_versions import Timeline, version_at, versions_between
@@ -75,6 +76,7 @@ _CANNOT_WAIT: Final = (
     "amount_cents",
     "amount_currency",
     "interval",
+    "minimum_commitment",
     "pay_in_advance",
     "trial_period",
 )
@@ -83,7 +85,9 @@ _CANNOT_WAIT: Final = (
 class Plan(Record, frozen=True, kw_only=True):
     """A plan with the version that is in force."""
 
-    json_columns: ClassVar[tuple[str, ...]] = ("tax_codes", "metadata", "charges", "fixed_charges")
+    json_columns: ClassVar[tuple[str, ...]] = (
+        *("tax_codes", "metadata", "charges", "fixed_charges", "minimum_commitment"),
+    )
 
     organization_id: UUID
     id: UUID
@@ -99,6 +103,7 @@ class Plan(Record, frozen=True, kw_only=True):
     bill_charges_monthly: bool | None = None
     bill_fixed_charges_monthly: bool | None = None
     is_default: bool = False
+    minimum_commitment: MinimumCommitment | None = None
     tax_codes: list[str] = field(default_factory=list[str])
     metadata: dict[str, str | None] = field(default_factory=dict[str, str | None])
     current_version_id: UUID
@@ -141,6 +146,7 @@ class PlanChanges(Struct, kw_only=True):
     bill_fixed_charges_monthly: bool | UnsetType | None = UNSET
     is_default: bool | UnsetType = UNSET
     metadata: dict[str, str | None] | UnsetType = UNSET
+    wanted_commitment: CommitmentChanges | UnsetType | None = UNSET
     wanted_fixed_charges: list[FixedChargeChanges] | UnsetType = UNSET
     """Replace all there were."""
     effective_at: datetime | None = None
@@ -172,7 +178,7 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    plan = apply(changes, blank)
+    plan = _changed(blank, changes, now=now)
     wanted_prices = WantedPrices(charges=wanted, fixed_charges=changes.wanted_fixed_charges)
     prices = await merge_prices(
         connection,
@@ -207,7 +213,7 @@ async def update(
     `units` are the native units that there are, with their scales, of those that charges name.
     """
     before = await lock(connection, organization_id, code, now=now)
-    plan = structs.replace(apply(changes, before), updated_at=now)
+    plan = _changed(before, changes, now=now)
     problems = _problems(plan) | _cannot_wait(before, plan, changes.effective_at)
     if plan.interval != before.interval and await _has_subscriptions(connection, plan):
         problems.setdefault("interval", ["used_by_subscriptions"])
@@ -381,6 +387,12 @@ async def _end_other_defaults(connection: Connection, plan: Plan, *, now: dateti
         await _queries.end_other_defaults(
             connection, organization_id=plan.organization_id, id=plan.id, now=now
         )
+
+
+def _changed(plan: Plan, changes: PlanChanges, *, now: datetime) -> Plan:
+    """The plan after the changes of all but its prices; raises Invalid for its commitment."""
+    commitment = merge_commitment(plan.minimum_commitment, changes.wanted_commitment, now=now)
+    return structs.replace(apply(changes, plan), minimum_commitment=commitment, updated_at=now)
 
 
 def _columns(plan: Plan) -> dict[str, object]:

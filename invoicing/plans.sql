@@ -3,11 +3,12 @@
 insert into invoicing.plans (
     organization_id, id, code, name, invoice_display_name, description, interval, amount_cents,
     amount_currency, trial_period, pay_in_advance, bill_charges_monthly, bill_fixed_charges_monthly,
-    is_default, tax_codes, metadata, current_version_id, created_at, updated_at)
+    is_default, minimum_commitment, tax_codes, metadata, current_version_id, created_at, updated_at)
 values (
     :organization_id, :id, :code, :name, :invoice_display_name, :description, :interval, :amount_cents,
     :amount_currency, :trial_period, :pay_in_advance, :bill_charges_monthly, :bill_fixed_charges_monthly,
-    :is_default, :tax_codes::jsonb, :metadata::jsonb, :current_version_id, :created_at, :updated_at)
+    :is_default, :minimum_commitment::jsonb, :tax_codes::jsonb, :metadata::jsonb, :current_version_id, :created_at,
+    :updated_at)
 on conflict (organization_id, code) where deleted_at is null do nothing
 returning *;
 
@@ -17,7 +18,8 @@ update invoicing.plans set
     interval = :interval, amount_cents = :amount_cents, amount_currency = :amount_currency,
     trial_period = :trial_period, pay_in_advance = :pay_in_advance,
     bill_charges_monthly = :bill_charges_monthly, bill_fixed_charges_monthly = :bill_fixed_charges_monthly,
-    is_default = :is_default, tax_codes = :tax_codes::jsonb, metadata = :metadata::jsonb,
+    is_default = :is_default, minimum_commitment = :minimum_commitment::jsonb, tax_codes = :tax_codes::jsonb,
+    metadata = :metadata::jsonb,
     current_version_id = :current_version_id, updated_at = :updated_at
 where organization_id = :organization_id and id = :id
 returning *;
@@ -31,8 +33,8 @@ where organization_id = :organization_id and is_default and id <> :id;
 -- With the version in force.
 select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
     p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
-    p.is_default, p.tax_codes, p.metadata, p.created_at, p.updated_at, v.id as current_version_id, v.version,
-    v.charges, v.fixed_charges,
+    p.is_default, p.minimum_commitment, p.tax_codes, p.metadata, p.created_at, p.updated_at,
+    v.id as current_version_id, v.version, v.charges, v.fixed_charges,
     (select count(*) from invoicing.subscriptions s
      where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
         as active_subscriptions_count
@@ -64,8 +66,8 @@ select exists (
 -- name: list_plans
 select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
     p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
-    p.is_default, p.tax_codes, p.metadata, p.created_at, p.updated_at, v.id as current_version_id, v.version,
-    v.charges, v.fixed_charges,
+    p.is_default, p.minimum_commitment, p.tax_codes, p.metadata, p.created_at, p.updated_at,
+    v.id as current_version_id, v.version, v.charges, v.fixed_charges,
     (select count(*) from invoicing.subscriptions s
      where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
         as active_subscriptions_count

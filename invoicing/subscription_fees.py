@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from invoicing.billing_moments import Stretch
 from ledger.money import to_shown_minor
-from rating.exact import divided
+from rating.exact import EXACT, ZERO, divided
 
 __all__ = ["SubscriptionFee", "commitment_fee", "subscription_fee", "unused_amount"]
 
@@ -50,7 +50,7 @@ def commitment_fee(
     `stretch` is the part of the plan's period that was lived, `billed_cents` the precise amount of
     the plan and all of its charges in it, before tax.
     """
-    precise = max(_of(commitment_cents, stretch.share) - billed_cents, Decimal(0))
+    precise = max(EXACT.subtract(_of(commitment_cents, stretch.share), billed_cents), ZERO)
     return SubscriptionFee(to_shown_minor(precise, 0), precise)
 
 

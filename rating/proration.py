@@ -1,6 +1,7 @@
 """Days and seconds as parts of a period. The only roundings of units that are not the metric's.
 
-Source: Lago rounds prorated units up to five decimals, weighted sums up to twenty.
+Source: Lago rounds prorated units up to five decimals, weighted sums up to twenty. Amounts are
+taken by the day as exactly as a division allows: invoices round them, as they round every fee.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from rating.exact import EXACT, divided_up
+from rating.exact import EXACT, divided, divided_up
+from rating.period import Period
 
 PRORATED_DIGITS: Final = 5
 WEIGHTED_DIGITS: Final = 20
@@ -36,3 +38,17 @@ def unit_microseconds(total: Decimal, days: int) -> Decimal:
     Decimal('0.02217741935483870968')
     """
     return divided_up(total, Decimal(days * 86_400_000_000), digits=WEIGHTED_DIGITS)
+
+
+def by_days(amount: Decimal, period: Period) -> Decimal:
+    """What an amount for a whole billing period comes to for the days of this part of it.
+
+    Source: Lago, the price of a day is the amount over the days of the whole billing period.
+
+    >>> from datetime import UTC, datetime
+    >>> first, last = datetime(2024, 2, 5, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
+    >>> part = Period(start=first, end=last, full_days=29)
+    >>> by_days(Decimal(29), part)
+    Decimal('25')
+    """
+    return divided(EXACT.multiply(amount, Decimal(period.days)), Decimal(period.whole_days))

@@ -5,7 +5,7 @@ the part that it lived is what counts.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 from uuid import UUID
 
@@ -45,6 +45,11 @@ class UsageSubscription(Record, frozen=True, kw_only=True):
     interval: str
     currency: str
 
+    @property
+    def zone(self) -> tzinfo:
+        """Where its days begin."""
+        return UTC
+
     def period_at(self, at: datetime) -> Bounds:
         """The billing period that a time falls in."""
         return period_at(
@@ -52,6 +57,7 @@ class UsageSubscription(Record, frozen=True, kw_only=True):
             interval=self.interval,
             billing_time=self.billing_time,
             anchor=self.subscription_at,
+            zone=self.zone,
         )
 
     def period_before(self, bounds: Bounds) -> Bounds:
@@ -61,6 +67,7 @@ class UsageSubscription(Record, frozen=True, kw_only=True):
             interval=self.interval,
             billing_time=self.billing_time,
             anchor=self.subscription_at,
+            zone=self.zone,
         )
 
     def lived(self, bounds: Bounds) -> Period:
@@ -69,14 +76,14 @@ class UsageSubscription(Record, frozen=True, kw_only=True):
         Events are matched with subscriptions by the millisecond, and a whole second stands for all
         of it, so the part is as much wider.
         """
-        whole = Period(start=bounds.start, end=bounds.end)
+        whole = Period(start=bounds.start, end=bounds.end, zone=self.zone)
         start, end = max(bounds.start, self.started_at.replace(microsecond=0)), bounds.end
         if self.terminated_at is not None:
             last = self.terminated_at + timedelta(milliseconds=1)
             end = max(min(end, last), start + timedelta(milliseconds=1))
         if start == bounds.start and end == bounds.end:
             return whole
-        return Period(start=start, end=end, full_days=whole.days)
+        return Period(start=start, end=end, zone=self.zone, full_days=whole.days)
 
 
 class MetricName(Record, frozen=True, kw_only=True):

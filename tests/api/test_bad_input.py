@@ -184,7 +184,31 @@ def test_an_expression_that_cannot_be_read_is_told_by_its_place(api: httpx.Clien
         ({"charges": [{}] * 501}, {"charges": ["invalid_count"]}),
         ({"metadata": {"": "a"}}, {"metadata": ["value_is_too_long"]}),
         ({"effective_at": "2999-01-01"}, {"effective_at": ["value_is_invalid"]}),
-        ({"minimum_commitment": {"amount_cents": 1}}, {"minimum_commitment": ["value_is_invalid"]}),
+        (
+            {"minimum_commitment": {"invoice_display_name": "At least"}},
+            {"minimum_commitment.amount_cents": ["value_is_mandatory"]},
+        ),
+        (
+            {"minimum_commitment": {"amount_cents": -1}},
+            {"minimum_commitment.amount_cents": ["value_is_out_of_range"]},
+        ),
+        (
+            {"minimum_commitment": {"amount_cents": 10**400}},
+            {"minimum_commitment.amount_cents": ["value_is_out_of_range"]},
+        ),
+        (
+            {"minimum_commitment": {"amount_cents": "NaN"}},
+            {"minimum_commitment.amount_cents": ["value_is_invalid"]},
+        ),
+        (
+            {"minimum_commitment": {"amount_cents": 1, "invoice_display_name": "a\x00"}},
+            {"minimum_commitment.invoice_display_name": ["value_is_invalid"]},
+        ),
+        (
+            {"minimum_commitment": {"amount_cents": 1, "tax_codes": ["vat"]}},
+            {"minimum_commitment.tax_codes": ["value_is_invalid"]},
+        ),
+        ({"minimum_commitment": [1]}, {"minimum_commitment": ["value_is_invalid"]}),
     ],
 )
 def test_a_plan_that_is_wrong_is_refused_by_field(

@@ -17,6 +17,7 @@ from lago_python_client.models import (
     Charges,
     FixedCharge,
     FixedCharges,
+    MinimumCommitment,
     Plan,
 )
 from lago_python_client.models.charge import ChargeFilterResponse, ChargeResponse
@@ -290,6 +291,34 @@ def test_a_fixed_charge_is_added_changed_found_listed_and_taken_out(
     with pytest.raises(LagoApiError) as gone:
         lago.plan_fixed_charges.find(plan, "seats")
     assert gone.value.response["code"] == "fixed_charge_not_found"
+
+
+def test_what_a_plan_costs_at_least_is_agreed_changed_and_ended(
+    lago: Client, api: httpx.Client
+) -> None:
+    terms = Plan(
+        name="At least",
+        code="lago-plans-committed",
+        interval="monthly",
+        amount_cents=100_000,
+        amount_currency="USD",
+        minimum_commitment=MinimumCommitment(
+            amount_cents=1_000_000, invoice_display_name="Agreed minimum"
+        ),
+    )
+    agreed = lago.plans.create(terms).minimum_commitment
+    assert agreed.amount_cents == 1_000_000
+    assert (agreed.invoice_display_name, agreed.interval) == ("Agreed minimum", "monthly")
+    unnamed = lago.plans.update(Plan(name="At least, still"), terms.code).minimum_commitment
+    assert unnamed == agreed
+    less = Plan(minimum_commitment=MinimumCommitment(amount_cents=900_000))
+    changed = lago.plans.update(less, terms.code).minimum_commitment
+    assert (changed.lago_id, changed.amount_cents) == (agreed.lago_id, 900_000)
+    assert changed.invoice_display_name == "Agreed minimum"
+    assert lago.plans.find(terms.code).minimum_commitment == changed
+    for nothing in ({}, None):
+        ended = api.put(f"/plans/{terms.code}", json={"plan": {"minimum_commitment": nothing}})
+        assert ended.json()["plan"]["minimum_commitment"] is None
 
 
 def test_a_plan_is_made_with_fixed_charges_and_metadata(lago: Client, metric, add_on) -> None:

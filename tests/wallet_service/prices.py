@@ -2,16 +2,19 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from invoicing import billable_metrics, customers, events, plans, subscriptions
+from invoicing import add_ons, billable_metrics, customers, events, plans, subscriptions
+from invoicing.add_ons import AddOnChanges
 from invoicing.billable_metrics import MetricChanges, MetricFilter
 from invoicing.charge_assets import AlternativeChanges
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charge_filters import FilterChanges
+from invoicing.fixed_charges import FixedChargeChanges
 from invoicing.plans import Plan, PlanChanges
 from invoicing.subscriptions import SubscriptionRequest
 from tests.wallet_service.story import Story, paid
@@ -183,10 +186,22 @@ class Market:
             )
         return row.asset()
 
-    async def plan(self, code: str, *wanted: ChargeChanges, interval: str = "monthly") -> Plan:
+    async def plan(
+        self,
+        code: str,
+        *wanted: ChargeChanges,
+        interval: str = "monthly",
+        amount_cents: int = 0,
+        **more: Any,
+    ) -> Plan:
         """A plan in dollars with these charges."""
         changes = PlanChanges(
-            code=code, name=code, interval=interval, amount_cents=0, amount_currency="USD"
+            code=code,
+            name=code,
+            interval=interval,
+            amount_cents=amount_cents,
+            amount_currency="USD",
+            **more,
         )
         async with self.services.changing_catalogue(self.organization_id) as connection:
             return await plans.create(
@@ -195,6 +210,28 @@ class Market:
                 changes,
                 wanted,
                 units={"GPU_HOUR": 9},
+                now=self.now,
+            )
+
+    async def add_on(self, code: str) -> None:
+        """Something that fixed charges sell units of."""
+        async with self.services.changing_catalogue(self.organization_id) as connection:
+            await add_ons.create(
+                connection,
+                self.organization_id,
+                AddOnChanges(code=code, name=code, amount_cents=0, amount_currency="USD"),
+                now=self.now,
+            )
+
+    async def change_units(self, plan: str, fixed_charge: str, units: int, **more: Any) -> None:
+        """Other units of a plan's only fixed charge."""
+        wanted = FixedChargeChanges(code=fixed_charge, units=Decimal(units), **more)
+        async with self.services.changing_catalogue(self.organization_id) as connection:
+            await plans.update(
+                connection,
+                self.organization_id,
+                plan,
+                PlanChanges(wanted_fixed_charges=[wanted]),
                 now=self.now,
             )
 
@@ -212,7 +249,13 @@ class Market:
             )
 
     async def subscribe(
-        self, name: str, plan: str, *, external_id: str | None = None, since: datetime | None = None
+        self,
+        name: str,
+        plan: str,
+        *,
+        external_id: str | None = None,
+        since: datetime | None = None,
+        **more: Any,
     ) -> None:
         """Put a customer on a plan."""
         async with self.services.changing_catalogue(self.organization_id) as connection:
@@ -221,13 +264,14 @@ class Market:
                 external_customer_id=name,
                 plan_code=plan,
                 subscription_at=since,
+                **more,
             )
             await subscriptions.create(connection, self.organization_id, request, now=self.now)
 
-    async def customer(self, name: str) -> UUID:
+    async def customer(self, name: str, **more: Any) -> UUID:
         """A customer without a wallet."""
         async with self.services.database.tenant(self.organization_id) as connection:
-            changes = customers.CustomerChanges()
+            changes = customers.CustomerChanges(**more)
             made = await customers.upsert(
                 connection, self.organization_id, name, changes, now=self.now
             )

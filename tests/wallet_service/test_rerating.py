@@ -88,7 +88,7 @@ async def sell(market: Market, *metrics: MetricChanges, **plans: Any) -> None:
 def shown(comparison: Comparison) -> list[tuple[Any, ...]]:
     return [
         (
-            cost.billable_metric_code,
+            cost.code,
             cost.asset_code,
             (cost.events, cost.was),
             (cost.would_be_events, cost.would_be),
@@ -385,9 +385,9 @@ async def test_a_plan_compared_with_itself_costs_what_usage_reports_say(market, 
         day = at(5 + position % 3, 21 + position % 7)
         await market.use("acme", code, at=day, cents=cents, **properties)
     found = await ask("every", at(5), at(8))
-    assert {cost.billable_metric_code for cost in found.costs} == {code for code, _ in USAGE}
+    assert {cost.code for cost in found.costs} == {code for code, _ in USAGE}
     assert [cost.was for cost in found.costs] == [cost.would_be for cost in found.costs]
-    was = {cost.billable_metric_code: cost.was for cost in found.costs}
+    was = {cost.code: cost.was for cost in found.costs}
     assert was == await period_prices(market)
     assert found.unpriced == []
 

@@ -1,4 +1,4 @@
-"""`wallet rerate`: what past usage would have cost under another plan."""
+"""`wallet rerate`: what past periods would have cost under another plan."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ class _Options(Struct, frozen=True, kw_only=True):
     type=click.Choice(("subscription", "metric")),
     default="subscription",
     show_default=True,
-    help="A line for each subscription, or for each of its metrics.",
+    help="A line for usage and each kind of fee of a subscription, or for each metric and fee.",
 )
 @click.option(
     "--format",
@@ -65,11 +65,12 @@ class _Options(Struct, frozen=True, kw_only=True):
 )
 @data_option
 def command(**given: Any) -> None:
-    """Say what past usage would have cost under another plan. Changes nothing.
+    """Say what past periods would have cost under another plan. Changes nothing.
 
-    Each subscription's usage is priced twice, by billing period: as it was rated, and by the plan
-    that is tried, in its own periods. Prices of usage alone: no plan fees, fixed charges, minimums
-    or taxes. Times are ISO 8601, in UTC where they do not say.
+    Each subscription is priced twice, by billing period: as its usage was rated, and by the plan
+    that is tried, in its own periods. With usage come fixed charges, minimums, commitments and
+    plan fees, the latter three for the days between the times; no coupons or taxes. Times are
+    ISO 8601, in UTC where they do not say.
     """
     from invoicing.errors import Invalid, NotFound
     from wallet_service.cli.rerate_report import show

@@ -18,14 +18,26 @@ if TYPE_CHECKING:
 _LINES_MAX: Final = 200
 """Lines of a table; JSON and CSV have all."""
 
+_TABLE_DIGITS: Final = 12
+"""Digits after the point in a table: a share of days may have no end. JSON and CSV have all."""
+
+_KINDS: Final = {
+    "usage": "Usage",
+    "minimum": "Minimum",
+    "fixed_charge": "Fixed charge",
+    "subscription": "Plan fee",
+    "commitment": "Commitment",
+}
+
 
 class Line(Struct, kw_only=True):
-    """A line of the answer: a subscription, or one of its metrics, in one asset."""
+    """A line of the answer: a subscription's costs of one kind, or for one thing, in one asset."""
 
     external_customer_id: str | UnsetType = UNSET
     external_subscription_id: str | UnsetType = UNSET
     plan_code: str | UnsetType = UNSET
-    billable_metric_code: str | UnsetType = UNSET
+    kind: str | UnsetType = UNSET
+    code: str | UnsetType | None = UNSET
     asset_code: str
     events: int
     was: str
@@ -36,9 +48,9 @@ class Line(Struct, kw_only=True):
 
 def show(comparison: "Comparison", *, output: str, by: str) -> None:
     """Print the answer; `by` is what a line stands for."""
-    names = ["external_customer_id", "external_subscription_id", "plan_code"]
+    names = ["external_customer_id", "external_subscription_id", "plan_code", "kind"]
     if by == "metric":
-        names.append("billable_metric_code")
+        names.append("code")
     lines = _lines(comparison.costs, names)
     if output == "json":
         click.echo(_json(comparison, lines))
@@ -52,7 +64,7 @@ def show(comparison: "Comparison", *, output: str, by: str) -> None:
 
 def _lines(costs: "Iterable[Cost]", names: Sequence[str]) -> list[Line]:
     """What the costs come to by these names, and by asset."""
-    groups: dict[tuple[str, ...], list[Cost]] = {}
+    groups: dict[tuple[Any, ...], list[Cost]] = {}
     for cost in costs:
         place = *(getattr(cost, name) for name in names), cost.asset_code
         groups.setdefault(place, []).append(cost)
@@ -62,7 +74,7 @@ def _lines(costs: "Iterable[Cost]", names: Sequence[str]) -> list[Line]:
     ]
 
 
-def _line(costs: "Sequence[Cost]", **names: str) -> Line:
+def _line(costs: "Sequence[Cost]", **names: Any) -> Line:
     from rating.exact import EXACT, ZERO
 
     was = would_be = ZERO
@@ -139,7 +151,7 @@ def _print(comparison: "Comparison", lines: Sequence[Line], names: Sequence[str]
     if lines:
         console.print(_table(lines, names, totals=_lines(comparison.costs, [])))
     else:
-        console.print("nothing was used")
+        console.print("nothing was used, and nothing else was due")
     if len(lines) > _LINES_MAX:
         console.print(f"… {len(lines) - _LINES_MAX:,} more lines: --format csv has all of them")
     for note in _notes(comparison):
@@ -154,7 +166,8 @@ def _table(lines: Sequence[Line], names: Sequence[str], *, totals: Sequence[Line
         "external_customer_id": "Customer",
         "external_subscription_id": "Subscription",
         "plan_code": "Plan",
-        "billable_metric_code": "Metric",
+        "kind": "For",
+        "code": "Of",
     }
     table = Table(*(titles[name] for name in names), "Asset")
     for title in ("Events", "Was", "Priced", "Would be", "Difference"):
@@ -164,17 +177,34 @@ def _table(lines: Sequence[Line], names: Sequence[str], *, totals: Sequence[Line
         is_total = line.external_customer_id is UNSET
         if is_total and line is totals[0]:
             table.add_section()
-        values: list[Any] = [getattr(line, name) for name in names]
+        values = [_shown(name, getattr(line, name)) for name in names]
         table.add_row(
             *(
-                "All" if is_total and not place else "" if is_total else escape(str(value))
+                "All" if is_total and not place else "" if is_total else escape(value)
                 for place, value in enumerate(values)
             ),
             line.asset_code,
             f"{line.events:,}",
-            line.was,
+            _short(line.was),
             f"{line.would_be_events:,}",
-            line.would_be,
-            line.difference,
+            _short(line.would_be),
+            _short(line.difference),
         )
     return table
+
+
+def _shown(name: str, value: Any) -> str:
+    """A cell that says what a line is about; empty where it is about the plan itself."""
+    if value is UNSET or value is None:
+        return ""
+    return _KINDS[value] if name == "kind" else str(value)
+
+
+def _short(amount: str) -> str:
+    """An amount as a table has room for it: what is left out is said to be there.
+
+    >>> _short("92.857142857142857142857"), _short("0.5")
+    ('92.857142857142…', '0.5')
+    """
+    whole, _, fraction = amount.partition(".")
+    return amount if len(fraction) <= _TABLE_DIGITS else f"{whole}.{fraction[:_TABLE_DIGITS]}…"

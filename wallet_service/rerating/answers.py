@@ -2,12 +2,19 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from invoicing.period_fees import FEE_KINDS, FeeKind
 from rating.exact import EXACT, ZERO
 
-__all__ = ["Comparison", "Cost", "Question", "Unpriced"]
+__all__ = ["COST_KINDS", "Comparison", "Cost", "CostKind", "Question", "Unpriced"]
+
+CostKind: TypeAlias = Literal["usage"] | FeeKind
+"""What a cost is for: what was used, or one of the fees of a period."""
+
+COST_KINDS: Final[tuple[CostKind, ...]] = ("usage", *FEE_KINDS)
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -25,13 +32,15 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class Cost(Struct, kw_only=True):
-    """What a subscription used of one metric, and its exact price in one asset, twice."""
+    """What a subscription costs for one thing, exactly, in one asset, twice."""
 
     external_customer_id: str
     external_subscription_id: str
     plan_code: str
     """The plan that it is subscribed to."""
-    billable_metric_code: str
+    kind: CostKind
+    code: str | None
+    """Of the metric that was used or has a minimum, or of the fixed charge; None: the plan's."""
     asset_code: str
     events: int = 0
     """How many events were rated in this asset."""
@@ -39,6 +48,16 @@ class Cost(Struct, kw_only=True):
     would_be_events: int = 0
     """How many the tried plan prices in this asset."""
     would_be: Decimal = ZERO
+
+    def add(self, *, was: Decimal = ZERO, would_be: Decimal = ZERO) -> None:
+        """Count an amount in."""
+        self.was = EXACT.add(self.was, was)
+        self.would_be = EXACT.add(self.would_be, would_be)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether it costs anything, either way."""
+        return bool(self.was or self.would_be)
 
     @property
     def difference(self) -> Decimal:

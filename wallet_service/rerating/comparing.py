@@ -1,18 +1,22 @@
-"""Past usage at its own prices and at those of another plan, subscription by subscription.
+"""Past periods at their own prices and at those of another plan, subscription by subscription.
 
-Prices of usage alone are compared: no plan fees, fixed charges, minimums or taxes.
+Compared are the prices of usage and the fees of the periods that a subscription lived: fixed
+charges, minimums and what the plan itself costs. No coupons or taxes.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
 from invoicing import plans
 from invoicing.errors import Invalid, NotFound
+from invoicing.period_fees import PeriodFee
+from invoicing.plan_terms import ChargeMinimum, PlanTerms, load_terms
 from invoicing.records import Connection, load_queries
 from invoicing.usage_rollups import BEGINNING, UsageKey
 from invoicing.usage_versions import PricedVersion, Versions
@@ -26,12 +30,19 @@ from rating.errors import (
     UnknownPrice,
 )
 from rating.events import Event
-from rating.exact import EXACT
 from rating.period_rating import Usage, rate_events
 from rating.pricing_units import converted_fee
-from wallet_service.rerating.answers import Comparison, Cost, Question, Unpriced
+from wallet_service.rerating.answers import (
+    COST_KINDS,
+    Comparison,
+    Cost,
+    CostKind,
+    Question,
+    Unpriced,
+)
 from wallet_service.rerating.counting import Bucket, CountedUsage, Periods
 from wallet_service.rerating.events import Counts, UsedEvent, read_used
+from wallet_service.rerating.fees import AmountsUsed, OwnTerms, fees_of
 from wallet_service.rerating.prices import OwnPrices, Prices, TriedPrices
 from wallet_service.usage_reports import UsageSubscription
 
@@ -54,12 +65,22 @@ class _Subscription(UsageSubscription, frozen=True, kw_only=True):
 
     external_customer_id: str
     plan_code: str
+    timezone: str
+    """The customer's, else that of who bills it, else the organization's."""
+    first_started_at: datetime
+    """When the first of a chain of plan changes began."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """Where the customer lives."""
+        return ZoneInfo(self.timezone)
 
 
 class _Tried(Struct, frozen=True, kw_only=True):
     """The version that is tried."""
 
     prices: PricedVersion
+    terms: PlanTerms
     version: int
     interval: str
 
@@ -104,7 +125,13 @@ async def _find_tried(
     if row is None:
         raise NotFound("plan_version")
     loaded = await Versions().load(connection, organization_id, [row["id"]])
-    return _Tried(prices=loaded[row["id"]], version=number, interval=row["interval"])
+    terms = await load_terms(connection, organization_id, plan_id)
+    return _Tried(
+        prices=loaded[row["id"]],
+        terms=terms.only(row["id"]),
+        version=number,
+        interval=row["interval"],
+    )
 
 
 async def _check_names(connection: Connection, organization_id: UUID, question: Question) -> None:
@@ -138,6 +165,8 @@ class _Comparer:
         self._interval = tried.interval
         self._own = OwnPrices(connection, organization_id)
         self._tried = TriedPrices(tried.prices, self._own)
+        self._own_terms = OwnTerms(connection, organization_id)
+        self._tried_terms = tried.terms
         self._names: dict[UUID, str] = {}
         self._staying: set[str] = set()
         self._unpriced: dict[tuple[str, str, str | None], int] = {}
@@ -156,6 +185,7 @@ class _Comparer:
             external_customer_id=question.external_customer_id,
             external_subscription_id=question.external_subscription_id,
             since=BEGINNING if self._staying else question.start,
+            start=question.start,
             until=self._end,
         )
         for subscription in [_Subscription.of(row) async for row in found]:
@@ -204,13 +234,30 @@ class _Comparer:
             async for used in self._used(subscription, BEGINNING, start, self._staying):
                 own.add(used.code, await self._own.counts(used))
                 tried.add(used.code, await _counts_if_any(self._tried, used))
-        async for bucket, usage in self._rated(subscription, own, self._own):
-            cost = costs.of(self._name_of(bucket), bucket.key.asset_code)
-            cost.was = EXACT.add(cost.was, _amount(bucket, usage))
-        async for bucket, usage in self._rated(subscription, tried, self._tried):
-            cost = costs.of(self._name_of(bucket), bucket.key.asset_code)
-            cost.would_be = EXACT.add(cost.would_be, _amount(bucket, usage))
+        used_own, used_tried = AmountsUsed(), AmountsUsed()
+        async for bucket, amount in self._amounts(subscription, own, self._own):
+            used_own.add(bucket, amount)
+            costs.of(self._name_of(bucket), bucket.key.asset_code).add(was=amount)
+        async for bucket, amount in self._amounts(subscription, tried, self._tried):
+            used_tried.add(bucket, amount)
+            costs.of(self._name_of(bucket), bucket.key.asset_code).add(would_be=amount)
+        terms = await self._own_terms.of(subscription.plan_id)
+        since = subscription.first_started_at
+        for fee in fees_of(terms, subscription, own.periods, used_own, first_started_at=since):
+            self._fee(costs, fee).add(was=fee.amount)
+        terms = self._tried_terms
+        for fee in fees_of(terms, moved, tried.periods, used_tried, first_started_at=since):
+            self._fee(costs, fee).add(would_be=fee.amount)
         return costs.all()
+
+    def _fee(self, costs: "_Costs", fee: PeriodFee) -> Cost:
+        """Where a fee is counted: a minimum beside the usage of its metric."""
+        source = fee.source
+        if isinstance(source, ChargeMinimum):
+            code = self._called(source.billable_metric_id, source.billable_metric_code)
+        else:
+            code = source.code if source else None
+        return costs.of(code, fee.asset_code, fee.kind)
 
     async def _try(self, used: UsedEvent, costs: "_Costs") -> Counts:
         """What an event would count for; what cannot be priced is noted."""
@@ -252,6 +299,13 @@ class _Comparer:
             end=end,
             codes=codes,
         )
+
+    async def _amounts(
+        self, subscription: _Subscription, counted: CountedUsage, prices: Prices
+    ) -> AsyncIterator[tuple[Bucket, Decimal]]:
+        """What each price came to in each period, in its asset."""
+        async for bucket, usage in self._rated(subscription, counted, prices):
+            yield bucket, converted_fee(usage.amount, bucket.charge.rated.conversion)
 
     async def _rated(
         self, subscription: _Subscription, counted: CountedUsage, prices: Prices
@@ -298,30 +352,32 @@ async def _counts_if_any(prices: Prices, used: UsedEvent) -> Counts:
         return []
 
 
-def _amount(bucket: Bucket, usage: Usage) -> Decimal:
-    return converted_fee(usage.amount, bucket.charge.rated.conversion)
-
-
 class _Costs:
-    """What one subscription used, by metric and asset."""
+    """What one subscription costs, by what it is for and by asset."""
 
     def __init__(self, subscription: _Subscription) -> None:
         self._subscription = subscription
-        self._costs: dict[tuple[str, str], Cost] = {}
+        self._costs: dict[tuple[CostKind, str | None, str], Cost] = {}
 
-    def of(self, code: str, asset_code: str) -> Cost:
-        """The place of a metric and an asset."""
-        cost = self._costs.get((code, asset_code))
+    def of(self, code: str | None, asset_code: str, kind: CostKind = "usage") -> Cost:
+        """The place of a metric, or of what else is asked for, and an asset."""
+        place = kind, code, asset_code
+        cost = self._costs.get(place)
         if cost is None:
-            cost = self._costs[code, asset_code] = Cost(
+            cost = self._costs[place] = Cost(
                 external_customer_id=self._subscription.external_customer_id,
                 external_subscription_id=self._subscription.external_id,
                 plan_code=self._subscription.plan_code,
-                billable_metric_code=code,
+                kind=kind,
+                code=code,
                 asset_code=asset_code,
             )
         return cost
 
     def all(self) -> list[Cost]:
-        """By metric, then by asset."""
-        return [self._costs[place] for place in sorted(self._costs)]
+        """By kind, by code, then by asset. Fees of nothing on both sides are none."""
+        found = [cost for cost in self._costs.values() if cost.kind == "usage" or cost.is_any]
+        return sorted(
+            found,
+            key=lambda cost: (COST_KINDS.index(cost.kind), cost.code or "", cost.asset_code),
+        )

@@ -1,19 +1,23 @@
 -- What it takes to price past usage under another plan: who used, and what. Reads only.
 
 -- name: find_subscriptions
--- Those that were used in some time, with the customers whose they are.
+-- Those that lived in some time, or were used in it, with the customers whose they are.
 select s.id, s.external_id, c.external_id as external_customer_id, s.plan_id, p.code as plan_code, s.billing_time,
-    s.subscription_at, s.started_at, s.terminated_at, p.interval, p.amount_currency as currency
+    s.subscription_at, s.started_at, s.terminated_at, p.interval, p.amount_currency as currency,
+    invoicing.zone_of(s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone,
+    coalesce(s.first_started_at, s.started_at) as first_started_at
 from invoicing.subscriptions s
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
 join invoicing.customers c on c.organization_id = s.organization_id and c.id = s.customer_id
 where s.organization_id = :organization_id and s.started_at is not null
   and (:external_customer_id::text is null or c.external_id = :external_customer_id)
   and (:external_subscription_id::text is null or s.external_id = :external_subscription_id)
-  and exists (
-    select from invoicing.events e
-    where e.organization_id = s.organization_id and e.subscription_id = s.id
-      and e.timestamp >= :since and e.timestamp < :until)
+  and (
+    (s.started_at < :until and (s.terminated_at is null or s.terminated_at >= :start))
+    or exists (
+        select from invoicing.events e
+        where e.organization_id = s.organization_id and e.subscription_id = s.id
+          and e.timestamp >= :since and e.timestamp < :until))
 order by c.external_id, s.external_id, s.started_at, s.id;
 
 -- name: is_customer$

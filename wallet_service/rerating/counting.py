@@ -34,6 +34,8 @@ class Stretch(Struct, frozen=True, kw_only=True):
 
     start: datetime
     end: datetime
+    whole: Bounds
+    """All of the billing period."""
     period: Period
     """The part of it that the subscription lived, which days are counted of."""
 
@@ -52,6 +54,8 @@ class Periods:
         last = min(end, subscription.terminated_at or end)
         while at < last:
             at = self._add(subscription.period_at(at)).end
+        self.lived = tuple(self)
+        """Those that the subscription lived: it pays for them, whether it uses anything or not."""
 
     def __iter__(self) -> Iterator[Stretch]:
         """Those that the subscription lived, and those that something was used in, in order."""
@@ -68,7 +72,9 @@ class Periods:
 
     def _add(self, bounds: Bounds) -> Stretch:
         start, end = max(bounds.start, self._start), min(bounds.end, self._end)
-        stretch = Stretch(start=start, end=end, period=self._lived(bounds, start, end))
+        stretch = Stretch(
+            start=start, end=end, whole=bounds, period=self._lived(bounds, start, end)
+        )
         self._stretches[start] = stretch
         self._starts = sorted(self._stretches)
         return stretch
@@ -76,7 +82,8 @@ class Periods:
     def _lived(self, bounds: Bounds, start: datetime, end: datetime) -> Period:
         """What the subscription lived of a part of a period; all of the part if that is nothing."""
         subscription = self._subscription
-        whole = Period(start=bounds.start, end=bounds.end)
+        zone = subscription.zone
+        whole = Period(start=bounds.start, end=bounds.end, zone=zone)
         ended = subscription.terminated_at
         if bounds.end > subscription.started_at and (ended is None or bounds.start <= ended):
             lived = subscription.lived(bounds)
@@ -84,7 +91,7 @@ class Periods:
                 start, end = max(lived.start, start), min(lived.end, end)
         if (start, end) == (whole.start, whole.end):
             return whole
-        return Period(start=start, end=end, full_days=whole.days)
+        return Period(start=start, end=end, zone=zone, full_days=whole.days)
 
 
 class Bucket(Struct, frozen=True, kw_only=True):

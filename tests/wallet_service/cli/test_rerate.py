@@ -93,10 +93,11 @@ async def test_a_table_says_what_each_subscription_would_have_cost(run, sold):
         result.output
     )
     # bob: 1 + 0.000001 x 0.008, against 0.00000001 + 0.25 for a call that tiered does not price
+    bob = "[bold]bob | [bold]bob | linear | Usage | USD"
     assert rows(result.output) == [
-        "[bold]bob | [bold]bob | linear | USD | 2 | 0.25000001 | 1 | 1.000000008 | 0.749999998",
-        "acme | acme | linear | USD | 3 | 18 | 3 | 15.5 | -2.5",
-        "All |  |  | USD | 5 | 18.25000001 | 4 | 16.500000008 | -1.750000002",
+        f"{bob} | 2 | 0.25000001 | 1 | 1.000000008 | 0.749999998",
+        "acme | acme | linear | Usage | USD | 3 | 18 | 3 | 15.5 | -2.5",
+        "All |  |  |  | USD | 5 | 18.25000001 | 4 | 16.500000008 | -1.750000002",
     ]
     assert "not priced: 1 of calls: billable_metric_not_found" in result.output
     assert await contents(sold) == before
@@ -111,7 +112,8 @@ async def test_json_has_all_of_it(run):
         "external_customer_id": "acme",
         "external_subscription_id": "acme",
         "plan_code": "linear",
-        "billable_metric_code": "tokens",
+        "kind": "usage",
+        "code": "tokens",
         "asset_code": "USD",
         "events": 3,
         "was": "18",
@@ -119,7 +121,7 @@ async def test_json_has_all_of_it(run):
         "would_be": "15.5",
         "difference": "-2.5",
     }
-    assert [cost["billable_metric_code"] for cost in answer["costs"]] == [
+    assert [cost["code"] for cost in answer["costs"]] == [
         "calls",
         "tokens",
         "tokens",
@@ -151,6 +153,7 @@ async def test_csv_is_lines_alone_and_what_is_not_priced_goes_to_stderr(run):
             "external_customer_id": "acme",
             "external_subscription_id": "acme",
             "plan_code": "linear",
+            "kind": "usage",
             "asset_code": "USD",
             "events": "3",
             "was": "18",
@@ -166,7 +169,7 @@ async def test_csv_is_lines_alone_and_what_is_not_priced_goes_to_stderr(run):
 
 async def test_a_plan_without_prices_prices_nothing(run):
     result = await run("--plan", "empty", "--subscription", "acme")
-    assert rows(result.output)[0] == "acme | acme | linear | USD | 3 | 18 | 0 | 0 | -18"
+    assert rows(result.output)[0] == "acme | acme | linear | Usage | USD | 3 | 18 | 0 | 0 | -18"
     assert "not priced: 3 of tokens: billable_metric_not_found" in result.output
 
 

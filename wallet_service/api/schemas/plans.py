@@ -9,6 +9,7 @@ from msgspec import Meta as Limits
 from invoicing.charge_changes import CHARGES_MAX, ChargeChanges
 from invoicing.errors import Invalid
 from invoicing.fixed_charges import FIXED_CHARGES_MAX
+from invoicing.minimum_commitments import CommitmentChanges, MinimumCommitment
 from invoicing.plans import Plan, PlanChanges
 from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import (
@@ -31,6 +32,23 @@ from wallet_service.api.schemas.plan_charges import (
 )
 from wallet_service.api.schemas.plan_fixed_charges import FixedChargeBody, FixedChargeInput
 from wallet_service.wallet_terms import Metadata
+
+
+class MinimumCommitmentInput(Struct):
+    """What a period of the plan is to cost at least; one that says nothing ends it."""
+
+    amount_cents: Given[Cents] = UNSET
+    invoice_display_name: Given[Name] = UNSET
+    tax_codes: Given[ShortList[Code]] = UNSET
+
+    def changes(self) -> CommitmentChanges | None:
+        """The same for the domain; None ends what was agreed. Raises Invalid for taxes."""
+        if self.tax_codes:
+            raise Invalid.field(
+                "minimum_commitment.tax_codes", "value_is_invalid", "tax_codes: not available yet"
+            )
+        wanted = changes(self, CommitmentChanges)
+        return None if wanted == CommitmentChanges() else wanted
 
 
 class PlanInput(Struct):
@@ -58,17 +76,13 @@ class PlanInput(Struct):
         Annotated[list[FixedChargeInput], Limits(max_length=FIXED_CHARGES_MAX)]
     ] = UNSET
     usage_thresholds: Given[list[Any]] = UNSET
-    minimum_commitment: Given[dict[str, Any]] = UNSET
+    minimum_commitment: Given[MinimumCommitmentInput] = UNSET
     tax_codes: Given[ShortList[Code]] = UNSET
     effective_at: Given[Time] = UNSET
 
     def changes(self) -> PlanChanges:
         """The same for the domain; raises Invalid for what costs something and is not there yet."""
-        later = [
-            name
-            for name in ("usage_thresholds", "minimum_commitment", "tax_codes")
-            if getattr(self, name)
-        ]
+        later = [name for name in ("usage_thresholds", "tax_codes") if getattr(self, name)]
         if later:
             raise Invalid(
                 {name: ["value_is_invalid"] for name in later},
@@ -80,6 +94,9 @@ class PlanInput(Struct):
             self,
             PlanChanges,
             effective_at=read_effective_at(self.effective_at),
+            wanted_commitment=self.minimum_commitment.changes()
+            if isinstance(self.minimum_commitment, MinimumCommitmentInput)
+            else self.minimum_commitment,
             wanted_fixed_charges=[charge.changes() for charge in fixed]
             if isinstance(self.fixed_charges, list)
             else UNSET,
@@ -97,6 +114,33 @@ class PlanRequest(Struct):
     """The envelope of a plan to create or change."""
 
     plan: PlanInput
+
+
+class MinimumCommitmentBody(Struct, kw_only=True):
+    """What a period of a plan costs at least."""
+
+    lago_id: str
+    plan_code: str
+    amount_cents: int
+    invoice_display_name: str | None
+    interval: str
+    taxes: list[dict[str, Any]]
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, commitment: MinimumCommitment, plan: Plan) -> "MinimumCommitmentBody":
+        """Show the commitment of a plan."""
+        return cls(
+            lago_id=str(commitment.id),
+            plan_code=plan.code,
+            amount_cents=commitment.amount_cents,
+            invoice_display_name=commitment.invoice_display_name,
+            interval=plan.interval,
+            taxes=[],
+            created_at=iso_seconds(commitment.created_at),
+            updated_at=iso_seconds(commitment.updated_at),
+        )
 
 
 class PlanBody(Struct, kw_only=True):
@@ -121,7 +165,7 @@ class PlanBody(Struct, kw_only=True):
     charges: list[ChargeBody]
     fixed_charges: list[FixedChargeBody]
     usage_thresholds: list[dict[str, Any]]
-    minimum_commitment: dict[str, Any] | None
+    minimum_commitment: MinimumCommitmentBody | None
     taxes: list[dict[str, Any]]
     metadata: dict[str, str | None]
     created_at: str
@@ -149,7 +193,9 @@ class PlanBody(Struct, kw_only=True):
             charges=[ChargeBody.of(charge) for charge in plan.charges],
             fixed_charges=[FixedChargeBody.of(charge) for charge in plan.fixed_charges],
             usage_thresholds=[],
-            minimum_commitment=None,
+            minimum_commitment=MinimumCommitmentBody.of(plan.minimum_commitment, plan)
+            if plan.minimum_commitment
+            else None,
             taxes=[],
             metadata=plan.metadata,
             created_at=iso_seconds(plan.created_at),
