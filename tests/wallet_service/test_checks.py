@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -12,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
+from invoicing.settlements import CreditNoteRequest, Payable, PayRequest, SettleRequest, VoidRequest
 from ledger.engines import open_ledger
+from ledger.ids import new_uuid
 from tests.wallet_service.prices import tell_prices
-from tests.wallet_service.story import Story, as_owner, open_story, paid, promotional
+from tests.wallet_service.story import USD, Story, as_owner, open_story, paid, promotional
 from wallet_service.budget_terms import AlertThreshold
 from wallet_service.checks import running
 from wallet_service.checks.running import run_checks
@@ -113,6 +116,7 @@ async def tell(story: Story) -> None:
         late,
     )
     assert await expire_holds(story.services, term) == 1
+    await tell_invoices(story, acme)
     await as_owner(
         story.services.settings,
         "update wallet.grants set expires_at = now() - interval '1 second' "
@@ -121,6 +125,48 @@ async def tell(story: Story) -> None:
     assert await expire_grants(story.services, term) == 1
     await GrantCloser().run(story.services, term)
     await Reconciler().run(story.services, term)
+
+
+async def tell_invoices(story: Story, customer: UUID) -> None:
+    """Two invoices: one is paid and credited, the other is taken back."""
+    book, now = story.services.invoice_book, datetime.now(UTC)
+    place = story.organization_id, customer
+    requests = [
+        SettleRequest(
+            invoice_id=new_uuid(now),
+            revision=1,
+            currency="USD",
+            invoice_type="subscription",
+            fees_minor=900 * USD,
+            coupons_minor=USD,
+            taxes_minor=2 * USD,
+            debited_minor=USD // 7,
+            uses_wallets=True,
+            payables=[Payable(fee_id=new_uuid(now), fee_type="subscription", amount_minor=5 * USD)],
+        )
+        for _ in range(2)
+    ]
+    first, second = [await book.settle(*place, request, now=now) for request in requests]
+    assert first.wallets_minor > 0
+    payment = PayRequest(
+        payment_id=new_uuid(now),
+        invoice_id=requests[0].invoice_id,
+        currency="USD",
+        amount_cents=first.due_cents,
+    )
+    await book.pay(*place, payment, now=now)
+    note = CreditNoteRequest(
+        credit_note_id=new_uuid(now),
+        invoice_id=requests[0].invoice_id,
+        currency="USD",
+        items_cents=100,
+        credit_cents=60,
+        refund_cents=40,
+    )
+    await book.issue_credit_note(*place, note, now=now)
+    await book.refund_credit_note(*place, note, now=now)
+    void = VoidRequest(invoice_id=requests[1].invoice_id, currency="USD", settlement=second)
+    await book.void(*place, void, now=now)
 
 
 async def look(services: Services) -> dict[str, list[str]]:

@@ -39,6 +39,8 @@ INVOICE = UUID(int=77)
 class Books(Desk):
     """A desk at which invoices are booked. Amounts of lines are in cents."""
 
+    cent = CENT
+
     def invoice(
         self,
         *,
@@ -54,7 +56,7 @@ class Books(Desk):
         """Settle an invoice. `lines` name a fee type, or a metric; the rest is in its unit."""
         if lines is None:
             taxed = fees + amounts.get("taxes", 0) - amounts.get("coupons", 0)
-            lines = {"subscription": taxed * CENT - debited}
+            lines = {"subscription": taxed * self.cent - debited}
         payables = [
             Payable(
                 fee_id=UUID(int=number),
@@ -69,11 +71,11 @@ class Books(Desk):
             revision=1,
             currency="USD",
             invoice_type=invoice_type,
-            fees_minor=fees * CENT,
-            progressive_minor=amounts.get("progressive", 0) * CENT,
-            coupons_minor=amounts.get("coupons", 0) * CENT,
-            taxes_minor=amounts.get("taxes", 0) * CENT,
-            credit_notes_minor=amounts.get("credit_notes", 0) * CENT,
+            fees_minor=fees * self.cent,
+            progressive_minor=amounts.get("progressive", 0) * self.cent,
+            coupons_minor=amounts.get("coupons", 0) * self.cent,
+            taxes_minor=amounts.get("taxes", 0) * self.cent,
+            credit_notes_minor=amounts.get("credit_notes", 0) * self.cent,
             debited_minor=debited,
             overage_minor=amounts.get("overage", 0),
             debited_from=amounts.get("debited_from", {}),
@@ -86,7 +88,9 @@ class Books(Desk):
             if self.rows.grants[grant_id][0].kind == "promotional"
         )
         reply = self.do(
-            SettleInvoice(asset=USD, cent_minor=CENT, request=request, promotional=promotional),
+            SettleInvoice(
+                asset=USD, cent_minor=self.cent, request=request, promotional=promotional
+            ),
             customer=customer,
             key=f"invoice:{name}:1",
             body=name,
@@ -110,7 +114,7 @@ class Books(Desk):
             invoice_id=UUID(int=hash128(name)), currency="USD", settlement=settlement
         )
         reply = self.do(
-            VoidInvoice(asset=USD, cent_minor=CENT, request=request, payers=tuple(payers)),
+            VoidInvoice(asset=USD, cent_minor=self.cent, request=request, payers=tuple(payers)),
             key=f"invoice:{name}:void",
             body=name,
         )
@@ -311,6 +315,43 @@ def test_a_sum_that_no_account_can_count_is_refused(desk: Books):
     with pytest.raises(Invalid):
         desk.invoice(fees=2**62)
     assert desk.stands() == {}
+
+
+def test_the_example_of_the_documentation_comes_to_what_it_says(desk: Books):
+    # docs/reference/invoice-accounting.md, in millionths.
+    desk.cent = 10_000
+    desk.wallet("usage", codes=["tokens"])
+    usage = desk.grant("for usage", 4_000_000, wallet="usage")
+    desk.wallet("plans", fee_types=["subscription"])
+    desk.grant("for plans", 9_000_000, wallet="plans")
+    desk.debit({"tokens": 4_567_891})
+    settled = desk.invoice(
+        fees=1_657,
+        lines={"tokens": 432_109, "subscription": 11_280_000},
+        progressive=200,
+        coupons=100,
+        taxes=271,
+        credit_notes=68,
+        debited=4_000_000,
+        overage=567_891,
+        debited_from={usage: 4_000_000},
+    )
+    assert [(booked.name, booked.amount_minor) for booked in settled.transfers] == [
+        ("fees", 10_002_109),
+        ("overage", 567_891),
+        ("coupons", 1_000_000),
+        ("taxes", 2_710_000),
+        ("credit_notes", 680_000),
+        ("prepaid", 9_000_000),
+    ]
+    assert (settled.due_cents, settled.prepaid_cents) == (260, 1_300)
+    assert desk.stands() == {
+        "receivable": 2_600_000,
+        "revenue": 14_570_000,
+        "tax_payable": 2_710_000,
+        "discounts": 1_000_000,
+        "customer_credit": -680_000,
+    }
 
 
 def test_settling_twice_books_once(desk: Books):
