@@ -132,6 +132,27 @@ def test_a_settled_purchase_is_there_once_however_often_it_is_settled(api, walle
     assert shown["created_at"] == body["created_at"]
 
 
+def test_what_is_paid_for_units_is_owed_until_they_are_used(api, customer):
+    api.post("/assets", json={"asset": {"code": "RENDER_HOUR", "name": "Rendering", "scale": 2}})
+    wallet_id = open_wallet(api, customer, asset_code="RENDER_HOUR")
+    terms = {"cost_basis": "12.5", "cost_basis_currency": "SEK"}
+    (purchase,) = move(api, wallet_id, paid_credits="8", **terms)
+    path = f"/wallet_transactions/{purchase['lago_id']}/settle"
+    settled = api.post(path, json={"settle": {"provider": "acme_bank"}})
+    assert settled.status_code == 200, settled.text
+    assert api.post(path).json() == settled.json()
+    found = api.get("/ledger/trial_balance", params={"asset_code": "SEK"}).json()
+    lines = {
+        line["code"]: line["balances"]["balance"]
+        for line in found["trial_balance"]["lines"]
+        if line["balances"]["balance"] != "0"
+    }
+    assert lines == {"payments": "100", "deferred_revenue": "100"}
+    too_much = {"wallet_id": wallet_id, "paid_credits": "8"} | terms | {"cost_basis": "9" * 18}
+    answer = api.post("/wallet_transactions", json={"wallet_transaction": too_much})
+    assert refused(answer) == {"cost_basis": ["value_is_out_of_range"]}
+
+
 def test_a_failed_purchase_is_never_there(api, wallet_id):
     (purchase,) = move(api, wallet_id, paid_credits="20")
     path = f"/wallet_transactions/{purchase['lago_id']}"

@@ -573,18 +573,20 @@ def test_whatever_is_on_it_an_invoice_is_settled_to_the_last_unit(
     before = desk.stands()
     balances = {grant: desk.balance_of(grant) for grant in desk.rows.grants}
     owed = desk.overage_of(desk.customers[0], "USD")
-    settled = desk.invoice(
-        fees=charge + plan,
-        lines={"m1": charge * CENT - debited - overage, "subscription": plan * CENT},
-        debited=debited,
-        overage=overage,
-        coupons=coupons,
-        taxes=taxes,
-        credit_notes=notes,
-        progressive=progressive,
-        debited_from=debited_from,
-        uses_wallets=uses_wallets,
-    )
+    terms: dict[str, Any] = {
+        "fees": charge + plan,
+        "lines": {"m1": charge * CENT - debited - overage, "subscription": plan * CENT},
+        "debited": debited,
+        "overage": overage,
+        "coupons": coupons,
+        "taxes": taxes,
+        "credit_notes": notes,
+        "progressive": progressive,
+        "debited_from": debited_from,
+        "uses_wallets": uses_wallets,
+    }
+    settled = desk.invoice(**terms)
+    assert desk.invoice(**terms) == settled
     gross = (charge + plan - progressive - coupons + taxes - notes) * CENT
     assert gross == (
         settled.debited_minor
@@ -606,7 +608,7 @@ def test_whatever_is_on_it_an_invoice_is_settled_to_the_last_unit(
     assert desk.house(AccountCode.REVENUE) == (
         (charge + plan - progressive) * CENT - settled.rounding_minor
     )
-    desk.void_invoice(settled)
+    assert desk.void_invoice(settled) == desk.void_invoice(settled)
     assert desk.stands() == before
     assert {grant: desk.balance_of(grant) for grant in balances} == balances
     assert desk.overage_of(desk.customers[0], "USD") == owed
