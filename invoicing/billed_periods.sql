@@ -38,7 +38,7 @@ cross join lateral (
 
 -- name: reseal!
 -- A draft was computed anew: later events are in it.
-update invoicing.billed_periods set sealed_xact_id = :sealed_xact_id::text::xid8
+update invoicing.billed_periods set sealed_xact_id = :sealed_xact_id::bigint::text::xid8
 where organization_id = :organization_id and invoice_id = :invoice_id and charges_to_at is not null;
 
 -- name: move_to_invoice!

@@ -5,19 +5,29 @@ What changes seldom (plans, names of metrics, billing entities) is kept for as l
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field, structs
 
-from invoicing import billing_entities
+from invoicing import billing_entities, invoice_custom_sections
 from invoicing.billing_entities import BillingEntity
 from invoicing.customers import Customer
+from invoicing.plan_terms import PlanTerms, load_terms
 from invoicing.records import Connection, Record, load_queries
 from invoicing.usage_rollups import NIL, Stretch
 
-__all__ = ["BilledPlanFacts", "Catalogue", "Paid", "Recipient", "load_customers", "paid_usage"]
+__all__ = [
+    "BilledPlanFacts",
+    "Catalogue",
+    "Paid",
+    "Recipient",
+    "billed_usage_before",
+    "load_customers",
+    "paid_usage",
+]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -44,6 +54,8 @@ class Recipient(Struct, frozen=True, kw_only=True):
 
     customer: Customer
     entity: BillingEntity
+    sections: list[dict[str, Any]] = []
+    """The texts at the end of the invoice."""
 
     @property
     def zone_name(self) -> str:
@@ -89,6 +101,8 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._plans: dict[tuple[UUID, UUID], BilledPlanFacts] = {}
+        self._sections: dict[tuple[UUID, tuple[str, ...]], list[dict[str, Any]]] = {}
+        self._terms: dict[tuple[UUID, UUID], PlanTerms | None] = {}
         self._metrics: dict[UUID, dict[UUID, str]] = {}
         self._entities: dict[tuple[UUID, str | None], BillingEntity] = {}
 
@@ -108,6 +122,49 @@ class Catalogue:
                 plan = BilledPlanFacts.of(row)
                 self._plans[plan.organization_id, plan.id] = plan
         return {pair: self._plans[pair] for pair in pairs}
+
+    async def sections(
+        self,
+        connection: Connection,
+        customer: Customer,
+        entity: BillingEntity,
+        *,
+        named: Sequence[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """The custom sections of an invoice: those named, else the customer's, else the entity's.
+
+        Source: Lago, invoice custom sections.
+        """
+        if named is None and customer.skip_invoice_custom_sections:
+            return []
+        own = customer.invoice_custom_section_codes or entity.invoice_custom_section_codes
+        codes = tuple(own if named is None else named)
+        place = customer.organization_id, codes
+        if codes and place not in self._sections:
+            found = await invoice_custom_sections.of_codes(connection, place[0], codes)
+            self._sections[place] = [
+                {
+                    "lago_id": str(one.id),
+                    "code": one.code,
+                    "name": one.name,
+                    "description": one.description,
+                    "display_name": one.display_name,
+                    "details": one.details,
+                }
+                for one in found
+            ]
+        return self._sections.get(place, [])
+
+    async def terms(
+        self, connection: Connection, organization_id: UUID, plan_id: UUID
+    ) -> PlanTerms | None:
+        """What a plan asks for beside its usage; None where it asks for nothing."""
+        if (organization_id, plan_id) not in self._terms:
+            terms = await load_terms(connection, organization_id, plan_id)
+            has_fixed = any(version.fixed_charges for version in terms.versions)
+            asks = has_fixed or terms.commitment_cents
+            self._terms[organization_id, plan_id] = terms if asks else None
+        return self._terms[organization_id, plan_id]
 
     async def metric_names(
         self, connection: Connection, organization_id: UUID, wanted: Iterable[UUID]
@@ -147,6 +204,16 @@ async def load_customers(
     )
     found = [Customer.of(row) async for row in rows]
     return {(customer.organization_id, customer.id): customer for customer in found}
+
+
+async def billed_usage_before(
+    connection: Connection, organization_id: UUID, subscription_id: UUID, *, start: datetime
+) -> Decimal:
+    """What invoices have billed of usage since a time, in cents, precisely."""
+    found: Decimal = await _queries.billed_usage_before(
+        connection, organization_id=organization_id, subscription_id=subscription_id, start=start
+    )
+    return found
 
 
 async def paid_usage(

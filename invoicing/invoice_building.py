@@ -7,6 +7,7 @@ Source: Lago, subscription invoices.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from msgspec import Struct, to_builtins
@@ -18,11 +19,13 @@ from invoicing.billing_schedule import ScheduledSubscription
 from invoicing.currencies import CURRENCIES
 from invoicing.derived_ids import derived_id, timed_id
 from invoicing.fees import Fee
+from invoicing.fixed_fees import commitment_fees, fixed_fees
 from invoicing.invoices import Invoice
+from invoicing.plan_terms import PlanTerms
 from invoicing.subscription_fees import subscription_fee
 from invoicing.usage import PeriodUsage
 from invoicing.usage_fees import BilledUsage, FeePlace, usage_fees
-from rating.exact import EXACT
+from rating.exact import EXACT, ZERO
 
 __all__ = [
     "Billable",
@@ -42,7 +45,10 @@ class Billable(Struct, frozen=True, kw_only=True):
     usage: PeriodUsage | None = None
     metric_names: Mapping[UUID, str] = {}
     paid: Paid = Paid()
-    fixed_fees: Sequence[Fee] = ()
+    terms: PlanTerms | None = None
+    """What the plan asks for beside its usage, where it asks for any."""
+    billed_before: Decimal = ZERO
+    """What earlier invoices billed of usage in the plan's period, in cents, precisely."""
     late_fees: Sequence[Fee] = ()
     sealed_xact_id: int | None = None
 
@@ -85,11 +91,18 @@ def invoice_id_of(group: Sequence[tuple[ScheduledSubscription, BillingMoment]]) 
 
 
 def build_invoice(
-    group: Sequence[Billable], recipient: Recipient, *, now: datetime
+    group: Sequence[Billable],
+    recipient: Recipient,
+    *,
+    invoice_id: UUID | None = None,
+    now: datetime,
 ) -> BuiltInvoice:
-    """The invoice of moments that go together (`group_of`), in the order of their subscriptions."""
+    """The invoice of moments that go together (`group_of`), in the order of their subscriptions.
+
+    `invoice_id` is that of an invoice that is there already, whose lines are made anew.
+    """
     first = group[0]
-    invoice_id = invoice_id_of([(one.subscription, one.moment) for one in group])
+    invoice_id = invoice_id or invoice_id_of([(one.subscription, one.moment) for one in group])
     currency = first.plan.amount_currency
     fees: list[Fee] = []
     for one in sorted(group, key=lambda one: (one.subscription.id, one.moment.reason)):
@@ -123,6 +136,7 @@ def build_invoice(
         number=f"{recipient.entity.document_number_prefix}-DRAFT",
         sealed_at=now if seals else None,
         sealed_xact_id=min(seals, default=None),
+        custom_sections=recipient.sections,
         purchase_order_number=orders.pop() if len(orders) == 1 else None,
         created_at=now,
         updated_at=now,
@@ -147,7 +161,12 @@ class Dates(Struct, frozen=True, kw_only=True):
 
 
 def dated(
-    at: datetime, recipient: Recipient, *, has_grace: bool = False, ends_a_period: bool = False
+    at: datetime,
+    recipient: Recipient,
+    *,
+    has_grace: bool = False,
+    ends_a_period: bool = False,
+    term: int | None = None,
 ) -> Dates:
     """When an invoice of this moment is issued, final, and to be paid.
 
@@ -163,7 +182,8 @@ def dated(
     return Dates(
         issuing_date=issued,
         finalization_date=final,
-        payment_due_date=issued + timedelta(days=recipient.net_payment_term),
+        payment_due_date=issued
+        + timedelta(days=recipient.net_payment_term if term is None else term),
     )
 
 
@@ -173,7 +193,8 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
     moment, plan = one.moment, one.plan
     if moment.fee_period is not None and plan.amount_cents:
         fees.append(_plan_fee(one, moment.fee_period, place))
-    fees += one.fixed_fees
+    if one.terms is not None:
+        fees += fixed_fees(place, one.subscription, moment, one.terms)
     if moment.charges_period is not None and one.usage is not None:
         billed = BilledUsage(
             usage=one.usage,
@@ -181,6 +202,15 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
             metric_names=one.metric_names,
         )
         fees += usage_fees(place, billed)
+    if one.terms is not None:
+        fees += commitment_fees(
+            place,
+            moment,
+            one.terms,
+            fees,
+            billed_before=one.billed_before,
+            has_own_fee_before=plan.pay_in_advance,
+        )
     fees += one.late_fees
     return fees
 

@@ -47,7 +47,7 @@ update invoicing.invoices set
     applied_usage_thresholds = :applied_usage_thresholds::jsonb, metadata = :metadata::jsonb,
     error_details = :error_details::jsonb, customer_as_billed = :customer_as_billed::jsonb,
     entity_as_billing = :entity_as_billing::jsonb, settlement = :settlement::jsonb,
-    content_hash = :content_hash, sealed_at = :sealed_at, sealed_xact_id = :sealed_xact_id::text::xid8,
+    content_hash = :content_hash, sealed_at = :sealed_at, sealed_xact_id = :sealed_xact_id::bigint::text::xid8,
     voided_invoice_id = :voided_invoice_id, purchase_order_number = :purchase_order_number,
     self_billed = :self_billed, payment_overdue = :payment_overdue,
     payment_dispute_lost_at = :payment_dispute_lost_at, ready_for_payment = :ready_for_payment,

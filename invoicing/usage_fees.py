@@ -30,7 +30,7 @@ from rating.exact import EXACT, ONE, ZERO, divided
 from rating.minimums import true_up
 from rating.rounding import rounded
 
-__all__ = ["BilledUsage", "FeePlace", "cents_of", "usage_fees"]
+__all__ = ["BilledUsage", "FeePlace", "cents_of", "each_of", "usage_fees"]
 
 _UNIT_DIGITS: Final = 15
 """Digits after the point of what one unit costs on average, which is only shown."""
@@ -123,7 +123,7 @@ def _fee(
         events_count=usage.events,
         amount_cents=cents,
         precise_amount_cents=precise,
-        precise_unit_amount=_each(fee.amount, usage.units),
+        precise_unit_amount=each_of(precise, usage.units, place.currency),
         amount_currency=place.currency,
         tax_codes=billed.tax_codes.get(listed.id, []),
         amount_details=amount_details(fee, charge.charge.rated),
@@ -220,8 +220,12 @@ def _in_pricing_unit(charge: PlanCharge, fee: usage_pricing.Fee) -> dict[str, An
     }
 
 
+def each_of(precise_cents: Decimal, units: Decimal, currency: str) -> Decimal:
+    """What one unit costs, on average, in the currency."""
+    return _each(EXACT.scaleb(precise_cents, -CURRENCIES[currency]), units)
+
+
 def _each(amount: Decimal, units: Decimal) -> Decimal:
-    """What one unit costs, on average."""
     return divided(amount, units, digits=_UNIT_DIGITS) if units else ZERO
 
 

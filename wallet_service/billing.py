@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -22,7 +23,12 @@ import structlog
 from msgspec import Struct, structs
 
 from invoicing import billing_runs
-from invoicing.billing_facts import Catalogue, Recipient, load_customers
+from invoicing.billing_facts import (
+    Catalogue,
+    Recipient,
+    billed_usage_before,
+    load_customers,
+)
 from invoicing.billing_reading import read_usage
 from invoicing.billing_runs import BillingRun
 from invoicing.billing_schedule import DueMoment, due_moments
@@ -33,12 +39,13 @@ from invoicing.invoice_totals import TotalledInvoice
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from invoicing.usage_versions import Versions
+from rating.exact import ZERO
 from wallet_service.database import Database
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_writing import Raced, total_all, write
 
-__all__ = ["Billing", "Progress"]
+__all__ = ["Billing", "Progress", "Run"]
 
 log: Final = structlog.get_logger("wallet_service.billing")
 
@@ -94,7 +101,7 @@ class Billing:
         `opened` opens the transactions that write. `check` is called between portions and may
         raise: what is done stays done. While one portion is finished the next one is read.
         """
-        run = _Run(until=until, now=now, organization_id=organization_id)
+        run = Run(until=until, now=now, organization_id=organization_id)
         finishing: asyncio.Task[list[Invoice]] | None = None
         try:
             while (due := await self._due(opened, run)) is not None:
@@ -124,13 +131,13 @@ class Billing:
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> AsyncGenerator[TotalledInvoice]:
         """What `run` would bill, invoice by invoice; nothing is changed."""
-        run = _Run(until=until, now=now, organization_id=organization_id)
+        run = Run(until=until, now=now, organization_id=organization_id)
         while True:
             async with self._reading() as connection:
                 due = await run.find_due(connection, corrects=False)
                 if due is None:
                     return
-                built = await self._build(connection, run, due)
+                built = await self.build(connection, run, due)
                 totalled = await total_all(connection, run.taxes, built, locks=False, now=now)
             for one in totalled:
                 yield one
@@ -150,12 +157,12 @@ class Billing:
 
     # -- one portion
 
-    async def _due(self, opened: Opening, run: "_Run") -> list[DueMoment] | None:
+    async def _due(self, opened: Opening, run: "Run") -> list[DueMoment] | None:
         async with opened() as connection:
             return await run.find_due(connection, corrects=True)
 
     async def _bill(
-        self, opened: Opening, run: "_Run", due: Sequence[DueMoment]
+        self, opened: Opening, run: "Run", due: Sequence[DueMoment]
     ) -> tuple[Progress, list[Invoice]]:
         """Bill a portion; where one subscription cannot be, each customer by itself."""
         try:
@@ -177,21 +184,36 @@ class Billing:
         return progress, waiting
 
     async def _bill_together(
-        self, opened: Opening, run: "_Run", due: Sequence[DueMoment]
+        self, opened: Opening, run: "Run", due: Sequence[DueMoment]
     ) -> tuple[Progress, list[Invoice]]:
         async with opened() as connection:
             await _entities(connection, run, due)
         async with self._reading() as connection:
-            built = await self._build(connection, run, due)
+            built = await self.build(connection, run, due)
         async with opened() as connection:
             totalled = await write(connection, run.taxes, due, built, now=run.now)
         waiting = [one.invoice for one in totalled if one.invoice.status == "finalizing"]
         return _progress_of(totalled, due), waiting
 
-    async def _build(
-        self, connection: Connection, run: "_Run", due: Sequence[DueMoment]
+    async def build(
+        self, connection: Connection, run: "Run", due: Sequence[DueMoment]
     ) -> list[BuiltInvoice]:
         """The invoices of a portion, as of one snapshot, in the order of their moments."""
+        recipients, billables = await self.read(connection, run, due)
+        groups: dict[tuple[str, ...], list[Billable]] = {}
+        for one in billables:
+            place = group_of(one.subscription, one.moment, one.plan.amount_currency)
+            groups.setdefault(place, []).append(one)
+        built = [
+            build_invoice(group, recipients[group[0].subscription.id], now=run.now)
+            for group in groups.values()
+        ]
+        return sorted(built, key=lambda one: one.invoice.id)
+
+    async def read(
+        self, connection: Connection, run: "Run", due: Sequence[DueMoment]
+    ) -> tuple[dict[UUID, Recipient], list[Billable]]:
+        """All that it takes to bill these moments, and who is billed, by subscription."""
         sealed: int = await billing_runs.snapshot(connection)
         recipients = await _recipients(connection, run, due)
         plans = await run.catalogue.plans(
@@ -199,28 +221,26 @@ class Billing:
             {(one.subscription.organization_id, one.subscription.plan_id) for one in due},
         )
         facts = await read_usage(connection, self._versions, run.catalogue, due)
-        groups: dict[tuple[str, ...], list[Billable]] = {}
+        billables: list[Billable] = []
         for one, fact in zip(due, facts, strict=True):
-            subscription = one.subscription
-            plan = plans[subscription.organization_id, subscription.plan_id]
-            billable = Billable(
-                subscription=subscription,
-                moment=one.moment,
-                plan=plan,
-                usage=fact.usage,
-                metric_names=fact.metric_names,
-                paid=fact.paid,
-                sealed_xact_id=sealed,
+            place = one.subscription.organization_id, one.subscription.plan_id
+            terms = await run.catalogue.terms(connection, *place)
+            billables.append(
+                Billable(
+                    subscription=one.subscription,
+                    moment=one.moment,
+                    plan=plans[place],
+                    usage=fact.usage,
+                    metric_names=fact.metric_names,
+                    paid=fact.paid,
+                    terms=terms,
+                    billed_before=await _billed_before(connection, one) if terms else ZERO,
+                    sealed_xact_id=sealed,
+                )
             )
-            place = group_of(subscription, one.moment, plan.amount_currency)
-            groups.setdefault(place, []).append(billable)
-        built = [
-            build_invoice(group, recipients[group[0].subscription.id], now=run.now)
-            for group in groups.values()
-        ]
-        return sorted(built, key=lambda one: one.invoice.id)
+        return recipients, billables
 
-    async def _note(self, opened: Opening, run: "_Run", *, is_finished: bool = False) -> None:
+    async def _note(self, opened: Opening, run: "Run", *, is_finished: bool = False) -> None:
         """Where an operator sees how far the run is."""
         at = datetime.now(UTC)
         record = run.record or billing_runs.new_run(
@@ -239,7 +259,7 @@ class Billing:
             await billing_runs.note(connection, run.record)
 
     async def _note_problem(
-        self, opened: Opening, run: "_Run", due: Sequence[DueMoment], error: Exception
+        self, opened: Opening, run: "Run", due: Sequence[DueMoment], error: Exception
     ) -> Progress:
         """One customer's subscriptions cannot be billed now: say why, and go on with the others."""
         if isinstance(error, Raced):
@@ -256,7 +276,7 @@ class Billing:
         return Progress(problems=len({one.subscription.id for one in due}))
 
 
-class _Run:
+class Run:
     """One run: what it knows, and where it is."""
 
     def __init__(self, *, until: datetime, now: datetime, organization_id: UUID | None) -> None:
@@ -289,13 +309,13 @@ class _Run:
                 return found
 
 
-async def _entities(connection: Connection, run: _Run, due: Sequence[DueMoment]) -> None:
+async def _entities(connection: Connection, run: Run, due: Sequence[DueMoment]) -> None:
     """Make the billing entities that organizations use for the first time."""
     await _recipients(connection, run, due)
 
 
 async def _recipients(
-    connection: Connection, run: _Run, due: Sequence[DueMoment]
+    connection: Connection, run: Run, due: Sequence[DueMoment]
 ) -> dict[UUID, Recipient]:
     """Who is billed for each subscription, and in whose name."""
     customers = await load_customers(
@@ -309,8 +329,21 @@ async def _recipients(
         entity = await run.catalogue.entity_of(
             connection, customer, own=subscription.billing_entity_code, now=run.now
         )
-        found[subscription.id] = Recipient(customer=customer, entity=entity)
+        found[subscription.id] = Recipient(
+            customer=customer,
+            entity=entity,
+            sections=await run.catalogue.sections(connection, customer, entity),
+        )
     return found
+
+
+async def _billed_before(connection: Connection, one: DueMoment) -> Decimal:
+    """What earlier invoices billed of usage in the plan's period that ends with a moment."""
+    ended, used = one.moment.ended_fee_period, one.moment.charges_period
+    if ended is None or (used is not None and used.part.start <= ended.part.start):
+        return ZERO
+    place = one.subscription.organization_id, one.subscription.id
+    return await billed_usage_before(connection, *place, start=ended.part.start)
 
 
 def _by_customer(due: Sequence[DueMoment]) -> list[list[DueMoment]]:

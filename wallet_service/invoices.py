@@ -2,68 +2,52 @@
 
 Whatever moves money is three steps: the intent is stored, the book is asked under a key that is
 the invoice's own, and the outcome is stored. A step that was made is not made again, so each may
-be repeated by whoever comes next (`wallet_service/jobs/invoices.py`).
+be repeated by whoever comes next (`wallet_service/jobs/billing.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import structs
 
-from invoicing.invoice_totals import TotalledInvoice
+from invoicing import (
+    billed_periods,
+    credit_notes,
+    deductions,
+    fees,
+    invoice_credits,
+    invoices,
+    outbox,
+)
+from invoicing.billing_moments import BillingMoment
+from invoicing.billing_schedule import DueMoment, find_scheduled
+from invoicing.deductions import deductions_of
+from invoicing.errors import NotAllowed, NotFound
+from invoicing.invoice_building import BuiltInvoice, build_invoice
+from invoicing.invoice_totals import TotalledInvoice, total_up
 from invoicing.invoices import Invoice
-from wallet_service.billing import Billing, Progress
+from invoicing.records import Connection
+from invoicing.settlements import Settlement, VoidRequest
+from ledger.ids import new_uuid
+from wallet_service.billing import Billing, Progress, Run
 from wallet_service.database import Database
+from wallet_service.errors import Unavailable
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
+from wallet_service.invoice_payloads import payload_of
+from wallet_service.invoice_writing import fix, lowered_of, store
+from wallet_service.one_off_invoices import OneOffRequest, build_one_off
 
-__all__ = ["Invoices", "OneOffFee", "OneOffRequest", "PreviewRequest"]
+__all__ = ["Invoices"]
 
 log: Final = structlog.get_logger("wallet_service.invoices")
 
-
-class OneOffFee(Struct, frozen=True, kw_only=True):
-    """So many units of an add-on; what is None is the add-on's own."""
-
-    add_on_code: str | None = None
-    add_on_id: UUID | None = None
-    units: Decimal = Decimal(1)
-    unit_amount_cents: int | None = None
-    name: str | None = None
-    description: str | None = None
-    invoice_display_name: str | None = None
-    tax_codes: list[str] | None = None
-    from_datetime: datetime | None = None
-    to_datetime: datetime | None = None
-
-
-class OneOffRequest(Struct, frozen=True, kw_only=True):
-    """What is billed by hand."""
-
-    external_customer_id: str
-    currency: str | None = None
-    fees: list[OneOffFee]
-    net_payment_term: int | None = None
-    billing_entity_code: str | None = None
-    purchase_order_number: str | None = None
-    invoice_custom_section_codes: list[str] | None = None
-    skip_invoice_custom_sections: bool = False
-
-
-class PreviewRequest(Struct, frozen=True, kw_only=True):
-    """Whose next invoice is asked for: of subscriptions that there are, or of one that may be."""
-
-    external_customer_id: str
-    external_subscription_ids: list[str] = []
-    plan_code: str | None = None
-    billing_time: str = "calendar"
-    subscription_at: datetime | None = None
-    terminated_at: datetime | None = None
-    coupons: list[str] = []
+_TRIES_MAX: Final = 3
 
 
 class Invoices:
@@ -95,42 +79,264 @@ class Invoices:
             check=check,
         )
 
+    # -- drafts
+
     async def refresh(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
-        """Compute a draft anew. Raises NotFound or NotAllowed (`not_a_draft`)."""
-        raise NotImplementedError
+        """Compute a draft anew. Raises NotFound, NotAllowed (`not_a_draft`), Unavailable."""
+        return (await self._recompute(organization_id, invoice_id, final=False, now=now)).invoice
 
     async def finalize(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
-        """Make a draft final. Raises NotFound, NotAllowed (`not_a_draft`) or Unavailable."""
-        raise NotImplementedError
+        """Make a draft final. Raises NotFound, NotAllowed (`not_a_draft`) or Unavailable.
+
+        Where the book cannot be asked now, the worker goes on with it.
+        """
+        found = await self._find(organization_id, invoice_id)
+        if found.status != "finalizing":
+            totalled = await self._recompute(organization_id, invoice_id, final=True, now=now)
+            found = totalled.invoice
+        return await self._finish(found, now=now)
+
+    async def retry(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
+        """Go on with an invoice that could not be finished. Raises NotFound or NotAllowed."""
+        found = await self._find(organization_id, invoice_id)
+        if found.status not in {"finalizing", "failed"}:
+            raise NotAllowed("invalid_status")
+        return await self._finish(found, now=now)
+
+    async def _recompute(
+        self, organization_id: UUID, invoice_id: UUID, *, final: bool, now: datetime
+    ) -> TotalledInvoice:
+        """Read what the draft is for once more, and store what it comes to now."""
+        for _ in range(_TRIES_MAX):
+            run = Run(until=now, now=now, organization_id=organization_id)
+            async with self._database.tenant(organization_id, as_snapshot=True) as connection:
+                before = await _draft(connection, organization_id, invoice_id)
+                built = await self._rebuild(connection, run, before)
+            async with self._database.tenant(organization_id) as connection:
+                locked = await _draft(connection, organization_id, invoice_id, locks=True)
+                if locked.revision != before.revision:
+                    continue
+                return await _replace(connection, run, built, locked, final=final, now=now)
+        raise Unavailable("the invoice is being changed by others")
+
+    async def _rebuild(self, connection: Connection, run: Run, invoice: Invoice) -> BuiltInvoice:
+        """What the moments of an invoice come to as of now."""
+        organization_id = invoice.organization_id
+        moments = await billed_periods.of_invoices(connection, organization_id, [invoice.id])
+        keys = [(organization_id, one.subscription_id) for one in moments[invoice.id]]
+        found = await find_scheduled(connection, keys, now=run.now)
+        by_id = {subscription.id: subscription for subscription in found}
+        due = [
+            DueMoment(by_id[one.subscription_id], msgspec.convert(one.moment, BillingMoment), None)
+            for one in moments[invoice.id]
+        ]
+        if not due:
+            raise NotAllowed("not_a_draft")
+        recipients, billables = await self.billing.read(connection, run, due)
+        recipient = recipients[due[0].subscription.id]
+        return build_invoice(billables, recipient, invoice_id=invoice.id, now=run.now)
+
+    async def _finish(self, invoice: Invoice, *, now: datetime) -> Invoice:
+        organization_id = invoice.organization_id
+        done = await self.finisher.finish(self._opening(organization_id), [invoice], now=now)
+        if done:
+            return done[0]
+        found = await self._find(organization_id, invoice.id)
+        if found.status == "finalizing":
+            raise Unavailable("the invoice is fixed, and will be settled in a moment")
+        return found
+
+    def _opening(self, organization_id: UUID) -> Opening:
+        @asynccontextmanager
+        async def opened() -> AsyncGenerator[Connection]:
+            async with self._database.tenant(organization_id) as connection:
+                yield connection
+
+        return opened
+
+    async def _find(self, organization_id: UUID, invoice_id: UUID) -> Invoice:
+        async with self._database.tenant(organization_id) as connection:
+            found = await invoices.find(connection, organization_id, invoice_id)
+        if found is None:
+            raise NotFound("invoice")
+        return found
+
+    # -- final ones
 
     async def void(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
-        """Take a final invoice back that nobody has paid.
+        """Take a final invoice back that nobody has paid, with all that the book had booked.
 
-        Raises NotFound, NotAllowed (`not_voidable`) or Unavailable.
+        Coupons and credit notes may be used again, grants get back what they paid. Raises NotFound,
+        NotAllowed (`not_voidable`) or Unavailable.
         """
-        raise NotImplementedError
+        async with self._database.tenant(organization_id) as connection:
+            invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
+            if not await _is_voidable(connection, invoice):
+                raise NotAllowed("not_voidable")
+            assert invoice.settlement is not None, "final"
+            voiding = {**invoice.settlement, "voiding": True}
+            invoice = structs.replace(invoice, settlement=voiding, updated_at=now)
+            await invoices.save(connection, invoice)
+        return await self.finish_void(invoice, now=now)
+
+    async def finish_void(self, invoice: Invoice, *, now: datetime) -> Invoice:
+        """Go on with an invoice that is being voided. Raises Unavailable."""
+        organization_id = invoice.organization_id
+        assert invoice.settlement is not None, "final"
+        request = VoidRequest(
+            invoice_id=invoice.id,
+            currency=invoice.currency,
+            settlement=msgspec.convert(invoice.settlement, Settlement),
+        )
+        voided = await self._book.void(organization_id, invoice.customer_id, request, now=now)
+        async with self._database.tenant(organization_id) as connection:
+            locked = await invoices.get(connection, organization_id, invoice.id, locks=True)
+            if locked.status == "voided":
+                return locked
+            kept = {**(locked.settlement or {}), "voided": msgspec.to_builtins(voided)}
+            kept.pop("voiding", None)
+            result = structs.replace(
+                locked, status="voided", voided_at=now, settlement=kept, updated_at=now
+            )
+            await invoices.save(connection, result)
+            used = await invoice_credits.of_invoices(connection, organization_id, [invoice.id])
+            await deductions.give_back(
+                connection, organization_id, invoice.id, used[invoice.id], now=now
+            )
+            await outbox.add(
+                connection,
+                organization_id,
+                "invoice.voided",
+                object_type="invoice",
+                object_id=invoice.id,
+                payload=payload_of(result),
+                now=now,
+            )
+        return result
 
     async def regenerate(
         self, organization_id: UUID, voided_invoice_id: UUID, *, now: datetime
     ) -> Invoice:
-        """Bill again what a voided invoice had billed. Raises NotFound or NotAllowed."""
-        raise NotImplementedError
+        """Bill again what a voided invoice had billed, as it is known now.
+
+        Raises NotFound, NotAllowed (`not_voided`, `already_regenerated`) or Unavailable.
+        """
+        run = Run(until=now, now=now, organization_id=organization_id)
+        new_id = new_uuid(now)
+        async with self._database.tenant(organization_id, as_snapshot=True) as connection:
+            voided = await invoices.get(connection, organization_id, voided_invoice_id)
+            if voided.status != "voided" or voided.invoice_type != "subscription":
+                raise NotAllowed("not_voided")
+            built = await self._rebuild_as(connection, run, voided, new_id)
+        async with self._database.tenant(organization_id) as connection:
+            await invoices.get(connection, organization_id, voided_invoice_id, locks=True)
+            moments = await billed_periods.of_invoices(
+                connection, organization_id, [voided_invoice_id]
+            )
+            if not moments[voided_invoice_id]:
+                raise NotAllowed("already_regenerated")
+            (totalled,) = await _total([built], connection, run, now=now)
+            await store(connection, [totalled], now=now)
+            await billed_periods.move_to_invoice(
+                connection, organization_id, from_id=voided_invoice_id, to_id=new_id
+            )
+        return await self._finish(totalled.invoice, now=now)
+
+    async def _rebuild_as(
+        self, connection: Connection, run: Run, voided: Invoice, new_id: UUID
+    ) -> BuiltInvoice:
+        built = await self._rebuild(connection, run, voided)
+        return structs.replace(
+            built,
+            invoice=structs.replace(
+                built.invoice,
+                id=new_id,
+                status="generating",
+                voided_invoice_id=voided.id,
+                issuing_date=voided.issuing_date,
+                payment_due_date=voided.payment_due_date,
+            ),
+            fees=[
+                structs.replace(fee, id=new_uuid(run.now), invoice_id=new_id) for fee in built.fees
+            ],
+        )
+
+    # -- made by hand
 
     async def create_one_off(
         self, organization_id: UUID, request: OneOffRequest, *, now: datetime
     ) -> Invoice:
-        """Bill add-ons by hand. Raises NotFound (customer, add_on) or Invalid."""
-        raise NotImplementedError
+        """Bill add-ons by hand. Raises NotFound (customer), Invalid or Unavailable."""
+        run = Run(until=now, now=now, organization_id=organization_id)
+        async with self._database.tenant(organization_id) as connection:
+            built = await build_one_off(
+                connection, organization_id, request, run.catalogue, now=now
+            )
+            (totalled,) = await _total([built], connection, run, now=now)
+            await store(connection, [totalled], now=now)
+        return await self._finish(totalled.invoice, now=now)
 
-    async def preview(
-        self, organization_id: UUID, request: PreviewRequest, *, now: datetime
-    ) -> TotalledInvoice:
-        """The next invoice of a customer, as it would be; nothing is stored.
 
-        Raises NotFound (customer, plan, subscription) or Invalid.
-        """
-        raise NotImplementedError
+async def _draft(
+    connection: Connection, organization_id: UUID, invoice_id: UUID, *, locks: bool = False
+) -> Invoice:
+    """A draft that is computed from subscriptions. Raises NotFound or NotAllowed."""
+    invoice = await invoices.get(connection, organization_id, invoice_id, locks=locks)
+    if invoice.status != "draft" or invoice.invoice_type != "subscription":
+        raise NotAllowed("not_a_draft")
+    return invoice
 
-    async def retry(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
-        """Go on with an invoice that could not be finished. Raises NotFound or NotAllowed."""
-        raise NotImplementedError
+
+async def _replace(
+    connection: Connection,
+    run: Run,
+    built: BuiltInvoice,
+    before: Invoice,
+    *,
+    final: bool,
+    now: datetime,
+) -> TotalledInvoice:
+    """Put what a draft comes to now in the place of what it came to before."""
+    place = before.organization_id, before.id
+    await fees.delete_of_invoice(connection, *place)
+    await invoice_credits.delete_of_invoice(connection, *place)
+    invoice = structs.replace(
+        before,
+        status="generating" if final else "draft",
+        net_payment_term=built.invoice.net_payment_term,
+        sealed_at=built.invoice.sealed_at,
+        sealed_xact_id=built.invoice.sealed_xact_id,
+        revision=before.revision + 1,
+        updated_at=now,
+    )
+    built = structs.replace(built, invoice=invoice)
+    (deduction,) = await deductions_of(connection, run.taxes, [lowered_of(built)], locks=final)
+    totalled = fix(total_up(invoice, built.fees, deduction, now=now), built, now=now)
+    await invoices.save(connection, totalled.invoice)
+    await fees.insert_all(connection, totalled.fees)
+    await invoice_credits.insert_all(connection, totalled.credits)
+    if final:
+        await deductions.take(connection, totalled.credits, now=now)
+    if invoice.sealed_xact_id is not None:
+        await billed_periods.reseal(connection, *place, invoice.sealed_xact_id)
+    return totalled
+
+
+async def _total(
+    built: Sequence[BuiltInvoice], connection: Connection, run: Run, *, now: datetime
+) -> list[TotalledInvoice]:
+    """Fix the amounts of an invoice of one customer, and keep what lowers it from others."""
+    lowered = [lowered_of(one) for one in built]
+    found = await deductions_of(connection, run.taxes, lowered, locks=True)
+    return [
+        fix(total_up(one.invoice, one.fees, deduction, now=now), one, now=now)
+        for one, deduction in zip(built, found, strict=True)
+    ]
+
+
+async def _is_voidable(connection: Connection, invoice: Invoice) -> bool:
+    """Whether nobody has paid an invoice, nor credited anything of it."""
+    if invoice.status != "finalized" or invoice.total_paid_amount_cents:
+        return False
+    notes = await credit_notes.of_invoice(connection, invoice.organization_id, invoice.id)
+    return all(note.voided_at is not None for note in notes)

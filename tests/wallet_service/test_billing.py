@@ -1,12 +1,17 @@
 """The billing run: what was used is billed once, settled to the unit, numbered without a gap."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 from msgspec import structs
 
+from invoicing import add_ons
+from invoicing.errors import NotAllowed
+from invoicing.one_off_fees import OneOffFee
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
+from wallet_service.one_off_invoices import OneOffRequest
 
 
 @pytest.fixture
@@ -78,4 +83,79 @@ async def test_subscriptions_of_a_customer_are_billed_together_unless_one_wants_
     assert (await months.bill(day(4, 1))).invoices == 2
     amounts = sorted(one.fees_amount_cents for one in await months.invoices())
     assert amounts == [1000, 2000]
+    await months.check()
+
+
+async def draft_of(months: Months):
+    await months.plan("pro", standard("tokens", "0.5"), amount_cents=2000)
+    await months.customer("acme", paid(12), billing_configuration={"invoice_grace_period": 3})
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "10", at=day(3, 10))
+    await months.bill(day(4, 1))
+    (draft,) = await months.invoices()
+    assert (draft.status, draft.number[-6:], draft.total_amount_cents) == ("draft", "-DRAFT", 2000)
+    assert str(draft.expected_finalization_date) == "2026-04-04"
+    return draft
+
+
+async def test_a_draft_takes_in_what_comes_late_and_is_then_made_final(months):
+    draft = await draft_of(months)
+    await months.use("acme-1", "tokens", "2", at=day(3, 31))
+    refreshed = await months.services.invoices.refresh(
+        months.organization_id, draft.id, now=day(4, 2)
+    )
+    assert refreshed.fees_amount_cents == 2600
+    assert [line.id for line in await months.lines(draft)][:1] == [
+        line.id for line in await months.lines(refreshed)
+    ][:1]
+    final = await months.services.invoices.finalize(months.organization_id, draft.id, now=day(4, 3))
+    assert (final.status, final.fees_amount_cents, final.total_amount_cents) == (
+        "finalized",
+        2600,
+        1400,
+    )
+    assert final.number.endswith("-001-001")
+    await months.check()
+    with pytest.raises(NotAllowed):
+        await months.services.invoices.refresh(months.organization_id, draft.id, now=day(4, 3))
+
+
+async def test_a_voided_invoice_gives_back_what_wallets_paid_and_may_be_billed_again(months):
+    await months.plan("pro", standard("tokens", "0.5"), amount_cents=2000)
+    acme = await months.customer("acme", paid(12))
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "10", at=day(3, 10))
+    await months.bill(day(4, 1))
+    (invoice,) = await months.invoices()
+    voided = await months.services.invoices.void(months.organization_id, invoice.id, now=day(4, 2))
+    assert (voided.status, voided.number) == ("voided", invoice.number)
+    await months.check()
+    again = await months.services.invoices.regenerate(
+        months.organization_id, invoice.id, now=day(4, 2)
+    )
+    assert (again.fees_amount_cents, again.total_amount_cents) == (2500, 1300)
+    assert again.number.endswith("-002")
+    assert again.voided_invoice_id == invoice.id
+    with pytest.raises(NotAllowed):
+        await months.services.invoices.regenerate(months.organization_id, invoice.id, now=day(4, 2))
+    await months.check()
+    assert acme == again.customer_id
+
+
+async def test_add_ons_are_billed_by_hand_and_no_wallet_pays_for_them(months):
+    await months.customer("acme", paid(50), currency="USD")
+    async with months.services.database.tenant(months.organization_id) as connection:
+        setup = add_ons.AddOnChanges(
+            code="setup", name="Setup", amount_cents=1250, amount_currency="USD"
+        )
+        await add_ons.create(connection, months.organization_id, setup, now=day(1, 1))
+    request = OneOffRequest(
+        external_customer_id="acme",
+        fees=[OneOffFee(add_on_code="setup", units=Decimal("1.5"))],
+    )
+    invoice = await months.services.invoices.create_one_off(
+        months.organization_id, request, now=day(4, 1)
+    )
+    assert (invoice.fees_amount_cents, invoice.total_amount_cents) == (1875, 1875)
+    assert (invoice.status, invoice.payment_status) == ("finalized", "pending")
     await months.check()
