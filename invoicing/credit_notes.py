@@ -97,6 +97,16 @@ class CreditNoteItem(Record, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What is shown with a note of its invoice, and whose it is."""
+
+    invoice_number: str
+    purchase_order_number: str | None
+    self_billed: bool
+    billing_entity_code: str
+    external_customer_id: str
+
+
 class CreditNoteFilter(Struct, frozen=True, kw_only=True):
     """Which notes are asked for; None means all. Only final ones are shown."""
 
@@ -110,7 +120,7 @@ class CreditNoteFilter(Struct, frozen=True, kw_only=True):
     issuing_date_to: date | None = None
     amount_from: int | None = None
     amount_to: int | None = None
-    billing_entity_ids: list[UUID] | None = None
+    billing_entity_codes: list[str] | None = None
     self_billed: bool | None = None
     search_term: str | None = None
 
@@ -196,6 +206,25 @@ async def items_of(
         item = CreditNoteItem.of(row)
         found[item.credit_note_id].append(item)
     return found
+
+
+async def surroundings(
+    connection: Connection, organization_id: UUID, invoice_ids: Sequence[UUID]
+) -> dict[UUID, Surroundings]:
+    """What is shown with notes, by their invoice."""
+    rows = _queries.surroundings(
+        connection, organization_id=organization_id, ids=list(set(invoice_ids))
+    )
+    return {
+        row["id"]: Surroundings(
+            invoice_number=row["number"],
+            purchase_order_number=row["purchase_order_number"],
+            self_billed=row["self_billed"],
+            billing_entity_code=row["billing_entity_code"],
+            external_customer_id=row["external_id"],
+        )
+        async for row in rows
+    }
 
 
 async def unfinished(

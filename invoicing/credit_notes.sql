@@ -79,7 +79,9 @@ where n.organization_id = :organization_id and n.status = 'finalized'
   and (:issuing_date_to::date is null or n.issuing_date <= :issuing_date_to::date)
   and (:amount_from::bigint is null or n.total_amount_cents >= :amount_from::bigint)
   and (:amount_to::bigint is null or n.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_ids::uuid[] is null or n.billing_entity_id = any(:billing_entity_ids::uuid[]))
+  and (:billing_entity_codes::text[] is null or exists (
+       select 1 from invoicing.billing_entities e where e.organization_id = n.organization_id
+         and e.id = n.billing_entity_id and e.code = any(:billing_entity_codes::text[])))
   and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
   and (:search_term::text is null or strpos(lower(n.number), lower(:search_term::text)) > 0
        or n.id::text = lower(:search_term::text))
@@ -101,7 +103,9 @@ where n.organization_id = :organization_id and n.status = 'finalized'
   and (:issuing_date_to::date is null or n.issuing_date <= :issuing_date_to::date)
   and (:amount_from::bigint is null or n.total_amount_cents >= :amount_from::bigint)
   and (:amount_to::bigint is null or n.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_ids::uuid[] is null or n.billing_entity_id = any(:billing_entity_ids::uuid[]))
+  and (:billing_entity_codes::text[] is null or exists (
+       select 1 from invoicing.billing_entities e where e.organization_id = n.organization_id
+         and e.id = n.billing_entity_id and e.code = any(:billing_entity_codes::text[])))
   and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
   and (:search_term::text is null or strpos(lower(n.number), lower(:search_term::text)) > 0
        or n.id::text = lower(:search_term::text));
@@ -130,3 +134,11 @@ where step is not null and updated_at < :before
   and (:customer_id::uuid is null or customer_id = :customer_id::uuid)
 order by updated_at
 limit :limit;
+
+-- name: surroundings
+-- What is shown with notes of their invoices.
+select i.id, i.number, i.purchase_order_number, i.self_billed, e.code as billing_entity_code, c.external_id
+from invoicing.invoices i
+join invoicing.billing_entities e on e.organization_id = i.organization_id and e.id = i.billing_entity_id
+join invoicing.customers c on c.organization_id = i.organization_id and c.id = i.customer_id
+where i.organization_id = :organization_id and i.id = any(:ids::uuid[]);

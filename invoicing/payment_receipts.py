@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct, structs
 
-from invoicing import number_series
+from invoicing import billing_entities, number_series
 from invoicing.errors import NotFound
 from invoicing.invoices import Invoice
 from invoicing.pages import Page, Window
@@ -33,7 +33,7 @@ class ReceiptFilter(Struct, frozen=True, kw_only=True):
 
     invoice_id: UUID | None = None
     customer_id: UUID | None = None
-    billing_entity_ids: list[UUID] | None = None
+    billing_entity_codes: list[str] | None = None
     search_term: str | None = None
 
 
@@ -45,8 +45,8 @@ async def create(
     Its number is the next of the billing entity: `ACM-RCPT-000042`. The series is held until the
     commit, so this comes last.
     """
-    prefix: str = await _queries.prefix_of_entity(
-        connection, organization_id=invoice.organization_id, id=invoice.billing_entity_id
+    entity = await billing_entities.get_by_id(
+        connection, invoice.organization_id, invoice.billing_entity_id
     )
     taken = await number_series.take(
         connection, invoice.organization_id, f"payment_receipts:{invoice.billing_entity_id}"
@@ -56,7 +56,7 @@ async def create(
         id=new_uuid(now),
         payment_id=payment.id,
         billing_entity_id=invoice.billing_entity_id,
-        number=f"{prefix}-RCPT-{taken:06d}",
+        number=f"{entity.document_number_prefix}-RCPT-{taken:06d}",
         created_at=now,
     )
     await _queries.insert_receipt(connection, **receipt.columns())
@@ -69,16 +69,6 @@ async def get(connection: Connection, organization_id: UUID, receipt_id: UUID) -
     if row is None:
         raise NotFound("payment_receipt")
     return PaymentReceipt.of(row)
-
-
-async def of_payment(
-    connection: Connection, organization_id: UUID, payment_id: UUID
-) -> PaymentReceipt | None:
-    """The receipt of a payment, if it has succeeded."""
-    row = await _queries.receipt_of_payment(
-        connection, organization_id=organization_id, payment_id=payment_id
-    )
-    return None if row is None else PaymentReceipt.of(row)
 
 
 async def find_all(

@@ -4,22 +4,11 @@ insert into invoicing.payment_receipts (
 values (
     :organization_id, :id, :payment_id, :billing_entity_id, :number, :created_at);
 
--- name: prefix_of_entity$
-select document_number_prefix
-from invoicing.billing_entities
-where organization_id = :organization_id and id = :id;
-
 -- name: find_receipt^
 select
     organization_id, id, payment_id, billing_entity_id, number, created_at
 from invoicing.payment_receipts
 where organization_id = :organization_id and id = :id;
-
--- name: receipt_of_payment^
-select
-    organization_id, id, payment_id, billing_entity_id, number, created_at
-from invoicing.payment_receipts
-where organization_id = :organization_id and payment_id = :payment_id;
 
 -- name: list_receipts
 select
@@ -29,7 +18,9 @@ join invoicing.payments p on p.organization_id = r.organization_id and p.id = r.
 where r.organization_id = :organization_id
   and (:invoice_id::uuid is null or p.invoice_id = :invoice_id::uuid)
   and (:customer_id::uuid is null or p.customer_id = :customer_id::uuid)
-  and (:billing_entity_ids::uuid[] is null or r.billing_entity_id = any(:billing_entity_ids::uuid[]))
+  and (:billing_entity_codes::text[] is null or exists (
+       select 1 from invoicing.billing_entities e where e.organization_id = r.organization_id
+         and e.id = r.billing_entity_id and e.code = any(:billing_entity_codes::text[])))
   and (:search_term::text is null or strpos(lower(r.number), lower(:search_term::text)) > 0
        or r.id::text = lower(:search_term::text))
 order by r.created_at desc, r.id
@@ -42,6 +33,8 @@ join invoicing.payments p on p.organization_id = r.organization_id and p.id = r.
 where r.organization_id = :organization_id
   and (:invoice_id::uuid is null or p.invoice_id = :invoice_id::uuid)
   and (:customer_id::uuid is null or p.customer_id = :customer_id::uuid)
-  and (:billing_entity_ids::uuid[] is null or r.billing_entity_id = any(:billing_entity_ids::uuid[]))
+  and (:billing_entity_codes::text[] is null or exists (
+       select 1 from invoicing.billing_entities e where e.organization_id = r.organization_id
+         and e.id = r.billing_entity_id and e.code = any(:billing_entity_codes::text[])))
   and (:search_term::text is null or strpos(lower(r.number), lower(:search_term::text)) > 0
        or r.id::text = lower(:search_term::text));

@@ -61,7 +61,7 @@ class PaymentFilter(Struct, frozen=True, kw_only=True):
 
     customer_id: UUID | None = None
     invoice_id: UUID | None = None
-    billing_entity_ids: list[UUID] | None = None
+    billing_entity_codes: list[str] | None = None
     search_term: str | None = None
 
 
@@ -107,6 +107,13 @@ async def succeed(connection: Connection, payment: Payment, *, now: datetime) ->
     changed = structs.replace(payment, payment_status="succeeded", updated_at=now)
     await _queries.update_payment(connection, **changed.columns())
     return changed
+
+
+async def fail(connection: Connection, payment: Payment, *, now: datetime) -> None:
+    """It cannot be booked, ever: what it was for is gone."""
+    await _queries.fail_payment(
+        connection, organization_id=payment.organization_id, id=payment.id, now=now
+    )
 
 
 async def count_as_paid(
@@ -177,6 +184,16 @@ async def find_all(
     rows = _queries.list_payments(connection, **found, limit=window.size, offset=window.offset)
     items = [Payment.of(row) async for row in rows]
     return Page(items, await _queries.count_payments(connection, **found))
+
+
+async def invoice_numbers(
+    connection: Connection, organization_id: UUID, invoice_ids: Sequence[UUID]
+) -> dict[UUID, str]:
+    """The numbers of invoices."""
+    rows = _queries.numbers_of_invoices(
+        connection, organization_id=organization_id, ids=list(invoice_ids)
+    )
+    return {row["id"]: row["number"] async for row in rows}
 
 
 async def unfinished(

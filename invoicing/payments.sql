@@ -35,9 +35,11 @@ from invoicing.payments p
 where p.organization_id = :organization_id
   and (:customer_id::uuid is null or p.customer_id = :customer_id::uuid)
   and (:invoice_id::uuid is null or p.invoice_id = :invoice_id::uuid)
-  and (:billing_entity_ids::uuid[] is null or exists (
-       select 1 from invoicing.invoices i where i.organization_id = p.organization_id and i.id = p.invoice_id
-         and i.billing_entity_id = any(:billing_entity_ids::uuid[])))
+  and (:billing_entity_codes::text[] is null or exists (
+       select 1 from invoicing.invoices i
+       join invoicing.billing_entities e on e.organization_id = i.organization_id and e.id = i.billing_entity_id
+       where i.organization_id = p.organization_id and i.id = p.invoice_id
+         and e.code = any(:billing_entity_codes::text[])))
   and (:search_term::text is null or strpos(lower(p.reference), lower(:search_term::text)) > 0
        or p.id::text = lower(:search_term::text))
 order by p.created_at desc, p.id
@@ -49,9 +51,11 @@ from invoicing.payments p
 where p.organization_id = :organization_id
   and (:customer_id::uuid is null or p.customer_id = :customer_id::uuid)
   and (:invoice_id::uuid is null or p.invoice_id = :invoice_id::uuid)
-  and (:billing_entity_ids::uuid[] is null or exists (
-       select 1 from invoicing.invoices i where i.organization_id = p.organization_id and i.id = p.invoice_id
-         and i.billing_entity_id = any(:billing_entity_ids::uuid[])))
+  and (:billing_entity_codes::text[] is null or exists (
+       select 1 from invoicing.invoices i
+       join invoicing.billing_entities e on e.organization_id = i.organization_id and e.id = i.billing_entity_id
+       where i.organization_id = p.organization_id and i.id = p.invoice_id
+         and e.code = any(:billing_entity_codes::text[])))
   and (:search_term::text is null or strpos(lower(p.reference), lower(:search_term::text)) > 0
        or p.id::text = lower(:search_term::text));
 
@@ -76,3 +80,12 @@ from invoicing.payments
 where payment_status = 'processing' and updated_at < :before
 order by updated_at
 limit :limit;
+
+-- name: numbers_of_invoices
+select id, number
+from invoicing.invoices
+where organization_id = :organization_id and id = any(:ids::uuid[]);
+
+-- name: fail_payment!
+update invoicing.payments set payment_status = 'failed', updated_at = :now
+where organization_id = :organization_id and id = :id and payment_status = 'processing';

@@ -21,6 +21,7 @@ from wallet_service.api_keys import KeyRing
 from wallet_service.authorizations import Authorizations
 from wallet_service.catalogue_news import CatalogueNews
 from wallet_service.committer import Committer
+from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
 from wallet_service.estimates import Estimates
 from wallet_service.grants import Grants
@@ -29,6 +30,7 @@ from wallet_service.hot_customers import HotCustomers
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoices import Invoices
 from wallet_service.ledger_reports import LedgerReports
+from wallet_service.payments import Payments
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
 from wallet_service.usage import Usage
@@ -59,6 +61,8 @@ class Services(Struct, kw_only=True):
     grants: Grants
     invoice_book: InvoiceBook
     invoices: Invoices
+    payments: Payments
+    credit_notes: CreditNotes
     ledger_reports: LedgerReports
     usage_reports: UsageReports
     keys: KeyRing
@@ -133,6 +137,9 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         committer.start()
         stack.push_async_callback(committer.stop)
         usage = Usage(database=database, committer=committer, rates=rates)
+        wallet_transactions = WalletTransactions(
+            database=database, committer=committer, rates=rates, hot=hot
+        )
         book = InvoiceBook(database=database, committer=committer, rates=rates)
         yield Services(
             settings=settings,
@@ -153,12 +160,14 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             usage=usage,
             estimates=Estimates(database=database, usage=usage, hot=hot),
             wallets=Wallets(database=database, committer=committer, rates=rates, hot=hot),
-            wallet_transactions=WalletTransactions(
-                database=database, committer=committer, rates=rates, hot=hot
-            ),
+            wallet_transactions=wallet_transactions,
             grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
             invoice_book=book,
             invoices=Invoices(database=database, book=book),
+            payments=Payments(
+                database=database, book=book, wallet_transactions=wallet_transactions
+            ),
+            credit_notes=CreditNotes(database=database, book=book),
             ledger_reports=LedgerReports(
                 database=database,
                 # Long reads have a pool of their own, out of the committer's way.

@@ -13,9 +13,11 @@ import pytest
 from msgspec import Struct
 
 from ledger.ids import new_uuid
-from tests.api.conftest import NewShop
+from tests.api.billed import billing
+from tests.api.conftest import NewShop, Service
 from tests.api.market import Json, Shop, standard
 from wallet_service.api.app import create_app
+from wallet_service.embedded.redis import Redis
 from wallet_service.settings import Settings
 
 ITEMS = {"amount": "1", "asset_code": "USD"}
@@ -147,6 +149,49 @@ ROWS = [
     Row("GET /budgets/{code}/usage", "/budgets/{budget}/usage", 404),
     Row("GET /budgets/{code}/usage", "/budgets/own/usage?external_customer_id={customer}", 404),
     Row("GET /budgets/{code}/alerts", "/budgets/{budget}/alerts", 404),
+    *(
+        Row(f"POST /credit_notes{rest}", f"/credit_notes{rest}", 404, {"credit_note": body})
+        for rest in ("", "/estimate")
+        for body in (
+            {"invoice_id": "{invoice}", "items": [{"fee_id": "{fee}", "amount_cents": 1}]},
+            {"invoice_id": "{invoice}", "items": [{"fee_id": "m", "amount_cents": 1}]},
+        )
+    ),
+    Row("GET /credit_notes", "/credit_notes?external_customer_id={customer}", 200),
+    Row("GET /credit_notes", "/credit_notes?search_term={credit_note}", 200),
+    *(
+        Row(
+            f"{method} /credit_notes/{{note_id}}{rest}",
+            f"/credit_notes/{{credit_note}}{there}",
+            404,
+            body,
+        )
+        for method, rest, there, body in (
+            ("GET", "", "", None),
+            ("PUT", "", "", {"credit_note": {"refund_status": "succeeded"}}),
+            ("PUT", "", "", {"credit_note": {"metadata": {"taken": "over"}}}),
+            ("PUT", "/void", "/void", None),
+            ("POST", "/metadata", "/metadata", {"metadata": {"taken": "over"}}),
+            ("PATCH", "/metadata", "/metadata", {"metadata": {"taken": "over"}}),
+            ("DELETE", "/metadata", "/metadata", None),
+            ("DELETE", "/metadata/{name}", "/metadata/secret", None),
+        )
+    ),
+    *(
+        Row(f"GET /customers/{{external_id}}/{what}", f"/customers/{{customer}}/{what}", 404)
+        for what in ("credit_notes", "payments")
+    ),
+    Row(
+        "POST /payments",
+        "/payments",
+        404,
+        {"payment": {"invoice_id": "{invoice}", "amount_cents": 1, "reference": "m"}},
+    ),
+    Row("GET /payments", "/payments?external_customer_id={customer}", 200),
+    Row("GET /payments", "/payments?invoice_id={invoice}", 200),
+    Row("GET /payments/{payment_id}", "/payments/{payment}", 404),
+    Row("GET /payment_receipts", "/payment_receipts?invoice_id={invoice}", 200),
+    Row("GET /payment_receipts/{receipt_id}", "/payment_receipts/{receipt}", 404),
     Row("GET /customers/{external_id}", "/customers/{customer}", 404),
     Row("DELETE /customers/{external_id}", "/customers/{customer}", 404),
     Row("GET /customers", "/customers?search_term={customer}", 200),
@@ -509,7 +554,9 @@ WITHOUT_IDS = {
 
 
 @pytest.fixture(scope="module")
-async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
+async def theirs(
+    new_shop: NewShop, service: Service, redis_server: Redis
+) -> tuple[Shop, dict[str, str]]:
     """One of everything, in another organization, and what it is called."""
     shop = await new_shop("theirs")
     metric = shop.unique("metric")
@@ -548,7 +595,8 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
         terms = BUDGET | {"code": budget, "external_customer_id": customer}
         shop.ok("/budgets", budget=terms)
     key = shop.ok("/api_keys", api_key={"name": "theirs"})["api_key"]
-    return shop, {
+    billed = await bill_of(shop, customer, service, redis_server)
+    return shop, billed | {
         "key": key["id"],
         "asset": "THEIR_UNIT",
         "asset_2": "THEIR_OTHER_UNIT",
@@ -575,6 +623,32 @@ async def theirs(new_shop: NewShop) -> tuple[Shop, dict[str, str]]:
         "purchase": bought["lago_id"],
         "budget": codes[0],
         "budget_2": codes[1],
+    }
+
+
+async def bill_of(
+    shop: Shop, customer: str, service: Service, redis_server: Redis
+) -> dict[str, str]:
+    """An invoice of theirs with a payment, its receipt and a credit note."""
+    async with billing(service, redis_server.url()) as of:
+        invoice = await of(shop.api)(customer)
+    paid = {"invoice_id": invoice["id"], "amount_cents": 60_00, "reference": "wire"}
+    payment = shop.ok("/payments", payment=paid)["payment"]
+    (receipt,) = shop.api.get("/payment_receipts").json()["payment_receipts"]
+    note = {
+        "invoice_id": invoice["id"],
+        "items": [{"fee_id": invoice["fees"][0], "amount_cents": 50_00}],
+        "credit_amount_cents": 30_00,
+        "refund_amount_cents": 30_00,
+        "metadata": {"secret": "yes"},
+    }
+    credit_note = shop.ok("/credit_notes", credit_note=note)["credit_note"]
+    return {
+        "invoice": invoice["id"],
+        "fee": invoice["fees"][0],
+        "payment": payment["lago_id"],
+        "receipt": receipt["lago_id"],
+        "credit_note": credit_note["lago_id"],
     }
 
 
@@ -630,6 +704,7 @@ def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
         f"/subscriptions/{names['subscription']}",
         f"/subscriptions/{names['subscription']}/entitlements",
         "/features",
+        *("/credit_notes", "/payments", "/payment_receipts"),
         f"/wallets/{names['wallet']}",
         f"/wallets/{names['wallet']}/wallet_transactions",
         f"/grants/{names['grant']}",

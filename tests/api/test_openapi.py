@@ -39,6 +39,8 @@ KEYED = {
     "/api/v1/wallets",
     "/api/v1/wallet_transactions",
     "/api/v1/customers/{external_id}/wallets",
+    "/api/v1/credit_notes",
+    "/api/v1/payments",
 }
 
 

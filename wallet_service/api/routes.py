@@ -9,6 +9,11 @@ from wallet_service.api.authorizations import Authorizations
 from wallet_service.api.balances import Balances
 from wallet_service.api.billable_metrics import BillableMetrics
 from wallet_service.api.budgets import Budgets
+from wallet_service.api.credit_notes import (
+    CreditNoteMetadata,
+    CreditNotes,
+    CustomerCreditNotes,
+)
 from wallet_service.api.customers import Customers
 from wallet_service.api.entitlements import PlanEntitlements, SubscriptionEntitlements
 from wallet_service.api.estimates import EventEstimates
@@ -17,6 +22,8 @@ from wallet_service.api.features import Features
 from wallet_service.api.grants import Grants
 from wallet_service.api.ledger import LedgerBook
 from wallet_service.api.organizations import Organizations
+from wallet_service.api.payment_receipts import PaymentReceipts
+from wallet_service.api.payments import CustomerPayments, Payments
 from wallet_service.api.plan_charge_filters import PlanChargeFilters
 from wallet_service.api.plan_charges import PlanCharges
 from wallet_service.api.plan_fixed_charges import PlanFixedCharges
@@ -36,6 +43,10 @@ API_ROUTES: Final[list[Any]] = [
     Balances,
     BillableMetrics,
     Budgets,
+    CreditNoteMetadata,
+    CreditNotes,
+    CustomerCreditNotes,
+    CustomerPayments,
     CustomerWallets,
     CustomerUsage,
     Customers,
@@ -45,6 +56,8 @@ API_ROUTES: Final[list[Any]] = [
     Grants,
     LedgerBook,
     Organizations,
+    PaymentReceipts,
+    Payments,
     PlanChargeFilters,
     PlanCharges,
     PlanEntitlements,
