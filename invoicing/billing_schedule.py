@@ -6,11 +6,10 @@ itself. So no change can be forgotten, and none has to compute when the next mom
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -21,6 +20,7 @@ from invoicing.billing_moments import (
     moments,
     trial_end,
 )
+from invoicing.periods import zone_named
 from invoicing.records import Connection, Record, load_queries
 
 __all__ = [
@@ -82,9 +82,9 @@ class ScheduledSubscription(Record, frozen=True, kw_only=True):
     billed_reasons: list[str]
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> tzinfo:
         """The clock of the customer."""
-        return ZoneInfo(self.timezone)
+        return zone_named(self.timezone)
 
     @property
     def facts(self) -> BilledSubscription:

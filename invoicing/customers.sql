@@ -62,8 +62,9 @@ where organization_id = :organization_id and id = :id;
 -- name: end_subscriptions_of_customer!
 -- What is active terminates, what is pending never starts.
 update invoicing.subscriptions
-set status = case status when 'pending' then 'canceled' else 'terminated' end,
+set status = case status when 'active' then 'terminated' else 'canceled' end,
     terminated_at = case status when 'active' then greatest(:now, started_at) end,
-    canceled_at = case status when 'pending' then :now::timestamptz end,
+    canceled_at = case status when 'active' then null else :now::timestamptz end,
     updated_at = :now
-where organization_id = :organization_id and customer_id = :customer_id and status in ('active', 'pending');
+where organization_id = :organization_id and customer_id = :customer_id
+  and status in ('active', 'pending', 'incomplete');

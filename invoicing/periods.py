@@ -8,10 +8,19 @@ midnight, when it does; bounds are UTC.
 from calendar import monthrange
 from datetime import MAXYEAR, UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-__all__ = ["Bounds", "day_of", "period_at", "period_before", "period_start", "start_of_day"]
+__all__ = [
+    "Bounds",
+    "day_of",
+    "period_at",
+    "period_before",
+    "period_start",
+    "start_of_day",
+    "zone_named",
+]
 
 _MONTHS = {"monthly": 1, "quarterly": 3, "semiannual": 6, "yearly": 12}
 _WEEK = timedelta(days=7)
@@ -24,6 +33,11 @@ class Bounds(Struct, frozen=True):
 
     start: datetime
     end: datetime
+
+
+def zone_named(name: str) -> tzinfo:
+    """The clock with this name of the IANA database; UTC, which is most, costs nothing."""
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def period_start(

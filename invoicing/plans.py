@@ -27,6 +27,7 @@ from invoicing.plan_pricing import WantedPrices, merge_prices
 from invoicing.plan_versions import Timeline, version_at, versions_between
 from invoicing.price_changes import Prices
 from invoicing.records import Connection, Record, apply, load_queries
+from invoicing.usage_thresholds import ThresholdChanges, UsageThreshold, merge_thresholds
 from ledger.ids import new_uuid
 from rating.rate_cards import RateCard
 
@@ -42,6 +43,7 @@ __all__ = [
     "find_default",
     "get",
     "get_id",
+    "insert",
     "load_rate_card",
     "lock",
     "publish",
@@ -86,11 +88,14 @@ class Plan(Record, frozen=True, kw_only=True):
     """A plan with the version that is in force."""
 
     json_columns: ClassVar[tuple[str, ...]] = (
-        *("tax_codes", "metadata", "charges", "fixed_charges", "minimum_commitment"),
+        *("tax_codes", "metadata", "charges", "fixed_charges"),
+        *("minimum_commitment", "usage_thresholds"),
     )
 
     organization_id: UUID
     id: UUID
+    parent_id: UUID | None = None
+    """Of a plan made for one subscription: the plan that it was made from."""
     code: str = ""
     name: str = ""
     invoice_display_name: str | None = None
@@ -104,6 +109,7 @@ class Plan(Record, frozen=True, kw_only=True):
     bill_fixed_charges_monthly: bool | None = None
     is_default: bool = False
     minimum_commitment: MinimumCommitment | None = None
+    usage_thresholds: list[UsageThreshold] = field(default_factory=list[UsageThreshold])
     tax_codes: list[str] = field(default_factory=list[str])
     metadata: dict[str, str | None] = field(default_factory=dict[str, str | None])
     current_version_id: UUID
@@ -147,6 +153,8 @@ class PlanChanges(Struct, kw_only=True):
     is_default: bool | UnsetType = UNSET
     metadata: dict[str, str | None] | UnsetType = UNSET
     wanted_commitment: CommitmentChanges | UnsetType | None = UNSET
+    wanted_thresholds: list[ThresholdChanges] | UnsetType = UNSET
+    """Replace all there were."""
     wanted_fixed_charges: list[FixedChargeChanges] | UnsetType = UNSET
     """Replace all there were."""
     effective_at: datetime | None = None
@@ -170,21 +178,37 @@ async def create(
         message = "a new plan's prices are in force from the start"
         raise Invalid.field("effective_at", "value_is_invalid", message)
     await catalogue_versions.bump(connection, organization_id)
-    version_id = new_uuid(now)
     blank = Plan(
         organization_id=organization_id,
         id=new_uuid(now),
-        current_version_id=version_id,
+        current_version_id=new_uuid(now),
         created_at=now,
         updated_at=now,
     )
-    plan = _changed(blank, changes, now=now)
     wanted_prices = WantedPrices(charges=wanted, fixed_charges=changes.wanted_fixed_charges)
+    return await insert(
+        connection, blank, changes, wanted_prices, before=Prices(), units=units, now=now
+    )
+
+
+async def insert(
+    connection: Connection,
+    blank: Plan,
+    changes: PlanChanges,
+    wanted: WantedPrices,
+    *,
+    before: Prices,
+    units: Mapping[str, int],
+    now: datetime,
+) -> Plan:
+    """Store a new plan with its first version, made of these prices; raises Invalid."""
+    plan = _changed(blank, changes, now=now)
+    organization_id = plan.organization_id
     prices = await merge_prices(
         connection,
         organization_id,
-        Prices(),
-        wanted_prices,
+        before,
+        wanted,
         assets=PlanAssets(currency=plan.amount_currency, units=units),
         also=_problems(plan),
         now=now,
@@ -193,7 +217,7 @@ async def create(
     if await _queries.insert_plan(connection, **_columns(plan)) is None:
         raise Invalid.field("code", "value_already_exist")
     await plan_versions.insert_first(
-        connection, organization_id, plan.id, version_id, prices, now=now
+        connection, organization_id, plan.id, plan.current_version_id, prices, now=now
     )
     return await get(connection, organization_id, plan.code, now=now)
 
@@ -390,9 +414,17 @@ async def _end_other_defaults(connection: Connection, plan: Plan, *, now: dateti
 
 
 def _changed(plan: Plan, changes: PlanChanges, *, now: datetime) -> Plan:
-    """The plan after the changes of all but its prices; raises Invalid for its commitment."""
-    commitment = merge_commitment(plan.minimum_commitment, changes.wanted_commitment, now=now)
-    return structs.replace(apply(changes, plan), minimum_commitment=commitment, updated_at=now)
+    """The plan after the changes of all but its prices; raises Invalid for its other terms."""
+    return structs.replace(
+        apply(changes, plan),
+        minimum_commitment=merge_commitment(
+            plan.minimum_commitment, changes.wanted_commitment, now=now
+        ),
+        usage_thresholds=merge_thresholds(
+            plan.usage_thresholds, changes.wanted_thresholds, now=now
+        ),
+        updated_at=now,
+    )
 
 
 def _columns(plan: Plan) -> dict[str, object]:

@@ -3,12 +3,13 @@
 insert into invoicing.plans (
     organization_id, id, code, name, invoice_display_name, description, interval, amount_cents,
     amount_currency, trial_period, pay_in_advance, bill_charges_monthly, bill_fixed_charges_monthly,
-    is_default, minimum_commitment, tax_codes, metadata, current_version_id, created_at, updated_at)
+    is_default, minimum_commitment, usage_thresholds, tax_codes, metadata, parent_id, current_version_id, created_at,
+    updated_at)
 values (
     :organization_id, :id, :code, :name, :invoice_display_name, :description, :interval, :amount_cents,
     :amount_currency, :trial_period, :pay_in_advance, :bill_charges_monthly, :bill_fixed_charges_monthly,
-    :is_default, :minimum_commitment::jsonb, :tax_codes::jsonb, :metadata::jsonb, :current_version_id, :created_at,
-    :updated_at)
+    :is_default, :minimum_commitment::jsonb, :usage_thresholds::jsonb, :tax_codes::jsonb, :metadata::jsonb, :parent_id,
+    :current_version_id, :created_at, :updated_at)
 on conflict (organization_id, code) where deleted_at is null do nothing
 returning *;
 
@@ -18,8 +19,8 @@ update invoicing.plans set
     interval = :interval, amount_cents = :amount_cents, amount_currency = :amount_currency,
     trial_period = :trial_period, pay_in_advance = :pay_in_advance,
     bill_charges_monthly = :bill_charges_monthly, bill_fixed_charges_monthly = :bill_fixed_charges_monthly,
-    is_default = :is_default, minimum_commitment = :minimum_commitment::jsonb, tax_codes = :tax_codes::jsonb,
-    metadata = :metadata::jsonb,
+    is_default = :is_default, minimum_commitment = :minimum_commitment::jsonb,
+    usage_thresholds = :usage_thresholds::jsonb, tax_codes = :tax_codes::jsonb, metadata = :metadata::jsonb,
     current_version_id = :current_version_id, updated_at = :updated_at
 where organization_id = :organization_id and id = :id
 returning *;
@@ -33,10 +34,12 @@ where organization_id = :organization_id and is_default and id <> :id;
 -- With the version in force.
 select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
     p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
-    p.is_default, p.minimum_commitment, p.tax_codes, p.metadata, p.created_at, p.updated_at,
+    p.is_default, p.parent_id, p.minimum_commitment, p.usage_thresholds, p.tax_codes, p.metadata, p.created_at, p.updated_at,
     v.id as current_version_id, v.version, v.charges, v.fixed_charges,
     (select count(*) from invoicing.subscriptions s
-     where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
+     where s.organization_id = p.organization_id and s.status = 'active'
+       and s.plan_id in (select o.id from invoicing.plans o where o.organization_id = p.organization_id
+                         and (o.id = p.id or o.parent_id = p.id)))
         as active_subscriptions_count
 from invoicing.plans p
 join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = coalesce(
@@ -66,10 +69,12 @@ select exists (
 -- name: list_plans
 select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
     p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
-    p.is_default, p.minimum_commitment, p.tax_codes, p.metadata, p.created_at, p.updated_at,
+    p.is_default, p.parent_id, p.minimum_commitment, p.usage_thresholds, p.tax_codes, p.metadata, p.created_at, p.updated_at,
     v.id as current_version_id, v.version, v.charges, v.fixed_charges,
     (select count(*) from invoicing.subscriptions s
-     where s.organization_id = p.organization_id and s.plan_id = p.id and s.status = 'active')
+     where s.organization_id = p.organization_id and s.status = 'active'
+       and s.plan_id in (select o.id from invoicing.plans o where o.organization_id = p.organization_id
+                         and (o.id = p.id or o.parent_id = p.id)))
         as active_subscriptions_count
 from invoicing.plans p
 join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = coalesce(
@@ -77,11 +82,12 @@ join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id
      where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now
      order by f.effective_at desc, f.version desc limit 1),
     p.current_version_id)
-where p.organization_id = :organization_id and p.deleted_at is null
+where p.organization_id = :organization_id and p.deleted_at is null and p.parent_id is null
 order by p.id desc limit :limit offset :offset;
 
 -- name: count_plans$
-select count(*) from invoicing.plans where organization_id = :organization_id and deleted_at is null;
+select count(*) from invoicing.plans
+where organization_id = :organization_id and deleted_at is null and parent_id is null;
 
 -- name: find_default_plan^
 select id, code from invoicing.plans
@@ -103,8 +109,10 @@ where organization_id = :organization_id and id = :id;
 -- name: end_subscriptions_to_plan!
 -- What is active terminates, what is pending never starts.
 update invoicing.subscriptions
-set status = case status when 'pending' then 'canceled' else 'terminated' end,
+set status = case status when 'active' then 'terminated' else 'canceled' end,
     terminated_at = case status when 'active' then greatest(:now, started_at) end,
-    canceled_at = case status when 'pending' then :now::timestamptz end,
+    canceled_at = case status when 'active' then null else :now::timestamptz end,
     updated_at = :now
-where organization_id = :organization_id and plan_id = :plan_id and status in ('active', 'pending');
+where organization_id = :organization_id and status in ('active', 'pending', 'incomplete')
+  and plan_id in (select p.id from invoicing.plans p where p.organization_id = :organization_id
+                  and (p.id = :plan_id or p.parent_id = :plan_id));

@@ -4,8 +4,10 @@ select feature_id, p.privilege_values, s.is_removed, s.overrides, s.removed_priv
 from (
     select feature_id, privilege_values from invoicing.plan_entitlements
     where organization_id = :organization_id
-      and plan_id = (select plan_id from invoicing.subscriptions
-                     where organization_id = :organization_id and id = :subscription_id)
+      and plan_id = (select coalesce(o.parent_id, o.id)
+                     from invoicing.subscriptions u
+                     join invoicing.plans o on o.organization_id = u.organization_id and o.id = u.plan_id
+                     where u.organization_id = :organization_id and u.id = :subscription_id)
 ) p
 full join (
     select feature_id, is_removed, overrides, removed_privileges from invoicing.subscription_entitlements

@@ -252,7 +252,7 @@ def _summary(row: Any) -> Summary:
 
 
 class StartKey(Struct, frozen=True, kw_only=True):
-    """A running total that is not there yet. Periods begin and end with an hour."""
+    """A running total that is not there yet. Its period has not ended."""
 
     organization_id: UUID
     subscription_id: UUID

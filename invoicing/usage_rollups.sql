@@ -443,7 +443,8 @@ from newer where used_at >= inner_end;
 
 -- name: read_start_totals
 -- What is stored already of the periods that running totals are to start in: under the lock on their customer, so
--- nothing is searched but the keys that are named. Periods begin and end with an hour.
+-- nothing is searched but the keys that are named, and the rest of an hour where a period begins or
+-- ends within one, as in zones that are half an hour off.
 with mark as (
     select folded_below from invoicing.usage_marks
 ),
@@ -484,6 +485,23 @@ stored as (
         on w.organization_id = l.organization_id and w.subscription_id = l.subscription_id
        and w.charge_id = l.charge_id and w.filter_id = l.filter_id and w.grouped_by = l.grouped_by
        and l.used_at >= w.start and l.used_at < w."end"
+    union all
+    select w.position, l.events, l.units, l.precise_cents, l.exact
+    from (
+        select w.*, date_bin('1 hour', w.start - interval '1 microsecond', '1970-01-01Z') + interval '1 hour' as inner_start,
+            date_bin('1 hour', w."end", '1970-01-01Z') as inner_end
+        from wanted w
+    ) w
+    cross join lateral (values
+        (w.start, least(w.inner_start, w."end")), (greatest(w.inner_start, w.inner_end), w."end")) as edge (start, "end")
+    cross join lateral (
+        select l.* from invoicing.usage_lines l
+        where l.organization_id = w.organization_id and l.subscription_id = w.subscription_id
+          and l.used_at >= edge.start and l.used_at < edge."end" and l.xact_id < (select folded_below from mark)
+        offset 0
+    ) l
+    where edge.start < edge."end"
+      and w.charge_id = l.charge_id and w.filter_id = l.filter_id and w.grouped_by = l.grouped_by
 )
 select position, sum(events)::bigint as events, sum(units) as units, sum(precise_cents) as precise_cents,
     sum(exact) as exact

@@ -590,7 +590,12 @@ class Authorizations:
                 row["subscription_id"],
                 row["external_subscription_id"],
                 row["plan_version_id"],
-                Cycle(row["interval"], row["billing_time"], row["subscription_at"]),
+                Cycle(
+                    row["interval"],
+                    row["billing_time"],
+                    row["subscription_at"],
+                    row["timezone"],
+                ),
             ),
             row["api_key_id"],
         )

@@ -15,7 +15,7 @@ from msgspec import Struct
 from invoicing import billable_metrics
 from invoicing.charge_filters import PlanChargeFilter
 from invoicing.charges import PlanCharge
-from invoicing.periods import Bounds, period_at
+from invoicing.periods import Bounds
 from invoicing.usage_versions import PricedCharge, PricedVersion, Versions
 from rating.charges import Conversion
 from rating.exact import ONE, ZERO, divided
@@ -259,12 +259,7 @@ def _fee(
         units=_added(line),
         amount=converted_fee(unit_amount, conversion),
         unit_amount=unit_amount,
-        period=period_at(
-            priced.at,
-            interval=cycle.interval,
-            billing_time=cycle.billing_time,
-            anchor=cycle.anchor,
-        ),
+        period=cycle.period_at(priced.at),
         subscription_id=pricing.subscription_id,
         external_subscription_id=pricing.external_subscription_id,
         customer_id=priced.customer_id,

@@ -305,7 +305,12 @@ class RateCardCache:
                 agreement.id,
                 agreement.external_id,
                 version.id,
-                Cycle(agreement.interval, agreement.billing_time, agreement.subscription_at),
+                Cycle(
+                    agreement.interval,
+                    agreement.billing_time,
+                    agreement.subscription_at,
+                    agreement.timezone,
+                ),
             ),
             version.effective_at if position else None,
             versions[position + 1].effective_at if position + 1 < len(versions) else None,

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 
-from invoicing import periods
 from invoicing.records import Connection, load_queries
 from invoicing.usage_rollups import StartKey, start_totals
 from rating import quotes
@@ -67,12 +66,7 @@ async def _start_from_events(
 
 def _start_key(organization_id: UUID, total: WantedTotal) -> StartKey:
     line, cycle, key = total.line, total.cycle, total.key
-    bounds = periods.period_at(
-        key.period_start,
-        interval=cycle.interval,
-        billing_time=cycle.billing_time,
-        anchor=cycle.anchor,
-    )
+    bounds = cycle.period_at(key.period_start)
     return StartKey(
         organization_id=organization_id,
         subscription_id=key.subscription_id,

@@ -14,7 +14,7 @@ from msgspec import Struct
 from invoicing import customers
 from invoicing.errors import Invalid, NotAllowed, NotFound
 from invoicing.pages import Page, Window
-from invoicing.periods import Bounds, period_at, period_before
+from invoicing.periods import Bounds, period_at, period_before, zone_named
 from invoicing.records import Connection, Record, load_queries
 from invoicing.usage import PeriodUsage, Question, Wanted, rate_period
 from invoicing.usage_versions import Versions
@@ -44,11 +44,12 @@ class UsageSubscription(Record, frozen=True, kw_only=True):
     terminated_at: datetime | None
     interval: str
     currency: str
+    timezone: str = "UTC"
 
     @property
     def zone(self) -> tzinfo:
-        """Where its days begin."""
-        return UTC
+        """The customer's clock: its days are cut at midnight there."""
+        return zone_named(self.timezone)
 
     def period_at(self, at: datetime) -> Bounds:
         """The billing period that a time falls in."""

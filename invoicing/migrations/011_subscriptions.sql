@@ -5,8 +5,10 @@
 
 alter table invoicing.subscriptions
     add column first_started_at    timestamptz,
+    add column starts_at           timestamptz,
     add column is_upgraded         boolean     not null default false,
     add column activated_at        timestamptz,
+    add column trial_ends_at       timestamptz,
     add column trial_ended_at      timestamptz,
     add column cancellation_reason text,
     add column billing_entity_code text,
@@ -16,6 +18,8 @@ alter table invoicing.subscriptions
     add column next_billing_at     timestamptz;
 comment on column invoicing.subscriptions.first_started_at is
     'When the first of a chain of plan changes began: its trial goes on. Null: it is the first itself.';
+comment on column invoicing.subscriptions.starts_at is
+    'When one that is pending takes the place of the one before it: at the end of a period of that one.';
 comment on column invoicing.subscriptions.is_upgraded is
     'It ended since a plan that costs more took its place: the day of the change belongs to that one.';
 comment on column invoicing.subscriptions.alerted_days_before is
@@ -29,6 +33,10 @@ alter table invoicing.subscriptions add constraint subscriptions_status_check
 create unique index subscriptions_incomplete on invoicing.subscriptions (organization_id, external_id)
     where status = 'incomplete';
 create index subscriptions_to_bill on invoicing.subscriptions (next_billing_at, id) where next_billing_at is not null;
+create index subscriptions_to_switch on invoicing.subscriptions (starts_at)
+    where status = 'pending' and starts_at is not null;
+create index subscriptions_in_trial on invoicing.subscriptions (trial_ends_at)
+    where status = 'active' and trial_ended_at is null and trial_ends_at is not null;
 create index subscriptions_after_another on invoicing.subscriptions (organization_id, previous_subscription_id)
     where previous_subscription_id is not null;
 update invoicing.subscriptions set next_billing_at = now(), activated_at = started_at where status = 'active';
@@ -74,10 +82,28 @@ begin
         'UTC');
 end $$;
 
--- Whatever changes when a subscription is billed lets it be looked at again: no path of the code can forget to.
-create function invoicing.look_at_subscription() returns trigger language plpgsql as $$
+-- Whatever changes when a subscription is billed lets it be looked at again, and says when its trial is over: no path of
+-- the code can forget to.
+create function invoicing.keep_schedule() returns trigger language plpgsql as $$
 begin
-    if new.status not in ('active', 'terminated') then
+    if new.status = 'active' and new.activated_at is null then
+        new.activated_at := new.updated_at;
+    end if;
+    if new.status = 'active' and (tg_op = 'INSERT' or (new.status, new.plan_id) is distinct from (old.status, old.plan_id))
+    then
+        select timezone(z.zone, timezone(z.zone, coalesce(new.first_started_at, new.started_at))
+                                + p.trial_period::float8 * interval '1 day')
+        into new.trial_ends_at
+        from invoicing.plans p
+        join invoicing.customers c on c.organization_id = new.organization_id and c.id = new.customer_id
+        cross join lateral invoicing.zone_of(
+            new.organization_id, c.timezone, coalesce(new.billing_entity_code, c.billing_entity_code)) as z (zone)
+        where p.organization_id = new.organization_id and p.id = new.plan_id and p.trial_period > 0;
+        if new.trial_ends_at <= new.started_at then  -- it was over before this one began: no news
+            new.trial_ended_at := new.trial_ends_at;
+        end if;
+    end if;
+    if new.status not in ('active', 'incomplete', 'terminated') then
         new.next_billing_at := null;
     elsif tg_op = 'INSERT' or (new.status, new.plan_id, new.billing_time, new.subscription_at, new.started_at,
             new.first_started_at, new.terminated_at, new.is_upgraded, new.on_termination_invoice,
@@ -89,5 +115,35 @@ begin
     end if;
     return new;
 end $$;
-create trigger look_again before insert or update on invoicing.subscriptions
-    for each row execute function invoicing.look_at_subscription();
+create trigger keep_schedule before insert or update on invoicing.subscriptions
+    for each row execute function invoicing.keep_schedule();
+
+-- A subscription with what names its customer and plans. A plan made for it alone is shown with the code of its parent.
+create view invoicing.shown_subscriptions with (security_invoker = true) as
+select s.*, c.external_id as external_customer_id,
+    invoicing.zone_of(s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone,
+    coalesce(parent.code, p.code) as plan_code, p.code as own_plan_code, p.amount_cents as plan_amount_cents,
+    p.amount_currency as plan_amount_currency, p.interval as plan_interval, p.current_version_id as plan_version_id,
+    before.plan_code as previous_plan_code, after.plan_code as next_plan_code, after.starts_at as next_starts_at
+from invoicing.subscriptions s
+join invoicing.customers c on c.organization_id = s.organization_id and c.id = s.customer_id
+join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
+left join invoicing.plans parent on parent.organization_id = p.organization_id and parent.id = p.parent_id
+left join lateral (
+    select coalesce(bpp.code, bp.code) as plan_code
+    from invoicing.subscriptions b
+    join invoicing.plans bp on bp.organization_id = b.organization_id and bp.id = b.plan_id
+    left join invoicing.plans bpp on bpp.organization_id = bp.organization_id and bpp.id = bp.parent_id
+    where b.organization_id = s.organization_id and b.id = s.previous_subscription_id
+) before on true
+left join lateral (
+    select coalesce(npp.code, np.code) as plan_code, n.starts_at
+    from invoicing.subscriptions n
+    join invoicing.plans np on np.organization_id = n.organization_id and np.id = n.plan_id
+    left join invoicing.plans npp on npp.organization_id = np.organization_id and npp.id = np.parent_id
+    where n.organization_id = s.organization_id and n.previous_subscription_id = s.id
+      and n.status in ('pending', 'active', 'terminated')
+    order by n.created_at desc limit 1
+) after on true;
+grant select on invoicing.shown_subscriptions to wallet_api, wallet_committer, wallet_worker;
+grant select on invoicing.billing_entities to wallet_committer;

@@ -130,7 +130,7 @@ async def _cycles(connection: Connection, rows: Sequence[Any]) -> dict[_Key, Cyc
     )
     return {
         (row["organization_id"], row["id"]): Cycle(
-            row["interval"], row["billing_time"], row["subscription_at"]
+            row["interval"], row["billing_time"], row["subscription_at"], row["timezone"]
         )
         for row in found
     }

@@ -15,8 +15,10 @@ select organization_id, code, scale from wallet.assets
 where organization_id = any(:organization_ids::uuid[]) and code = any(:codes::text[]);
 
 -- name: cycles
-select s.organization_id, s.id, p.interval, s.billing_time, s.subscription_at
+select s.organization_id, s.id, p.interval, s.billing_time, s.subscription_at, invoicing.zone_of(
+        s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone
 from invoicing.subscriptions s
+join invoicing.customers c on c.organization_id = s.organization_id and c.id = s.customer_id
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
 where s.organization_id = any(:organization_ids::uuid[]) and s.id = any(:ids::uuid[]);
 

@@ -4,13 +4,14 @@ Already decoded, validated and rated as far as that is possible without a lock. 
 in the asset's smallest unit (``*_minor``).
 """
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
+from invoicing import periods
 from invoicing.access import Access
 from invoicing.settlements import CreditNoteRequest, PayRequest, SettleRequest, VoidRequest
 from ledger import money
@@ -79,6 +80,33 @@ class Cycle(Struct, frozen=True):
     interval: str
     billing_time: str
     anchor: datetime
+    timezone: str = "UTC"
+    """Where the customer lives: its days are cut at midnight there."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The customer's clock."""
+        return periods.zone_named(self.timezone)
+
+    def period_at(self, at: datetime) -> periods.Bounds:
+        """The period that a time falls in."""
+        return periods.period_at(
+            at,
+            interval=self.interval,
+            billing_time=self.billing_time,
+            anchor=self.anchor,
+            zone=self.zone,
+        )
+
+    def period_start(self, at: datetime) -> datetime:
+        """When that period began: what running totals are kept by."""
+        return periods.period_start(
+            at,
+            interval=self.interval,
+            billing_time=self.billing_time,
+            anchor=self.anchor,
+            zone=self.zone,
+        )
 
 
 class Pricing(Struct, frozen=True):

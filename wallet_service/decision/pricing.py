@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from invoicing import periods
 from ledger import money
 from ledger.errors import InvalidAmount
 from ledger.ids import hash128, uuid_of
@@ -53,9 +52,7 @@ def total_key(line: Line, pricing: Pricing, *, at: datetime, member: str | None 
         pricing.subscription_id,
         line.charge_id,
         line.filter_id or NIL,
-        periods.period_start(
-            at, interval=cycle.interval, billing_time=cycle.billing_time, anchor=cycle.anchor
-        ),
+        cycle.period_start(at),
         NIL
         if member is None and not line.group
         else uuid_of(hash128(line.group, *(() if member is None else (member,)))),
@@ -90,10 +87,8 @@ def share_left(line: Line, cycle: Cycle, *, at: datetime) -> Fraction | None:
     """The part of the period that a prorated line pays for; None where days do not count."""
     if not line.bucket.prorated:
         return None
-    bounds = periods.period_at(
-        at, interval=cycle.interval, billing_time=cycle.billing_time, anchor=cycle.anchor
-    )
-    return Period(start=bounds.start, end=bounds.end).share(at)
+    bounds = cycle.period_at(at)
+    return Period(start=bounds.start, end=bounds.end, zone=cycle.zone).share(at)
 
 
 class _Moving:

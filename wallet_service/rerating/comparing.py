@@ -9,7 +9,6 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
@@ -65,15 +64,8 @@ class _Subscription(UsageSubscription, frozen=True, kw_only=True):
 
     external_customer_id: str
     plan_code: str
-    timezone: str
-    """The customer's, else that of who bills it, else the organization's."""
     first_started_at: datetime
     """When the first of a chain of plan changes began."""
-
-    @property
-    def zone(self) -> tzinfo:
-        """Where the customer lives."""
-        return ZoneInfo(self.timezone)
 
 
 class _Tried(Struct, frozen=True, kw_only=True):

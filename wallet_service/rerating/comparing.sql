@@ -2,12 +2,14 @@
 
 -- name: find_subscriptions
 -- Those that lived in some time, or were used in it, with the customers whose they are.
-select s.id, s.external_id, c.external_id as external_customer_id, s.plan_id, p.code as plan_code, s.billing_time,
+select s.id, s.external_id, c.external_id as external_customer_id, s.plan_id, coalesce(parent.code, p.code) as plan_code,
+    s.billing_time,
     s.subscription_at, s.started_at, s.terminated_at, p.interval, p.amount_currency as currency,
     invoicing.zone_of(s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone,
     coalesce(s.first_started_at, s.started_at) as first_started_at
 from invoicing.subscriptions s
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
+left join invoicing.plans parent on parent.organization_id = p.organization_id and parent.id = p.parent_id
 join invoicing.customers c on c.organization_id = s.organization_id and c.id = s.customer_id
 where s.organization_id = :organization_id and s.started_at is not null
   and (:external_customer_id::text is null or c.external_id = :external_customer_id)
