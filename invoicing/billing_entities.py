@@ -14,6 +14,8 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from invoicing import (
+    billing_schedule,
+    catalogue_versions,
     default_billing_entity,
     eu_vat,
     invoice_custom_sections,
@@ -160,6 +162,10 @@ async def update(
     now: datetime,
 ) -> BillingEntity:
     """Change a billing entity; its final invoices stay as they are. Raises NotFound or Invalid."""
+    known = await get(connection, organization_id, code, now=now)
+    if changes.timezone not in {UNSET, known.timezone}:  # periods are cut by another clock
+        await catalogue_versions.bump(connection, organization_id)
+        await billing_schedule.look_again(connection, organization_id, now=now)
     before = await get(connection, organization_id, code, now=now, locks=True)
     entity = structs.replace(apply(changes, before), updated_at=now)
     if entity.code != before.code:

@@ -7,17 +7,18 @@ counted goes on being counted. It is shown with the code of its parent, and is i
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from invoicing import plans
 from invoicing.charge_changes import ChargeChanges
+from invoicing.charges import PlanCharge
 from invoicing.errors import Invalid
-from invoicing.fixed_charges import FixedChargeChanges
-from invoicing.plan_pricing import WantedPrices
+from invoicing.fixed_charges import FixedChargeChanges, PlanFixedCharge
 from invoicing.minimum_commitments import CommitmentChanges
+from invoicing.plan_pricing import WantedPrices
 from invoicing.plans import Plan, PlanChanges
 from invoicing.price_changes import Prices
 from invoicing.records import Connection, apply
@@ -27,6 +28,7 @@ from ledger.ids import new_uuid
 __all__ = ["PlanOverrides", "override"]
 
 _NO_UNITS: Final[Mapping[str, int]] = {}
+_Changes = TypeVar("_Changes", ChargeChanges, FixedChargeChanges)
 
 
 class PlanOverrides(Struct, kw_only=True):
@@ -64,17 +66,16 @@ async def override(
     changes = apply(overrides, PlanChanges())
     changes.wanted_commitment = overrides.minimum_commitment
     changes.wanted_thresholds = overrides.usage_thresholds
-    wanted = WantedPrices(
-        charges=_all_of(plan.charges, overrides.charges, ChargeChanges, "charges"),
-        fixed_charges=_all_of(
-            plan.fixed_charges, overrides.fixed_charges, FixedChargeChanges, "fixed_charges"
-        ),
+    charges = _all_of(plan.charges, overrides.charges, ChargeChanges, "charges")
+    fixed_charges = _all_of(
+        plan.fixed_charges, overrides.fixed_charges, FixedChargeChanges, "fixed_charges"
     )
     if plan.parent_id is not None:
-        changes.wanted_fixed_charges = wanted.fixed_charges
+        changes.wanted_fixed_charges = fixed_charges
         return await plans.update(
-            connection, organization_id, plan.code, changes, wanted.charges, units=units, now=now
+            connection, organization_id, plan.code, changes, charges, units=units, now=now
         )
+    wanted = WantedPrices(charges=charges, fixed_charges=fixed_charges)
     plan_id = new_uuid(now)
     copy = structs.replace(
         plan,
@@ -92,15 +93,21 @@ async def override(
     )
 
 
-def _all_of(existing: Sequence, given: Sequence, kind: type, field: str):  # noqa: ANN202
-    """A change for each that there is, empty where nothing is to be different."""
-    by_id = {one.id: one for one in existing}
-    by_code = {one.code: one for one in existing}
-    changed: dict[UUID, object] = {}
+def _all_of(
+    existing: Sequence[PlanCharge] | Sequence[PlanFixedCharge],
+    given: Sequence[_Changes],
+    kind: type[_Changes],
+    field: str,
+) -> list[_Changes]:
+    """A change for each that there is, empty where nothing is to be different; raises Invalid."""
+    by_code = {one.code: one.id for one in existing}
+    known = set(by_code.values())
+    changed: dict[UUID, _Changes] = {}
     for position, changes in enumerate(given):
-        known = by_id.get(changes.id) if changes.id is not None else by_code.get(changes.code)
-        if known is None:
+        one = changes.id or by_code.get(changes.code or "")
+        if one not in known:
             raise Invalid.field(f"plan_overrides.{field}.{position}.id", f"{field[:-1]}_not_found")
-        changes.id, changes.code = known.id, None
-        changed[known.id] = changes
+        assert one is not None, "what is known has an id"
+        changes.id, changes.code = one, None
+        changed[one] = changes
     return [changed.get(one.id) or kind(id=one.id) for one in existing]

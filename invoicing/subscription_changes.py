@@ -5,14 +5,14 @@ once, to a cheaper one at the end of the running period. Both keep the anchor of
 trial that runs. Source: Lago, subscriptions (upgrade, downgrade).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import catalogue_versions, customers, plans, subscriptions
+from invoicing import billing_entities, catalogue_versions, customers, plans, subscriptions
 from invoicing.activation_rules import ActivationRule, read_rules
 from invoicing.errors import Invalid
 from invoicing.plan_overrides import PlanOverrides, override
@@ -103,7 +103,7 @@ async def create(
     plan = await plans.get(connection, organization_id, request.plan_code, now=now)
     if plan.parent_id is not None:
         raise Invalid.field("plan_code", "plan_not_found")
-    await _check_entity(connection, organization_id, request.billing_entity_code)
+    await _check_entity(connection, organization_id, request.billing_entity_code, now=now)
     customer = await customers.find(connection, organization_id, request.external_customer_id)
     if customer is None:
         customer = await customers.upsert(
@@ -134,7 +134,7 @@ async def update(
     external_id: str,
     changes: SubscriptionChanges,
     *,
-    statuses: tuple[str, ...] | list[str] = ("active",),
+    statuses: Sequence[str] = ("active",),
     units: Mapping[str, int] = _NO_UNITS,
     tell: Tell = _nobody,
     now: datetime,
@@ -153,7 +153,7 @@ async def terminate(
     external_id: str,
     termination: Termination | None = None,
     *,
-    statuses: tuple[str, ...] | list[str] = ("active",),
+    statuses: Sequence[str] = ("active",),
     tell: Tell = _nobody,
     now: datetime,
 ) -> Subscription:
@@ -353,7 +353,9 @@ async def _update(
     ):
         raise Invalid.field("ending_at", "value_is_invalid")
     if isinstance(changes.billing_entity_code, str):
-        await _check_entity(connection, subscription.organization_id, changes.billing_entity_code)
+        await _check_entity(
+            connection, subscription.organization_id, changes.billing_entity_code, now=now
+        )
     changed = structs.replace(apply(changes, subscription), updated_at=now)
     _check_termination(changed.on_termination_credit_note, changed.on_termination_invoice)
     if isinstance(changes.wanted_start, datetime):
@@ -406,9 +408,10 @@ async def _end(
     return stored
 
 
-async def _check_entity(connection: Connection, organization_id: UUID, code: str | None) -> None:
-    if code and not await customers.has_billing_entity(connection, organization_id, code):
-        raise Invalid.field("billing_entity_code", "billing_entity_not_found")
+async def _check_entity(
+    connection: Connection, organization_id: UUID, code: str | None, *, now: datetime
+) -> None:
+    await billing_entities.check_code(connection, organization_id, code or None, now=now)
 
 
 def _check_termination(credit_note: str | None, invoice: str | None) -> None:

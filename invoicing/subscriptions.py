@@ -21,7 +21,17 @@ from invoicing.pages import Page, Window
 from invoicing.periods import Bounds, day_of, period_at, zone_named
 from invoicing.records import Connection, Record, load_queries
 
-__all__ = ["STATUSES", "Subscription", "find", "find_all", "get", "insert", "lock", "of_ids", "save"]
+__all__ = [
+    "STATUSES",
+    "Subscription",
+    "find",
+    "find_all",
+    "get",
+    "insert",
+    "lock",
+    "of_ids",
+    "save",
+]
 
 _queries: Final = load_queries(__file__)
 

@@ -31,7 +31,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from invoicing import plans, subscriptions, usage_events, usage_rollups
+from invoicing import plans, subscription_changes, subscriptions, usage_events, usage_rollups
 from invoicing.usage import Wanted
 from rating.charge_models import Standard
 from wallet_service import catalog, organizations
@@ -105,7 +105,7 @@ async def open_market(database: Database, dsn: str) -> Market:
     async with database.worker.acquire() as connection, connection.transaction():
         organization = await organizations.create_organization(connection, "Bench", now=now)
         await catalog.import_bundled(connection, organization.id, now=now)
-        subscription = await subscriptions.create(
+        subscription = await subscription_changes.create(
             connection,
             organization.id,
             subscriptions.SubscriptionRequest(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
+from invoicing import billing_schedule, catalogue_versions
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.records import Connection, Record, apply, load_queries
@@ -102,6 +103,10 @@ async def update(
     now: datetime,
 ) -> Organization:
     """Change what is given; raises Invalid."""
+    known = await get(connection, organization_id)
+    if changes.timezone not in {UNSET, known.timezone}:  # periods are cut by another clock
+        await catalogue_versions.bump(connection, organization_id)
+        await billing_schedule.look_again(connection, organization_id, now=now)
     await _queries.lock_organization(connection, id=organization_id)
     before = await get(connection, organization_id)
     changed = structs.replace(apply(changes, before), updated_at=now)

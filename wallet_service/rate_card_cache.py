@@ -17,10 +17,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing import catalogue_versions, customers, plans, subscriptions
+from invoicing import catalogue_versions, customers, plans, subscribers
 from invoicing.access import Access
 from invoicing.plans import Version
-from invoicing.subscriptions import Agreement, Subscriber
+from invoicing.subscribers import Agreement, Subscriber
 from rating.rate_cards import RateCard
 from wallet_service import assets, budgets
 from wallet_service.access_cache import AccessCache
@@ -332,13 +332,13 @@ class RateCardCache:
     ) -> dict[tuple[UUID, str], Subscriber]:
         """Of many organizations at once, so under the committer's role; every key names its own."""
         async with self._database.committer.acquire() as connection:
-            return await subscriptions.find_subscribers(connection, keys)
+            return await subscribers.find_subscribers(connection, keys)
 
     async def _read_subscribers_at(
         self, keys: Sequence[tuple[UUID, str, datetime]]
     ) -> dict[tuple[UUID, str, datetime], Subscriber]:
         async with self._database.committer.acquire() as connection:
-            return await subscriptions.find_at_times(connection, keys)
+            return await subscribers.find_at_times(connection, keys)
 
     async def _start_default(
         self, organization_id: UUID, external_id: str, *, now: datetime
@@ -346,7 +346,7 @@ class RateCardCache:
         """Put a customer without a subscription on the default plan; none if there is none."""
         async with self._database.tenant(organization_id) as connection:
             customer = await customers.get(connection, organization_id, external_id)
-            started = await subscriptions.start_default(
+            started = await subscribers.start_default(
                 connection, organization_id, customer, now=now
             )
         return [] if started is None else [started]

@@ -2,10 +2,10 @@ from decimal import Decimal
 
 import pytest
 
-from invoicing import billable_metrics, plans, subscriptions
+from invoicing import billable_metrics, plans, subscription_changes
 from invoicing.billable_metrics import MetricChanges, MetricFilter
 from invoicing.errors import Invalid, NotFound
-from invoicing.subscriptions import SubscriptionRequest
+from invoicing.subscription_changes import SubscriptionRequest
 from rating.errors import UnknownCode
 from tests.invoicing.conftest import Desk, cost, price
 
@@ -150,7 +150,7 @@ async def test_what_is_counted_cannot_change_under_subscriptions(desk: Desk) -> 
     maximum = MetricChanges(aggregation_type="max_agg")
     await billable_metrics.update(*desk.place, "tokens", maximum, now=desk.now)
     request = SubscriptionRequest(external_id="sub", external_customer_id="acme", plan_code="plan")
-    await subscriptions.create(*desk.place, request, now=desk.now)
+    await subscription_changes.create(*desk.place, request, now=desk.now)
     sums = MetricChanges(aggregation_type="sum_agg", recurring=True)
     with pytest.raises(Invalid) as refused:
         await billable_metrics.update(*desk.place, "tokens", sums, now=desk.now)

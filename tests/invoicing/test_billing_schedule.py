@@ -4,18 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from invoicing import billing_schedule, customers, plans, subscriptions
+from invoicing import billing_schedule, customers, plans, subscription_changes
 from invoicing.billing_schedule import DueMoment, due_moments, schedule_next
 from invoicing.customers import CustomerChanges
 from invoicing.plans import PlanChanges
-from invoicing.subscriptions import SubscriptionRequest
+from invoicing.subscription_changes import SubscriptionRequest
 from tests.invoicing.conftest import Desk
 
 
 async def subscribe(desk: Desk, external_id: str = "sub", **fields: object):
     known = {"external_customer_id": "acme", "plan_code": "plan"} | fields
     request = SubscriptionRequest(external_id=external_id, **known)
-    return await subscriptions.create(*desk.place, request, now=desk.now)
+    return await subscription_changes.create(*desk.place, request, now=desk.now)
 
 
 async def due(desk: Desk, *, now: datetime | None = None, **terms) -> list[DueMoment]:
@@ -105,7 +105,7 @@ async def test_an_end_is_due_at_once_and_is_the_last(march: Desk) -> None:
     await subscribe(march)
     await due(march)
     march.clock.advance(days=3)
-    await subscriptions.terminate(*march.place, "sub", now=march.now)
+    await subscription_changes.terminate(*march.place, "sub", now=march.now)
     [found] = await due(march)
     assert show([found]) == [("sub", "terminating", "2026-03-13")]
     assert found.next_billing_at is None
@@ -119,7 +119,7 @@ async def test_what_changes_while_it_is_billed_is_looked_at_again(march: Desk) -
     march.clock.now = datetime(2026, 4, 2, tzinfo=UTC)
     [found] = await due(march)
     march.clock.advance(3600)
-    await subscriptions.terminate(*march.place, "sub", now=march.now)
+    await subscription_changes.terminate(*march.place, "sub", now=march.now)
     await bill(march, found)
     assert show(await due(march)) == [("sub", "terminating", "2026-04-02")]
 

@@ -4,11 +4,11 @@ from datetime import datetime
 import pytest
 from msgspec import UNSET
 
-from invoicing import catalogue_versions, customers, subscriptions
+from invoicing import catalogue_versions, customers, subscription_changes, subscriptions
 from invoicing.customers import CustomerChanges, MetadataEntry
 from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Window
-from invoicing.subscriptions import SubscriptionRequest
+from invoicing.subscription_changes import SubscriptionRequest
 from ledger.ids import new_uuid
 from tests.conftest import Clock
 from tests.invoicing.conftest import Desk
@@ -66,7 +66,7 @@ async def test_a_deleted_customer_is_gone_and_its_id_is_free_again(desk: Desk) -
 async def test_the_subscriptions_of_a_deleted_customer_end(desk: Desk) -> None:
     await desk.plan("free")
     request = SubscriptionRequest(external_id="s", external_customer_id="acme", plan_code="free")
-    await subscriptions.create(*desk.place, request, now=desk.now)
+    await subscription_changes.create(*desk.place, request, now=desk.now)
     before = await catalogue_versions.current(*desk.place)
     await customers.delete(*desk.place, "acme", now=desk.clock.advance(60))
     ended = await subscriptions.get(*desk.place, "s", statuses=("terminated",))

@@ -14,6 +14,7 @@ from invoicing import (
     features,
     plan_entitlements,
     privileges,
+    subscription_changes,
     subscription_entitlements,
     subscriptions,
 )
@@ -22,7 +23,7 @@ from invoicing.entitlements import Difference, Entitlement
 from invoicing.errors import Invalid, NotFound
 from invoicing.features import Feature, FeatureChanges
 from invoicing.privileges import Privilege, PrivilegeChanges, PrivilegeConfig
-from invoicing.subscriptions import SubscriptionRequest
+from invoicing.subscription_changes import SubscriptionRequest
 from rating.errors import InvalidQuantity
 from tests.invoicing.conftest import Desk
 
@@ -57,7 +58,7 @@ async def subscribe(desk: Desk, plan_code: str) -> None:
     request = SubscriptionRequest(
         external_id="acme", external_customer_id="acme", plan_code=plan_code
     )
-    await subscriptions.create(*desk.place, request, now=desk.now)
+    await subscription_changes.create(*desk.place, request, now=desk.now)
 
 
 async def give(desk: Desk, *, replaces: bool = True, plan: str = "plan", **wanted: Any) -> Any:
@@ -379,5 +380,5 @@ async def test_a_subscription_is_asked_by_its_id(shop: Desk) -> None:
     nobody = await load(*shop.place, None, every)
     assert nobody.features == {"seats": False, "sso": False}
     shop.clock.advance(1)
-    await subscriptions.terminate(*shop.place, "acme", now=shop.now + timedelta(days=1))
+    await subscription_changes.terminate(*shop.place, "acme", now=shop.now + timedelta(days=1))
     assert await load(*shop.place, subscription.id, every) == access

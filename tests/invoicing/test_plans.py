@@ -5,12 +5,19 @@ from uuid import UUID
 
 import pytest
 
-from invoicing import catalogue_versions, customers, plans, subscriptions
+from invoicing import (
+    catalogue_versions,
+    customers,
+    plans,
+    subscribers,
+    subscription_changes,
+    subscriptions,
+)
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charge_filters import FilterChanges
 from invoicing.errors import Invalid, NotFound
 from invoicing.plans import PlanChanges
-from invoicing.subscriptions import SubscriptionRequest
+from invoicing.subscription_changes import SubscriptionRequest
 from ledger.ids import new_uuid
 from rating.errors import UnknownPrice
 from tests.conftest import Clock
@@ -144,7 +151,7 @@ async def test_at_most_one_plan_is_the_default(desk: Desk) -> None:
 async def test_the_subscriptions_of_a_deleted_plan_end(desk: Desk) -> None:
     await desk.plan("plan", is_default=True)
     request = SubscriptionRequest(external_id="s", external_customer_id="acme", plan_code="plan")
-    await subscriptions.create(*desk.place, request, now=desk.now)
+    await subscription_changes.create(*desk.place, request, now=desk.now)
     await plans.delete(*desk.place, "plan", now=desk.now)
     assert await subscriptions.find(*desk.place, "s") is None
     assert await plans.find_default(*desk.place) is None
@@ -193,7 +200,7 @@ async def test_the_interval_of_a_plan_that_anybody_is_on_stays(
         plan_code="plan",
         subscription_at=desk.now + timedelta(days=days_until_start),
     )
-    subscribed = await subscriptions.create(*desk.place, request, now=desk.now)
+    subscribed = await subscription_changes.create(*desk.place, request, now=desk.now)
     assert subscribed.status == ("pending" if days_until_start else "active")
     to_weekly = PlanChanges(interval="weekly", name="Changed")
     with pytest.raises(Invalid) as refused:
@@ -204,7 +211,9 @@ async def test_the_interval_of_a_plan_that_anybody_is_on_stays(
     assert refused.value.details == {"interval": ["value_is_invalid"]}
     same = PlanChanges(interval="monthly", name="Changed")
     assert (await plans.update(*desk.place, "plan", same, now=desk.now)).name == "Changed"
-    await subscriptions.terminate(*desk.place, "sub", statuses=(subscribed.status,), now=desk.now)
+    await subscription_changes.terminate(
+        *desk.place, "sub", statuses=(subscribed.status,), now=desk.now
+    )
     changed = await plans.update(*desk.place, "plan", to_weekly, now=desk.now)
     assert changed.interval == "weekly"
 
@@ -225,7 +234,7 @@ async def test_a_first_use_that_is_under_way_counts_as_a_subscription(
             await plans.update(connection, organization_id, "plan", changes, now=clock.now)
 
     async with module_database.committer.acquire() as connection, connection.transaction():
-        await subscriptions.start_default(connection, organization_id, customer, now=clock.now)
+        await subscribers.start_default(connection, organization_id, customer, now=clock.now)
         changing = asyncio.create_task(change())
         done, _ = await asyncio.wait({changing}, timeout=0.3)
         assert not done

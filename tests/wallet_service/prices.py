@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from invoicing import add_ons, billable_metrics, customers, events, plans, subscriptions
+from invoicing import add_ons, billable_metrics, customers, events, plans, subscription_changes
 from invoicing.add_ons import AddOnChanges
 from invoicing.billable_metrics import MetricChanges, MetricFilter
 from invoicing.charge_assets import AlternativeChanges
@@ -16,7 +16,7 @@ from invoicing.charge_changes import ChargeChanges
 from invoicing.charge_filters import FilterChanges
 from invoicing.fixed_charges import FixedChargeChanges
 from invoicing.plans import Plan, PlanChanges
-from invoicing.subscriptions import SubscriptionRequest
+from invoicing.subscription_changes import SubscriptionRequest
 from tests.wallet_service.story import Story, paid
 from wallet_service import assets
 from wallet_service.authorizations import AuthorizationRequest, CaptureRequest, RefundRequest
@@ -266,7 +266,9 @@ class Market:
                 subscription_at=since,
                 **more,
             )
-            await subscriptions.create(connection, self.organization_id, request, now=self.now)
+            await subscription_changes.create(
+                connection, self.organization_id, request, now=self.now
+            )
 
     async def customer(self, name: str, **more: Any) -> UUID:
         """A customer without a wallet."""

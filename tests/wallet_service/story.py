@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from invoicing import billable_metrics, customers, plans, subscriptions
+from invoicing import billable_metrics, customers, plans, subscription_changes, subscriptions
 from invoicing.charge_changes import ChargeChanges
 from ledger.ids import new_uuid
 from wallet_service import assets, budgets, organizations
@@ -173,7 +173,7 @@ class Story:
                 request = subscriptions.SubscriptionRequest(
                     external_id=name, external_customer_id=name, plan_code="tokens"
                 )
-                await subscriptions.create(connection, place, request, now=now)
+                await subscription_changes.create(connection, place, request, now=now)
 
     async def use(self, name: str, code: str, value: str) -> None:
         """Usage at its price."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec import structs
 
-from invoicing import catalogue_versions, plans, subscriptions
+from invoicing import catalogue_versions, plans, subscription_changes
 from tests.wallet_service.story import Story, as_owner, open_story, paid
 from wallet_service.errors import Busy
 from wallet_service.jobs import ledger
@@ -175,10 +175,10 @@ async def test_a_subscription_starts_and_ends_when_it_was_agreed(story, term):
             code="agreed", name="Agreed", interval="monthly", amount_cents=0, amount_currency="USD"
         )
         await plans.create(connection, story.organization_id, plan, now=long_ago)
-        await subscriptions.create(
+        await subscription_changes.create(
             connection,
             story.organization_id,
-            subscriptions.SubscriptionRequest(
+            subscription_changes.SubscriptionRequest(
                 external_customer_id="later",
                 external_id="later",
                 plan_code="agreed",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from invoicing import customers, features, plans, subscription_entitlements, subscriptions
+from invoicing import customers, features, plans, subscribers, subscription_entitlements
 from invoicing.customers import CustomerChanges
 from invoicing.features import FeatureChanges
 from invoicing.plans import PlanChanges
@@ -88,7 +88,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
     await subscribe(database)
     cache = RateCardCache(database, recheck_s=3_600)
     reading, goes_on = asyncio.Event(), asyncio.Event()
-    real = subscriptions.find_subscribers
+    real = subscribers.find_subscribers
 
     async def slowly(*arguments: Any) -> Any:
         found = await real(*arguments)
@@ -96,7 +96,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
         await goes_on.wait()
         return found
 
-    monkeypatch.setattr(subscriptions, "find_subscribers", slowly)
+    monkeypatch.setattr(subscribers, "find_subscribers", slowly)
     early = asyncio.create_task(cache.customer(ORGANIZATION, "acme", now=NOW))
     await reading.wait()
     await add_feature(database)
@@ -119,13 +119,13 @@ async def test_customers_who_are_asked_for_together_are_looked_up_together(
                 connection, ORGANIZATION, f"c{number}", CustomerChanges(), now=NOW
             )
     asked: list[int] = []
-    find = subscriptions.find_subscribers
+    find = subscribers.find_subscribers
 
     async def counted(connection: Any, wanted: Any) -> Any:
         asked.append(len(wanted))
         return await find(connection, wanted)
 
-    monkeypatch.setattr(subscriptions, "find_subscribers", counted)
+    monkeypatch.setattr(subscribers, "find_subscribers", counted)
     rates = RateCardCache(database, recheck_s=60)
     names = ["acme", *(f"c{number}" for number in range(5)), "nobody"]
     await rates.meet(ORGANIZATION, customers=names, now=NOW)

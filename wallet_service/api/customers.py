@@ -98,6 +98,7 @@ class Customers(Controller):
         tenant: Tenant,
         services: Services,
         window: Window,
+        now: Now,
         status: Statuses = None,
     ) -> SubscriptionsReply:
         """The subscriptions of one customer: active ones, unless `status[]` says otherwise."""
@@ -111,5 +112,5 @@ class Customers(Controller):
                 external_customer_id=external_id,
             )
         return SubscriptionsReply(
-            [SubscriptionBody.of(item) for item in page.items], meta(page, window)
+            [SubscriptionBody.of(item, now=now) for item in page.items], meta(page, window)
         )

@@ -6,7 +6,8 @@ from typing import Annotated, TypeAlias
 from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from invoicing import subscriptions
+from invoicing import subscription_changes, subscriptions
+from wallet_service import assets
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.errors import field_error
 from wallet_service.api.pagination import meta
@@ -17,10 +18,13 @@ from wallet_service.api.schemas.subscriptions import (
     SubscriptionReply,
     SubscriptionsReply,
 )
+from wallet_service.subscription_news import teller
 
 Statuses: TypeAlias = Annotated[
     list[Word] | None,
-    QueryParameter(name="status[]", description="pending, active, terminated, canceled."),
+    QueryParameter(
+        name="status[]", description="pending, incomplete, active, terminated, canceled."
+    ),
 ]
 _Status: TypeAlias = Annotated[
     Word | None, QueryParameter(name="status", description="Of those with the same external id.")
@@ -53,12 +57,19 @@ class Subscriptions(Controller):
         now: Now,
     ) -> SubscriptionReply:
         """Start a subscription, at once or at `subscription_at`. An absent customer is created."""
-        request = data.subscription.request()
+        request = data.subscription.request(now=now)
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            subscription = await subscriptions.create(
-                connection, tenant.organization_id, request, now=now
+            subscription = await subscription_changes.create(
+                connection,
+                tenant.organization_id,
+                request,
+                units=await assets.find_units(
+                    connection, tenant.organization_id, data.subscription.named_units()
+                ),
+                tell=teller(connection, now=now),
+                now=now,
             )
-        return SubscriptionReply(SubscriptionBody.of(subscription))
+        return SubscriptionReply(SubscriptionBody.of(subscription, now=now))
 
     @get("/", summary="List subscriptions")
     async def list(
@@ -66,6 +77,7 @@ class Subscriptions(Controller):
         tenant: Tenant,
         services: Services,
         window: Window,
+        now: Now,
         external_customer_id: FromQuery[ExternalId | None] = None,
         plan_code: FromQuery[Code | None] = None,
         status: Statuses = None,
@@ -81,12 +93,17 @@ class Subscriptions(Controller):
                 plan_code=plan_code,
             )
         return SubscriptionsReply(
-            [SubscriptionBody.of(item) for item in page.items], meta(page, window)
+            [SubscriptionBody.of(item, now=now) for item in page.items], meta(page, window)
         )
 
     @get("/{external_id:str}", summary="Find a subscription")
     async def find(
-        self, external_id: FromPath[str], tenant: Tenant, services: Services, status: _Status = None
+        self,
+        external_id: FromPath[str],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+        status: _Status = None,
     ) -> SubscriptionReply:
         """One subscription: the active one, unless `status` says otherwise."""
         statuses = read_statuses(status)
@@ -94,7 +111,7 @@ class Subscriptions(Controller):
             subscription = await subscriptions.get(
                 connection, tenant.organization_id, external_id, statuses=statuses
             )
-        return SubscriptionReply(SubscriptionBody.of(subscription))
+        return SubscriptionReply(SubscriptionBody.of(subscription, now=now))
 
     @put("/{external_id:str}", status_code=200, summary="Change a subscription")
     async def update(
@@ -105,19 +122,23 @@ class Subscriptions(Controller):
         services: Services,
         now: Now,
     ) -> SubscriptionReply:
-        """Change its name, end or order number."""
+        """Change its name, end, order number, what its end does, or its own prices."""
         changes = data.subscription.changes()
         statuses = read_statuses(data.status or None)
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            subscription = await subscriptions.update(
+            subscription = await subscription_changes.update(
                 connection,
                 tenant.organization_id,
                 external_id,
                 changes,
                 statuses=statuses,
+                units=await assets.find_units(
+                    connection, tenant.organization_id, data.subscription.named_units()
+                ),
+                tell=teller(connection, now=now),
                 now=now,
             )
-        return SubscriptionReply(SubscriptionBody.of(subscription))
+        return SubscriptionReply(SubscriptionBody.of(subscription, now=now))
 
     @delete("/{external_id:str}", status_code=200, summary="Terminate a subscription")
     async def terminate(
@@ -133,15 +154,16 @@ class Subscriptions(Controller):
         """End it now; a pending one (`status=pending`) never starts."""
         statuses = read_statuses(status)
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            subscription = await subscriptions.terminate(
+            subscription = await subscription_changes.terminate(
                 connection,
                 tenant.organization_id,
                 external_id,
-                subscriptions.Termination(
+                subscription_changes.Termination(
                     on_termination_credit_note=on_termination_credit_note,
                     on_termination_invoice=on_termination_invoice,
                 ),
                 statuses=statuses,
+                tell=teller(connection, now=now),
                 now=now,
             )
-        return SubscriptionReply(SubscriptionBody.of(subscription))
+        return SubscriptionReply(SubscriptionBody.of(subscription, now=now))

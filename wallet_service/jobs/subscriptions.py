@@ -1,21 +1,25 @@
-"""Subscriptions start and end when it was agreed that they would."""
+"""Subscriptions start, follow each other and end when it was agreed that they would."""
 
 from datetime import UTC, datetime
 
-from invoicing import subscriptions
+from invoicing import subscription_moves
 from wallet_service.jobs.leader import Term
 from wallet_service.services import Services
+from wallet_service.subscription_news import teller
 
 __all__ = ["move_due"]
 
 
 async def move_due(services: Services, term: Term) -> int:
-    """Start and end what is due, and let the api workers know; says how many moved."""
+    """Move what is due, and let the api workers know; says how many moved."""
     now = datetime.now(UTC)
     async with services.database.worker.acquire() as connection, connection.transaction():
         await term.guard(connection)
-        moved = await subscriptions.end_due(connection, now=now)
-        moved += await subscriptions.start_due(connection, now=now)
-    for organization_id in {organization_id for organization_id, _ in moved}:
+        moved = await subscription_moves.move_due(connection, now=now)
+        tell = teller(connection, now=now)
+        for move in moved:
+            await tell(f"subscription.{move.word}", move.subscription)
+    changed = {move.subscription.organization_id for move in moved if move.changes_prices}
+    for organization_id in changed:
         await services.catalogue_changed(organization_id)
     return len(moved)

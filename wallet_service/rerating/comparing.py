@@ -5,7 +5,7 @@ charges, minimums and what the plan itself costs. No coupons or taxes.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable
-from datetime import datetime, tzinfo
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from invoicing import subscriptions
+from invoicing import subscription_changes
 from invoicing.billable_metrics import MetricChanges, MetricFilter
 from invoicing.charge_filters import FilterChanges
 from invoicing.fixed_charges import FixedChargeChanges
@@ -305,7 +305,9 @@ async def test_who_left_paid_until_then_and_each_plan_has_periods_of_its_own(mar
     await market.plan("yearly-365", amount_cents=36_500, interval="yearly")
     name = await subscribe(market, "monthly-31", at(1), billing_time="calendar")
     async with market.services.changing_catalogue(market.organization_id) as connection:
-        await subscriptions.terminate(connection, market.organization_id, name, now=market.now)
+        await subscription_changes.terminate(
+            connection, market.organization_id, name, now=market.now
+        )
     await as_owner(
         market.services.settings,
         "update invoicing.subscriptions set terminated_at = $1 where external_id = $2",

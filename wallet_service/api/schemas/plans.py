@@ -11,6 +11,7 @@ from invoicing.errors import Invalid
 from invoicing.fixed_charges import FIXED_CHARGES_MAX
 from invoicing.minimum_commitments import CommitmentChanges, MinimumCommitment
 from invoicing.plans import Plan, PlanChanges
+from invoicing.usage_thresholds import ThresholdChanges, UsageThreshold
 from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import (
     Cents,
@@ -51,6 +52,26 @@ class MinimumCommitmentInput(Struct):
         return None if wanted == CommitmentChanges() else wanted
 
 
+class UsageThresholdInput(Struct):
+    """What a caller says of a sum of lifetime usage at which usage is billed."""
+
+    id: Given[Word] = UNSET
+    amount_cents: Given[Cents] = UNSET
+    threshold_display_name: Given[Name] = UNSET
+    recurring: Given[bool] = UNSET
+
+    def changes(self) -> ThresholdChanges:
+        """The same for the domain."""
+        return changes(self, ThresholdChanges)
+
+
+def threshold_changes(
+    given: list[UsageThresholdInput] | UnsetType | None,
+) -> list[ThresholdChanges] | UnsetType:
+    """The thresholds to have; null leaves them as they are."""
+    return [one.changes() for one in given] if isinstance(given, list) else UNSET
+
+
 class PlanInput(Struct):
     """What a caller says of a plan.
 
@@ -75,14 +96,14 @@ class PlanInput(Struct):
     fixed_charges: Given[
         Annotated[list[FixedChargeInput], Limits(max_length=FIXED_CHARGES_MAX)]
     ] = UNSET
-    usage_thresholds: Given[list[Any]] = UNSET
+    usage_thresholds: Given[ShortList[UsageThresholdInput]] = UNSET
     minimum_commitment: Given[MinimumCommitmentInput] = UNSET
     tax_codes: Given[ShortList[Code]] = UNSET
     effective_at: Given[Time] = UNSET
 
     def changes(self) -> PlanChanges:
         """The same for the domain; raises Invalid for what costs something and is not there yet."""
-        later = [name for name in ("usage_thresholds", "tax_codes") if getattr(self, name)]
+        later = [name for name in ("tax_codes",) if getattr(self, name)]
         if later:
             raise Invalid(
                 {name: ["value_is_invalid"] for name in later},
@@ -97,6 +118,7 @@ class PlanInput(Struct):
             wanted_commitment=self.minimum_commitment.changes()
             if isinstance(self.minimum_commitment, MinimumCommitmentInput)
             else self.minimum_commitment,
+            wanted_thresholds=threshold_changes(self.usage_thresholds),
             wanted_fixed_charges=[charge.changes() for charge in fixed]
             if isinstance(self.fixed_charges, list)
             else UNSET,
@@ -143,6 +165,29 @@ class MinimumCommitmentBody(Struct, kw_only=True):
         )
 
 
+class UsageThresholdBody(Struct, kw_only=True):
+    """A sum of lifetime usage at which usage is billed."""
+
+    lago_id: str
+    amount_cents: int
+    threshold_display_name: str | None
+    recurring: bool
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, threshold: UsageThreshold) -> "UsageThresholdBody":
+        """Show a threshold."""
+        return cls(
+            lago_id=str(threshold.id),
+            amount_cents=threshold.amount_cents,
+            threshold_display_name=threshold.threshold_display_name,
+            recurring=threshold.recurring,
+            created_at=iso_seconds(threshold.created_at),
+            updated_at=iso_seconds(threshold.updated_at),
+        )
+
+
 class PlanBody(Struct, kw_only=True):
     """A plan. `default`, `version` and `lago_version_id` are ours."""
 
@@ -164,7 +209,7 @@ class PlanBody(Struct, kw_only=True):
     active_subscriptions_count: int
     charges: list[ChargeBody]
     fixed_charges: list[FixedChargeBody]
-    usage_thresholds: list[dict[str, Any]]
+    usage_thresholds: list[UsageThresholdBody]
     minimum_commitment: MinimumCommitmentBody | None
     taxes: list[dict[str, Any]]
     metadata: dict[str, str | None]
@@ -192,7 +237,7 @@ class PlanBody(Struct, kw_only=True):
             active_subscriptions_count=plan.active_subscriptions_count,
             charges=[ChargeBody.of(charge) for charge in plan.charges],
             fixed_charges=[FixedChargeBody.of(charge) for charge in plan.fixed_charges],
-            usage_thresholds=[],
+            usage_thresholds=[UsageThresholdBody.of(one) for one in plan.usage_thresholds],
             minimum_commitment=MinimumCommitmentBody.of(plan.minimum_commitment, plan)
             if plan.minimum_commitment
             else None,

@@ -1,17 +1,24 @@
 """Subscriptions on the wire."""
 
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, cast
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec import Meta as Limits
 
-from invoicing.errors import Invalid
-from invoicing.subscriptions import Subscription, SubscriptionChanges, SubscriptionRequest
+from invoicing.activation_rules import TIMEOUT_HOURS_MAX, ActivationRule
+from invoicing.charge_changes import named_units
+from invoicing.subscription_changes import SubscriptionChanges, SubscriptionRequest
+from invoicing.subscriptions import Subscription
+from ledger.ids import new_uuid
 from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import (
     Code,
     ExternalId,
     Given,
     Name,
+    ShortList,
     Word,
     changes,
     iso_seconds,
@@ -19,7 +26,54 @@ from wallet_service.api.schemas.formats import (
     read_time,
     text_of,
 )
+from wallet_service.api.schemas.plan_overrides import PlanOverridesInput
 from wallet_service.replies import iso_milliseconds
+
+_LAST: timedelta = timedelta(seconds=1)
+"""Lago shows the last second of a period, not the first of the next."""
+
+
+class ActivationRuleInput(Struct):
+    """What a caller asks to happen before a subscription begins."""
+
+    type: Given[Word] = UNSET
+    timeout_hours: Given[Annotated[int, Limits(ge=0, le=TIMEOUT_HOURS_MAX)]] = UNSET
+
+    def read(self, *, now: datetime) -> ActivationRule:
+        """The same for the domain."""
+        return ActivationRule(
+            id=new_uuid(now),
+            type=self.type or "",
+            timeout_hours=self.timeout_hours or 0,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class ActivationRuleBody(Struct, kw_only=True):
+    """What must happen before a subscription begins, and whether it has."""
+
+    lago_id: str
+    type: str
+    timeout_hours: int
+    status: str
+    expires_at: str | None
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> "ActivationRuleBody":
+        """Show a rule."""
+        rule = msgspec.convert(stored, ActivationRule)
+        return cls(
+            lago_id=str(rule.id),
+            type=rule.type,
+            timeout_hours=rule.timeout_hours,
+            status=rule.status,
+            expires_at=optional_iso(rule.expires_at),
+            created_at=iso_seconds(rule.created_at),
+            updated_at=iso_seconds(rule.updated_at),
+        )
 
 
 class SubscriptionInput(Struct):
@@ -34,12 +88,14 @@ class SubscriptionInput(Struct):
     ending_at: Given[Word] = UNSET
     purchase_order_number: Given[Name] = UNSET
     consolidate_invoice: Given[bool] = UNSET
-    plan_overrides: Given[dict[str, Any]] = UNSET
-    activation_rules: Given[list[Any]] = UNSET
+    billing_entity_code: Given[Code] = UNSET
+    on_termination_credit_note: Given[Word] = UNSET
+    on_termination_invoice: Given[Word] = UNSET
+    plan_overrides: Given[PlanOverridesInput] = UNSET
+    activation_rules: Given[ShortList[ActivationRuleInput]] = UNSET
 
-    def request(self) -> SubscriptionRequest:
+    def request(self, *, now: datetime) -> SubscriptionRequest:
         """The same for the domain."""
-        self._refuse_what_is_missing()
         return SubscriptionRequest(
             external_id=text_of(self.external_id),
             external_customer_id=text_of(self.external_customer_id),
@@ -52,11 +108,13 @@ class SubscriptionInput(Struct):
             ending_at=read_time(self.ending_at, field="ending_at") if self.ending_at else None,
             purchase_order_number=self.purchase_order_number or None,
             consolidate_invoice=self.consolidate_invoice is not False,
+            billing_entity_code=self.billing_entity_code or None,
+            plan_overrides=self.plan_overrides.changes() if self.plan_overrides else None,
+            activation_rules=[rule.read(now=now) for rule in self.activation_rules or []],
         )
 
     def changes(self) -> SubscriptionChanges:
         """What is to change of a subscription that exists."""
-        self._refuse_what_is_missing()
         ending_at = self.ending_at
         return changes(
             self,
@@ -64,15 +122,16 @@ class SubscriptionInput(Struct):
             ending_at=read_time(ending_at, field="ending_at")
             if isinstance(ending_at, str)
             else ending_at,
+            wanted_start=read_time(self.subscription_at, field="subscription_at")
+            if self.subscription_at
+            else UNSET,
+            plan_overrides=self.plan_overrides.changes() if self.plan_overrides else UNSET,
         )
 
-    def _refuse_what_is_missing(self) -> None:
-        later = [name for name in ("plan_overrides", "activation_rules") if getattr(self, name)]
-        if later:
-            raise Invalid(
-                {name: ["value_is_invalid"] for name in later},
-                f"{', '.join(later)}: not available yet",
-            )
+    def named_units(self) -> set[str]:
+        """The native units that overrides of charges name."""
+        overrides = self.plan_overrides
+        return named_units(overrides.changes().charges) if overrides else set()
 
 
 class SubscriptionEnvelope(Struct):
@@ -111,11 +170,19 @@ class SubscriptionBody(Struct, kw_only=True):
     on_termination_invoice: str | None
     purchase_order_number: str | None
     consolidate_invoice: bool
+    billing_entity_code: str | None
+    cancellation_reason: str | None
+    current_billing_period_started_at: str | None
+    current_billing_period_ending_at: str | None
+    activation_rules: list[ActivationRuleBody]
 
     @classmethod
-    def of(cls, subscription: Subscription) -> "SubscriptionBody":
-        """Show a subscription."""
+    def of(cls, subscription: Subscription, *, now: datetime) -> "SubscriptionBody":
+        """Show a subscription, and the period that it is in at a time."""
         started_at = subscription.started_at
+        period = None
+        if subscription.status == "active" and started_at is not None:
+            period = subscription.period_at(max(now, started_at))
         started = None if started_at is None else iso_milliseconds(started_at)
         return cls(
             lago_id=str(subscription.id),
@@ -131,20 +198,33 @@ class SubscriptionBody(Struct, kw_only=True):
             billing_time=subscription.billing_time,
             subscription_at=iso_seconds(subscription.subscription_at),
             started_at=started,
-            activated_at=started,
+            activated_at=optional_iso(subscription.activated_at),
             ending_at=optional_iso(subscription.ending_at),
             terminated_at=optional_iso(subscription.terminated_at),
             canceled_at=optional_iso(subscription.canceled_at),
-            trial_ended_at=None,
+            trial_ended_at=optional_iso(subscription.trial_ended_at),
             created_at=iso_seconds(subscription.created_at),
-            previous_plan_code=None,
-            next_plan_code=None,
-            downgrade_plan_date=None,
+            previous_plan_code=subscription.previous_plan_code,
+            next_plan_code=subscription.next_plan_code,
+            downgrade_plan_date=subscription.downgrade_plan_date.isoformat()
+            if subscription.downgrade_plan_date
+            else None,
             on_termination_credit_note=subscription.on_termination_credit_note,
             on_termination_invoice=subscription.on_termination_invoice,
             purchase_order_number=subscription.purchase_order_number,
             consolidate_invoice=subscription.consolidate_invoice,
+            billing_entity_code=subscription.billing_entity_code,
+            cancellation_reason=subscription.cancellation_reason,
+            current_billing_period_started_at=period and iso_seconds(period.start),
+            current_billing_period_ending_at=period and iso_seconds(period.end - _LAST),
+            activation_rules=[
+                ActivationRuleBody.of(rule) for rule in subscription.activation_rules
+            ],
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """The same, as it goes into the outbox."""
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
 
 
 class SubscriptionReply(Struct):
