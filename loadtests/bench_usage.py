@@ -31,7 +31,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from invoicing import plans, subscription_changes, subscriptions, usage_events, usage_rollups
+from invoicing import plans, subscription_changes, usage_events, usage_rollups
 from invoicing.usage import Wanted
 from rating.charge_models import Standard
 from wallet_service import catalog, organizations
@@ -108,7 +108,7 @@ async def open_market(database: Database, dsn: str) -> Market:
         subscription = await subscription_changes.create(
             connection,
             organization.id,
-            subscriptions.SubscriptionRequest(
+            subscription_changes.SubscriptionRequest(
                 external_id=CUSTOMER,
                 external_customer_id=CUSTOMER,
                 plan_code=catalog.PLAN_CODE,

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from invoicing import billable_metrics, customers, fees, invoices, plans, subscriptions
+from invoicing import billable_metrics, customers, fees, invoices, plans, subscription_changes
 from invoicing.charge_changes import ChargeChanges
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
@@ -76,10 +76,10 @@ class Months:
         self, customer: str, plan: str, external_id: str, *, at: datetime, **terms: Any
     ) -> None:
         async with self.services.changing_catalogue(self.organization_id) as connection:
-            request = subscriptions.SubscriptionRequest(
+            request = subscription_changes.SubscriptionRequest(
                 external_id=external_id, external_customer_id=customer, plan_code=plan, **terms
             )
-            await subscriptions.create(connection, self.organization_id, request, now=at)
+            await subscription_changes.create(connection, self.organization_id, request, now=at)
 
     async def use(
         self, subscription: str, code: str, value: str, *, at: datetime, key: str | None = None

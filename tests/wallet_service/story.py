@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from invoicing import billable_metrics, customers, plans, subscription_changes, subscriptions
+from invoicing import billable_metrics, customers, plans, subscription_changes
 from invoicing.charge_changes import ChargeChanges
 from ledger.ids import new_uuid
 from wallet_service import assets, budgets, organizations
@@ -170,7 +170,7 @@ class Story:
             ]
             await plans.create(connection, place, terms, charges, now=now)
             for name in names:
-                request = subscriptions.SubscriptionRequest(
+                request = subscription_changes.SubscriptionRequest(
                     external_id=name, external_customer_id=name, plan_code="tokens"
                 )
                 await subscription_changes.create(connection, place, request, now=now)
