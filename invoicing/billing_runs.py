@@ -11,6 +11,7 @@ from ledger.ids import new_uuid
 
 __all__ = [
     "BillingRun",
+    "count_due",
     "forget_problems",
     "latest",
     "new_run",
@@ -62,6 +63,14 @@ def new_run(*, until: datetime, organization_id: UUID | None, now: datetime) -> 
 async def latest(connection: Connection, *, limit: int) -> list[BillingRun]:
     """The last runs, newest first."""
     return [BillingRun.of(row) async for row in _queries.latest_runs(connection, limit=limit)]
+
+
+async def count_due(
+    connection: Connection, *, until: datetime, organization_id: UUID | None
+) -> int:
+    """How many subscriptions a run will look at."""
+    count: int = await _queries.count_due(connection, until=until, organization_id=organization_id)
+    return count
 
 
 async def snapshot(connection: Connection) -> int:

@@ -40,3 +40,7 @@ on conflict (organization_id, subscription_id, billing_at, reason) do update set
 
 -- name: forget_problems!
 delete from invoicing.billing_problems where subscription_id = any(:ids::uuid[]);
+
+-- name: count_due$
+select count(*) from invoicing.subscriptions
+where next_billing_at <= :until and (:organization_id::uuid is null or organization_id = :organization_id);

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field, structs
 
@@ -115,6 +116,11 @@ class Invoice(Record, frozen=True, kw_only=True):
     updated_at: datetime
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The clock of the customer, as it was billed."""
+        return ZoneInfo(self.timezone)
+
+    @property
     def total_due_amount_cents(self) -> int:
         """What is still to be paid."""
         return (
@@ -195,6 +201,12 @@ async def find_waiting(
     rows = _queries.find_waiting(
         connection, statuses=list(statuses), before=before, expected_by=expected_by, limit=limit
     )
+    return [Invoice.of(row) async for row in rows]
+
+
+async def find_voiding(connection: Connection, *, before: datetime, limit: int) -> list[Invoice]:
+    """Final invoices of all organizations that somebody has begun to void, and not finished."""
+    rows = _queries.find_voiding(connection, before=before, limit=limit)
     return [Invoice.of(row) async for row in rows]
 
 

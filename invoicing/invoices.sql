@@ -128,6 +128,25 @@ where status = any(:statuses::text[]) and updated_at < :before
 order by updated_at, id
 limit :limit;
 
+-- name: find_voiding
+-- A partial index has them: there are few.
+select
+    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
+    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
+    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
+    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
+    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
+    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
+    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
+    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
+    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
+    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
+    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+from invoicing.invoices
+where status = 'finalized' and (settlement ->> 'voiding') = 'true' and updated_at < :before
+order by updated_at, id
+limit :limit;
+
 -- name: conclude_invoices!
 -- What the book has said, and the numbers.
 update invoicing.invoices i set

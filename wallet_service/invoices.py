@@ -82,11 +82,11 @@ class Invoices:
     # -- drafts
 
     async def refresh(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
-        """Compute a draft anew. Raises NotFound, NotAllowed (`not_a_draft`), Unavailable."""
+        """Compute a draft anew. Raises NotFound, NotAllowed (`invalid_status`), Unavailable."""
         return (await self._recompute(organization_id, invoice_id, final=False, now=now)).invoice
 
     async def finalize(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
-        """Make a draft final. Raises NotFound, NotAllowed (`not_a_draft`) or Unavailable.
+        """Make a draft final. Raises NotFound, NotAllowed (`invalid_status`) or Unavailable.
 
         Where the book cannot be asked now, the worker goes on with it.
         """
@@ -131,7 +131,7 @@ class Invoices:
             for one in moments[invoice.id]
         ]
         if not due:
-            raise NotAllowed("not_a_draft")
+            raise NotAllowed("invalid_status")
         recipients, billables = await self.billing.read(connection, run, due)
         recipient = recipients[due[0].subscription.id]
         return build_invoice(billables, recipient, invoice_id=invoice.id, now=run.now)
@@ -219,14 +219,14 @@ class Invoices:
     ) -> Invoice:
         """Bill again what a voided invoice had billed, as it is known now.
 
-        Raises NotFound, NotAllowed (`not_voided`, `already_regenerated`) or Unavailable.
+        Raises NotFound, NotAllowed (`invalid_status`, `already_regenerated`) or Unavailable.
         """
         run = Run(until=now, now=now, organization_id=organization_id)
         new_id = new_uuid(now)
         async with self._database.tenant(organization_id, as_snapshot=True) as connection:
             voided = await invoices.get(connection, organization_id, voided_invoice_id)
             if voided.status != "voided" or voided.invoice_type != "subscription":
-                raise NotAllowed("not_voided")
+                raise NotAllowed("invalid_status")
             built = await self._rebuild_as(connection, run, voided, new_id)
         async with self._database.tenant(organization_id) as connection:
             await invoices.get(connection, organization_id, voided_invoice_id, locks=True)
@@ -283,7 +283,7 @@ async def _draft(
     """A draft that is computed from subscriptions. Raises NotFound or NotAllowed."""
     invoice = await invoices.get(connection, organization_id, invoice_id, locks=locks)
     if invoice.status != "draft" or invoice.invoice_type != "subscription":
-        raise NotAllowed("not_a_draft")
+        raise NotAllowed("invalid_status")
     return invoice
 
 

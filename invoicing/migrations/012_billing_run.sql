@@ -10,6 +10,9 @@ alter table invoicing.billed_periods add column moment jsonb not null default '{
 comment on column invoicing.billed_periods.moment is
     'What was to be billed then, with the days that count: a draft that is computed anew bills the same.';
 
+create index invoices_voiding on invoicing.invoices (updated_at)
+    where status = 'finalized' and (settlement ->> 'voiding') = 'true';
+
 create table invoicing.billing_runs (
     id              uuid        not null primary key,
     until           timestamptz not null,

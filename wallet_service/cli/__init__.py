@@ -11,6 +11,7 @@ _COMMANDS: Final = {
     "serve": "Run the API alone, with the servers named in WALLET_*.",
     "worker": "Run background work alone, with the servers named in WALLET_*.",
     "check": "Check that everything holds that must always hold.",
+    "bill": "Bill what is due, or show what would be billed.",
     "migrate": "Bring the database to this version.",
     "catalog": "Import price lists of models.",
     "keys": "Create, list and revoke API keys.",

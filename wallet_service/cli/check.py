@@ -29,7 +29,7 @@ def command(data: Path | None, *, as_json: bool) -> None:
     from wallet_service.settings import InvalidSetting
 
     try:
-        settings = _settings(data)
+        settings = settings_of(data)
     except InvalidSetting as error:
         raise click.ClickException(str(error)) from None
     with explained():
@@ -44,7 +44,7 @@ def command(data: Path | None, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _settings(data: Path | None) -> "Settings":
+def settings_of(data: Path | None) -> "Settings":
     """WALLET_* where set, else the servers of a running `wallet up`."""
     from msgspec.structs import replace
 

@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = [
+    "BILLED",
     "BOOK_DIFFERENCES",
     "COMPARED",
     "DRIFT",
@@ -28,6 +29,11 @@ JOB_SECONDS: Final = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0),
 )
 JOB_WORK: Final = Counter("wallet_job_work", "What jobs have dealt with.", ("job",))
+BILLED: Final = Counter(
+    "wallet_billed",
+    "What billing runs have made: invoices, fees, and problems, which wait to be tried again.",
+    ("what",),
+)
 OLDEST: Final = Gauge(
     "wallet_oldest_seconds",
     "Age of the oldest thing that waits: a hold past its expiry, an open intent, an unrated event, "

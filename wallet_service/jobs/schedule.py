@@ -25,6 +25,7 @@ from apscheduler.triggers.interval import (  # pyright: ignore[reportMissingType
 from msgspec import Struct
 
 from wallet_service.jobs import (
+    billing,
     budgets,
     events,
     grants,
@@ -84,6 +85,10 @@ def jobs() -> list[Job]:
         Job("finish_payments", 5, payments.finish_payments),
         Job("finish_credit_notes", 5, payments.finish_credit_notes),
         Job("release_expired_transfers", 10, book.release_expired),
+        Job("bill_due", 10, billing.bill_due),
+        Job("finish_invoices", 5, billing.finish_invoices),
+        Job("finalize_drafts", 60, billing.finalize_drafts),
+        Job("mark_invoices_overdue", 300, billing.mark_overdue),
         Job("measure_balance", 60, health.measure_balance),
         Job("forget_operations", 600, operations.forget_operations),
         Job("forget_budget_windows", 600, budgets.forget_windows),

@@ -1,0 +1,122 @@
+"""Billing in the worker: what is due is billed, drafts become final, what was begun is finished.
+
+Everything that is written is written in transactions that look at the term first, so a leader
+that was replaced while it slept writes nothing more.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from invoicing import invoices, outbox
+from invoicing.errors import InvoicingError
+from invoicing.invoices import Invoice
+from wallet_service.errors import WalletError
+from wallet_service.invoice_finishing import Opening, worker_transactions
+from wallet_service.invoice_payloads import payload_of
+from wallet_service.jobs.leader import Term
+from wallet_service.jobs.measures import BILLED
+from wallet_service.services import Services
+
+__all__ = ["bill_due", "finalize_drafts", "finish_invoices", "mark_overdue"]
+
+log: Final = structlog.get_logger("wallet_service.worker")
+
+_PORTION: Final = 100
+_LEFT_ALONE: Final = timedelta(seconds=10)
+"""Whoever fixed an invoice is given so long to finish it."""
+
+
+async def bill_due(services: Services, term: Term) -> int:
+    """Bill all that is due by now; says how many invoices were made."""
+    now = datetime.now(UTC)
+    done = await services.invoices.bill(
+        _opened(services, term), until=now, now=now, check=term.check
+    )
+    BILLED.labels("invoices").inc(done.invoices)
+    BILLED.labels("fees").inc(done.fees)
+    BILLED.labels("problems").inc(done.problems)
+    return done.invoices
+
+
+async def finalize_drafts(services: Services, term: Term) -> int:
+    """Make final the drafts whose grace period is over where the customer lives."""
+    now = datetime.now(UTC)
+    today = (now + timedelta(days=1)).date()  # it is tomorrow already in some zones
+    async with services.database.worker.acquire() as connection:
+        waiting = await invoices.find_waiting(
+            connection, statuses=["draft"], before=now, expected_by=today, limit=_PORTION
+        )
+    due = [invoice for invoice in waiting if _is_over(invoice, now=now)]
+
+    async def finalize(invoice: Invoice) -> None:
+        await services.invoices.finalize(invoice.organization_id, invoice.id, now=now)
+
+    return await _each(due, finalize, term)
+
+
+async def finish_invoices(services: Services, term: Term) -> int:
+    """Go on with what somebody had begun, and did not finish: to finalise, or to void."""
+    now = datetime.now(UTC)
+    before = now - _LEFT_ALONE
+    async with services.database.worker.acquire() as connection:
+        fixed = await invoices.find_waiting(
+            connection, statuses=["finalizing"], before=before, limit=_PORTION
+        )
+        voiding = await invoices.find_voiding(connection, before=before, limit=_PORTION)
+    finished = await services.invoices.finisher.finish(_opened(services, term), fixed, now=now)
+
+    async def void(invoice: Invoice) -> None:
+        await services.invoices.finish_void(invoice, now=now)
+
+    return len(finished) + await _each(voiding, void, term)
+
+
+async def mark_overdue(services: Services, term: Term) -> int:
+    """Mark demands that were not paid in time, and tell the world of them."""
+    now = datetime.now(UTC)
+    async with _opened(services, term)() as connection:
+        marked = await invoices.mark_overdue(connection, now=now, limit=_PORTION)
+        found = await invoices.lock_all(connection, marked, statuses=["finalized"])
+        await outbox.add_all(
+            connection,
+            [
+                outbox.Message(
+                    organization_id=invoice.organization_id,
+                    webhook_type="invoice.payment_overdue",
+                    object_type="invoice",
+                    object_id=invoice.id,
+                    payload=payload_of(invoice),
+                )
+                for invoice in found
+            ],
+            now=now,
+        )
+    return len(marked)
+
+
+async def _each(
+    found: Sequence[Invoice], work: Callable[[Invoice], Awaitable[None]], term: Term
+) -> int:
+    """One after the other; what one refuses stops no other."""
+    done = 0
+    for invoice in found:
+        term.check()
+        try:
+            await work(invoice)
+            done += 1
+        except (InvoicingError, WalletError) as error:
+            log.warning("invoice_waits", invoice=str(invoice.id), reason=error.code)
+    return done
+
+
+def _is_over(invoice: Invoice, *, now: datetime) -> bool:
+    """Whether a draft's grace period is over where the customer lives."""
+    expected = invoice.expected_finalization_date
+    return expected is not None and expected <= now.astimezone(invoice.zone).date()
+
+
+def _opened(services: Services, term: Term) -> Opening:
+    return worker_transactions(services.database, term.guard)
