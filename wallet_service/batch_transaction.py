@@ -107,7 +107,7 @@ class BatchTransaction:
         if self._unlocked and skip_locked and not is_repeated and not ended:
             done = await self._unlocked.run(batch, written=written)
             if done is not None:
-                return Judged([*done[0]], done[1])
+                return Judged(*done)
         balances = None if self._engine else await self._look_up(batch)
         customers = [operation.customer for operation in batch]
         async with (

@@ -94,8 +94,7 @@ async def write_batch(
 
 async def write_unmoved(
     connection: Connection,
-    operations: Sequence[Operation],
-    outcomes: Sequence[Done],
+    accepted: Sequence[tuple[Operation, Done]],
     state: LockedState,
     rows: BatchRows,
 ) -> None:
@@ -104,10 +103,10 @@ async def write_unmoved(
     Raises SerializationError, which names them in its detail, if customers have moved since they
     were read, or are locked; and where anything else was not as it was read. Nothing is kept then.
     """
-    effects = [
-        (operation.organization_id, outcome.effect)
-        for operation, outcome in zip(operations, outcomes, strict=True)
-    ]
+    operations = [operation for operation, _ in accepted]
+    outcomes = [outcome for _, outcome in accepted]
+    effects = [(operation.organization_id, outcome.effect) for operation, outcome in accepted]
+    customers = sorted({one.customer for one in operations if one.customer is not None})
     holds = {
         (organization_id, hold.id): hold
         for organization_id, effect in effects
@@ -115,7 +114,7 @@ async def write_unmoved(
     }
     await connection.fetch(
         _queries.write_unmoved.sql,
-        [(*key, state.customers[key].version) for key in sorted(state.customers)],
+        [(*key, state.customers[key].version) for key in customers],
         keys_of(operations, outcomes, is_atomic=True, now=state.now),
         [_authorization(place[0], holds[place]) for place in sorted(holds)],
         events.rows_of(

@@ -6,16 +6,19 @@ counts them up and writes, in one statement that is a transaction of its own
 (`wallet.write_unmoved`). So what was decided still holds, or nothing is kept, and the batch is run
 under locks from its beginning.
 
-Only what is simple goes this way: operations that are all accepted, and come to nothing but keys,
-authorizations, events and transfers. The rest wants more statements, and so locks. Customers whose
-operations were tried in vain take the locks for a while.
+Only what is simple goes this way: operations that are accepted, and come to nothing but keys,
+authorizations, events and transfers. The rest wants more statements, and so locks; what would be
+refused is refused under them. Customers whose operations were tried in vain take the locks for a
+while.
 """
 
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Final, TypeGuard
+from typing import Final
+
+from msgspec import Struct
 
 from invoicing.records import Connection
 from ledger.engine import NO_ROWS, BatchRows
@@ -60,6 +63,14 @@ _WRITTEN: Final = {
 _rest_of: Final = attrgetter(*(one for one in Effect.__struct_fields__ if one not in _WRITTEN))
 
 
+class _Judged(Struct):
+    """What was decided, and is to be written."""
+
+    accepted: list[tuple[Operation, Done]]
+    state: LockedState
+    rows: BatchRows
+
+
 class UnlockedBatch:
     """Carries the operations of one batch at a time, for any number of callers."""
 
@@ -71,11 +82,12 @@ class UnlockedBatch:
 
     async def run(
         self, batch: Sequence[Operation], *, written: asyncio.Event | None
-    ) -> tuple[list[Done], LockedState] | None:
+    ) -> tuple[list[Outcome | None], LockedState] | None:
         """Read, decide and write: None if nothing was kept, and locks must be taken.
 
-        ``written`` is set when only the write is left. Raises what the store raises; nobody knows
-        then whether the batch was kept.
+        The outcome of an operation is None where it is for itself to take the locks, since only
+        what is accepted is judged here. ``written`` is set when only the write is left. Raises what
+        the store raises; nobody knows then whether the batch was kept.
         """
         if not all(_is_simple(one) for one in batch) or self._has_careful(batch):
             return None
@@ -86,18 +98,19 @@ class UnlockedBatch:
             if written is not None:
                 written.set()
             try:
-                await customer_writing.write_unmoved(connection, batch, *judged)
+                await customer_writing.write_unmoved(
+                    connection, judged.accepted, judged.state, judged.rows
+                )
             except CONFLICTS as conflict:
-                self._be_careful(_moved(conflict, judged[1]))
+                self._be_careful(_moved(conflict, judged.state))
                 return None
-        outcomes, state, _ = judged
-        for customer in state.customers.values():
-            customer.version += 1
-        return outcomes, state
+        for key in {operation.customer for operation, _ in judged.accepted}:
+            assert key is not None, "what is simple is somebody's"
+            judged.state.customers[key].version += 1
+        accepted: dict[int, Outcome] = {id(one): outcome for one, outcome in judged.accepted}
+        return [accepted.get(id(one)) for one in batch], judged.state
 
-    async def _judge(
-        self, connection: Connection, batch: Sequence[Operation]
-    ) -> tuple[list[Done], LockedState, BatchRows] | None:
+    async def _judge(self, connection: Connection, batch: Sequence[Operation]) -> _Judged | None:
         """Read and decide; None where one statement cannot write what comes of it."""
         state, book = await customer_reading.read_funded(
             connection, batch, self._engine, only_locked=False
@@ -108,20 +121,20 @@ class UnlockedBatch:
         if any(hold.budgets for one in state.customers.values() for hold in one.holds.values()):
             return None
         book.holds = operation_reading.holds_of(batch, state)
-        outcomes = decide(batch, state, is_atomic=True)
-        plain = [outcome for outcome in outcomes if _is_plain(outcome)]
-        if len(plain) < len(batch):
-            self._be_careful(
-                one.customer
-                for one, outcome in zip(batch, outcomes, strict=True)
-                if not _is_plain(outcome)
-            )
+        outcomes = list(zip(batch, decide(batch, state, is_atomic=True), strict=True))
+        accepted = [(one, outcome) for one, outcome in outcomes if isinstance(outcome, Done)]
+        others = [one.customer for one, outcome in accepted if any(_rest_of(outcome.effect))]
+        if others:
+            self._be_careful(others)
             return None
-        transfers = [transfer for outcome in plain for transfer in outcome.effect.transfers]
+        # What was refused has moved nothing, so the rest stands without it.
+        if not accepted or (len(accepted) < len(batch) and _has_twins(batch)):
+            return None
+        transfers = [transfer for _, outcome in accepted for transfer in outcome.effect.transfers]
         if not transfers:
-            return plain, state, NO_ROWS
+            return _Judged(accepted, state, NO_ROWS)
         judged = self._engine.judge_locked(transfers, book)
-        return None if judged is None else (plain, state, judged.rows)
+        return None if judged is None else _Judged(accepted, state, judged.rows)
 
     def _has_careful(self, batch: Sequence[Operation]) -> bool:
         careful = self._careful
@@ -175,9 +188,9 @@ def _are_known(items: Iterable[Item], pricing: Pricing | None) -> bool:
     return True
 
 
-def _is_plain(outcome: Outcome) -> TypeGuard[Done]:
-    """Whether it was accepted, and one statement can write all that it comes to."""
-    return isinstance(outcome, Done) and not any(_rest_of(outcome.effect))
+def _has_twins(batch: Sequence[Operation]) -> bool:
+    """Whether two operations have one key, so that one is judged by what the other came to."""
+    return len({(one.organization_id, one.kind, one.key) for one in batch}) < len(batch)
 
 
 def _moved(conflict: Exception, state: LockedState) -> list[CustomerKey]:

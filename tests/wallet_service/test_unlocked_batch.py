@@ -181,3 +181,37 @@ async def test_who_was_tried_in_vain_takes_the_locks_next_time(till: Till):
             assert sum(WRITE in text for text in seen) == 1
     assert await till.balances(customer) == (97, 3, 0)
     await till.check(customer)
+
+
+async def test_who_is_refused_takes_the_locks_and_holds_up_nobody(till: Till):
+    rich, poor = await funded(till, 100), await funded(till, 10)
+    database, seen = watched(till)
+    before = await version_of(till, rich)
+    async with till.worker(database=database) as worker:
+        asked = [till.hold(f"{customer}-call", customer, 60) for customer in (rich, poor)]
+        held, refused = await outcomes_of(worker, asked)
+        assert isinstance(held, bytes)
+        assert isinstance(refused, InsufficientFunds)
+        assert await version_of(till, rich) == before + 1
+        assert sum(text.startswith("begin; execute wait_for") for text in seen) == 1
+        # Neither is careful afterwards.
+        seen.clear()
+        fine = [till.hold(f"{customer}-next", customer, 5) for customer in (rich, poor)]
+        assert all(isinstance(one, bytes) for one in await outcomes_of(worker, fine))
+        assert len(seen) == 2
+    assert await till.balances(rich) == (35, 65, 0)
+    assert await till.balances(poor) == (5, 5, 0)
+    for customer in (rich, poor):
+        await till.check(customer)
+
+
+async def test_one_key_twice_in_a_batch_with_a_refusal_is_one_effect(till: Till):
+    customer, poor = await funded(till, 100), await funded(till, 10)
+    async with till.worker() as worker:
+        twins = [till.hold("twin", customer, 60) for _ in range(2)]
+        first, second, refused = await outcomes_of(worker, [*twins, till.hold("no", poor, 60)])
+    assert isinstance(first, bytes)
+    assert first == second
+    assert isinstance(refused, InsufficientFunds)
+    assert await till.balances(customer) == (40, 60, 0)
+    await till.check(customer)
