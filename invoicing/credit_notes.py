@@ -227,6 +227,18 @@ async def surroundings(
     }
 
 
+async def invoices_with_drafts(
+    connection: Connection, of: Sequence[Invoice]
+) -> set[tuple[UUID, UUID]]:
+    """Which of these invoices have drafts of notes, as (organization, invoice)."""
+    rows = _queries.invoices_with_drafts(
+        connection,
+        organization_ids=[invoice.organization_id for invoice in of],
+        ids=[invoice.id for invoice in of],
+    )
+    return {(row["organization_id"], row["invoice_id"]) async for row in rows}
+
+
 async def unfinished(
     connection: Connection,
     *,

@@ -142,3 +142,9 @@ from invoicing.invoices i
 join invoicing.billing_entities e on e.organization_id = i.organization_id and e.id = i.billing_entity_id
 join invoicing.customers c on c.organization_id = i.organization_id and c.id = i.customer_id
 where i.organization_id = :organization_id and i.id = any(:ids::uuid[]);
+
+-- name: invoices_with_drafts
+select distinct n.organization_id, n.invoice_id
+from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+join invoicing.credit_notes n on n.organization_id = w.organization_id and n.invoice_id = w.id
+where n.status = 'draft';

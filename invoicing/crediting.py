@@ -132,6 +132,16 @@ async def create_booked(
     return await _insert(connection, invoice, _NOTHING, parts, terms, now=now)
 
 
+async def finalize_drafts_of(
+    connection: Connection, final: Sequence[Invoice], *, now: datetime
+) -> None:
+    """`finalize_drafts` of many invoices, of which few have any."""
+    having = await credit_notes.invoices_with_drafts(connection, final)
+    for invoice in final:
+        if (invoice.organization_id, invoice.id) in having:
+            await finalize_drafts(connection, invoice, now=now)
+
+
 async def finalize_drafts(
     connection: Connection, invoice: Invoice, *, now: datetime
 ) -> list[CreditNote]:
@@ -223,7 +233,7 @@ def _part(cents: int, kept: int, note: CreditNote) -> int:
 
 def _check_creditable(invoice: Invoice) -> None:
     """Raise NotAllowed for what no note may be made of: a draft, or credits that were bought."""
-    if invoice.status != "finalized" or invoice.invoice_type == "credit":
+    if not invoice.stands or invoice.invoice_type == "credit":
         raise NotAllowed("invalid_type_or_status")
 
 

@@ -24,11 +24,10 @@ order by n.created_at, n.id
 for no key update;
 
 -- name: use_credit_notes!
--- An amount below nothing gives back.
+-- An amount below nothing gives back; what comes back to a note whose rest was voided can be used again.
 update invoicing.credit_notes n set
     balance_amount_cents = n.balance_amount_cents - u.amount,
     credit_status = case
-        when n.credit_status = 'voided' then n.credit_status
         when n.balance_amount_cents - u.amount = 0 then 'consumed' else 'available' end,
     updated_at = :now
 from (

@@ -121,6 +121,11 @@ class Invoice(Record, frozen=True, kw_only=True):
         return ZoneInfo(self.timezone)
 
     @property
+    def stands(self) -> bool:
+        """Whether it is final, and nobody is voiding it."""
+        return self.status == "finalized" and "voiding" not in (self.settlement or {})
+
+    @property
     def total_due_amount_cents(self) -> int:
         """What is still to be paid."""
         return (

@@ -72,7 +72,7 @@ async def create(
 
     Raises NotAllowed where nothing is to be paid yet, or any more, and Invalid.
     """
-    if invoice.status != "finalized":
+    if not invoice.stands:
         raise NotAllowed("invalid_status")
     _check(new)
     due = await free_due(connection, invoice)

@@ -11,6 +11,7 @@ finished by the next run. So a second run finds nothing to do.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ from wallet_service.database import Database
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_writing import Raced, total_all, write
+from wallet_service.unused_credits import UnusedCredits
 
 __all__ = ["Billing", "Progress", "Run"]
 
@@ -81,9 +83,12 @@ class Progress(Struct, frozen=True, kw_only=True):
 class Billing:
     """Bills what is due. Made once a process; keeps the prices of plans at hand."""
 
-    def __init__(self, *, database: Database, finisher: InvoiceFinisher) -> None:
+    def __init__(
+        self, *, database: Database, finisher: InvoiceFinisher, unused: UnusedCredits
+    ) -> None:
         self._database = database
         self._finisher = finisher
+        self._unused = unused
         self._versions = Versions()
 
     async def run(
@@ -164,7 +169,43 @@ class Billing:
     async def _bill(
         self, opened: Opening, run: "Run", due: Sequence[DueMoment]
     ) -> tuple[Progress, list[Invoice]]:
-        """Bill a portion; where one subscription cannot be, each customer by itself."""
+        """Bill a portion; customers who get something back by themselves, in the order of time."""
+        owed = {_customer_of(one) for one in due if one.moment.issues_credit_for is not None}
+        others = [one for one in due if _customer_of(one) not in owed]
+        progress, waiting = Progress(), list[Invoice]()
+        if others:
+            progress, waiting = await self._bill_portion(opened, run, others)
+        for own in _by_customer([one for one in due if _customer_of(one) in owed]):
+            progress = progress.plus(await self._bill_in_order(opened, run, own))
+        return progress, waiting
+
+    async def _bill_in_order(
+        self, opened: Opening, run: "Run", own: Sequence[DueMoment]
+    ) -> Progress:
+        """Bill a customer moment by moment.
+
+        What one bills in advance the next may give back, and what is given back pays the invoice
+        of the same moment.
+        """
+        progress = Progress()
+        moments = sorted(own, key=lambda one: one.moment.billing_at)
+        for _, group in itertools.groupby(moments, key=lambda one: one.moment.billing_at):
+            together = list(group)
+            try:
+                await self._unused.give(opened, together, now=run.now)
+            except (InvoicingError, WalletError, asyncpg.PostgresError) as error:
+                return progress.plus(await self._note_problem(opened, run, own, error))
+            some, waiting = await self._bill_portion(opened, run, together)
+            await self._finisher.finish(opened, waiting, now=run.now)
+            progress = progress.plus(some)
+            if some.problems:
+                break
+        return progress
+
+    async def _bill_portion(
+        self, opened: Opening, run: "Run", due: Sequence[DueMoment]
+    ) -> tuple[Progress, list[Invoice]]:
+        """Bill together; where one subscription cannot be, each customer by itself."""
         try:
             return await self._bill_together(opened, run, due)
         except (
@@ -179,7 +220,7 @@ class Billing:
                 return await self._note_problem(opened, run, due, error), []
         progress, waiting = Progress(), list[Invoice]()
         for own in customers:
-            some, more = await self._bill(opened, run, own)
+            some, more = await self._bill_portion(opened, run, own)
             progress, waiting = progress.plus(some), waiting + more
         return progress, waiting
 
@@ -350,9 +391,12 @@ def _by_customer(due: Sequence[DueMoment]) -> list[list[DueMoment]]:
     """The portion, customer by customer."""
     found: dict[tuple[UUID, UUID], list[DueMoment]] = {}
     for one in due:
-        place = one.subscription.organization_id, one.subscription.customer_id
-        found.setdefault(place, []).append(one)
+        found.setdefault(_customer_of(one), []).append(one)
     return list(found.values())
+
+
+def _customer_of(one: DueMoment) -> tuple[UUID, UUID]:
+    return one.subscription.organization_id, one.subscription.customer_id
 
 
 def _progress_of(totalled: Sequence[TotalledInvoice], due: Sequence[DueMoment]) -> Progress:

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from msgspec import structs
 
-from invoicing import billing_entities, invoices, outbox
+from invoicing import billing_entities, crediting, invoices, outbox
 from invoicing.billing_entities import BillingEntity
 from invoicing.billing_facts import Recipient, load_customers
 from invoicing.invoice_conclusion import concluded, request_of, with_hash
@@ -125,6 +125,7 @@ class InvoiceFinisher:
         ]
         hashed = [with_hash(invoice) for invoice in numbered]
         await invoices.conclude_all(connection, [*hashed, *closed])
+        await crediting.finalize_drafts_of(connection, hashed, now=now)
         await outbox.add_all(
             connection,
             [

@@ -23,6 +23,7 @@ from invoicing import (
     invoice_credits,
     invoices,
     outbox,
+    payments,
 )
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import DueMoment, find_scheduled
@@ -35,6 +36,7 @@ from invoicing.records import Connection
 from invoicing.settlements import Settlement, VoidRequest
 from ledger.ids import new_uuid
 from wallet_service.billing import Billing, Progress, Run
+from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
 from wallet_service.errors import Unavailable
 from wallet_service.invoice_book import InvoiceBook
@@ -42,6 +44,7 @@ from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_payloads import payload_of
 from wallet_service.invoice_writing import fix, lowered_of, store
 from wallet_service.one_off_invoices import OneOffRequest, build_one_off
+from wallet_service.unused_credits import UnusedCredits
 
 __all__ = ["Invoices"]
 
@@ -53,11 +56,15 @@ _TRIES_MAX: Final = 3
 class Invoices:
     """Everything that changes an invoice."""
 
-    def __init__(self, *, database: Database, book: InvoiceBook) -> None:
+    def __init__(self, *, database: Database, book: InvoiceBook, credit_notes: CreditNotes) -> None:
         self._database = database
         self._book = book
         self.finisher = InvoiceFinisher(book=book)
-        self.billing = Billing(database=database, finisher=self.finisher)
+        self.billing = Billing(
+            database=database,
+            finisher=self.finisher,
+            unused=UnusedCredits(credit_notes=credit_notes),
+        )
 
     async def bill(
         self,
@@ -335,8 +342,10 @@ async def _total(
 
 
 async def _is_voidable(connection: Connection, invoice: Invoice) -> bool:
-    """Whether nobody has paid an invoice, nor credited anything of it."""
+    """Whether nobody has paid an invoice, nor credited anything of it, nor is just doing so."""
     if invoice.status != "finalized" or invoice.total_paid_amount_cents:
         return False
+    if await payments.free_due(connection, invoice) != invoice.total_due_amount_cents:
+        return False
     notes = await credit_notes.of_invoice(connection, invoice.organization_id, invoice.id)
-    return all(note.voided_at is not None for note in notes)
+    return all(note.voided_amount_cents == note.total_amount_cents for note in notes)

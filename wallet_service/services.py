@@ -141,6 +141,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             database=database, committer=committer, rates=rates, hot=hot
         )
         book = InvoiceBook(database=database, committer=committer, rates=rates)
+        credit_notes = CreditNotes(database=database, book=book)
         yield Services(
             settings=settings,
             database=database,
@@ -163,11 +164,11 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             wallet_transactions=wallet_transactions,
             grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
             invoice_book=book,
-            invoices=Invoices(database=database, book=book),
+            invoices=Invoices(database=database, book=book, credit_notes=credit_notes),
             payments=Payments(
                 database=database, book=book, wallet_transactions=wallet_transactions
             ),
-            credit_notes=CreditNotes(database=database, book=book),
+            credit_notes=credit_notes,
             ledger_reports=LedgerReports(
                 database=database,
                 # Long reads have a pool of their own, out of the committer's way.

@@ -1,0 +1,192 @@
+"""Days that were paid for in advance and not used come back, and pay the last invoice."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from invoicing import credit_notes, subscription_changes, taxes
+from invoicing.credit_notes import CreditNote
+from invoicing.invoices import Invoice
+from invoicing.subscription_changes import Termination
+from tests.wallet_service.months import Months, day, standard
+from tests.wallet_service.story import open_story
+from wallet_service.errors import OutcomePending
+from wallet_service.payments import GRACE, NewPayment
+
+
+@pytest.fixture
+async def months(database_dsn, redis_url, settings_for) -> AsyncIterator[Months]:
+    settings = structs.replace(settings_for(database_dsn), redis_url=redis_url)
+    async with open_story(settings) as story:
+        months = Months(story)
+        await months.metric("tokens")
+        yield months
+
+
+async def tax(months: Months, rate: str) -> None:
+    async with months.services.database.tenant(months.organization_id) as connection:
+        changes = taxes.TaxChanges(
+            code="vat", name="VAT", rate=Decimal(rate), applied_to_organization=True
+        )
+        await taxes.create(connection, months.organization_id, changes, now=day(1, 1))
+
+
+async def end(months: Months, at: Any, mode: str | None = None, **terms: Any) -> None:
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        termination = Termination(on_termination_credit_note=mode, **terms)
+        await subscription_changes.terminate(
+            connection, months.organization_id, "acme-1", termination, now=at
+        )
+
+
+async def notes(months: Months, invoice: Invoice) -> list[CreditNote]:
+    async with months.services.database.tenant(months.organization_id) as connection:
+        return await credit_notes.of_invoice(connection, months.organization_id, invoice.id)
+
+
+async def begin(months: Months, **terms: Any) -> None:
+    """100.00 a month in advance and 20 % of tax, from 8 February on; usage of 50.00."""
+    await tax(months, "20")
+    await months.plan("pro", standard("tokens", "1"), amount_cents=100_00, pay_in_advance=True)
+    await months.customer("acme", has_wallet=False, **terms)
+    await months.subscribe("acme", "pro", "acme-1", at=day(2, 8))
+
+
+# Source: lago-api spec/scenarios/subscriptions/terminate_manually_spec.rb: 90.00; ended on 21 Feb
+# with usage of 50.00: a credit of 30.00 and an invoice of 60.00 - 30.00; with half of the 90.00
+# paid, 15.00 are refunded and 15.00 credited; with `skip` 60.00 are due.
+@pytest.mark.parametrize(
+    ("mode", "paid", "parts", "due"),
+    [
+        (None, 0, (30_00, 0, 0), 30_00),
+        ("credit", 90_00, (30_00, 0, 0), 30_00),
+        ("refund", 45_00, (15_00, 15_00, 0), 45_00),
+        ("refund", 90_00, (0, 30_00, 0), 60_00),
+        ("offset", 0, (0, 0, 30_00), 60_00),
+        ("skip", 0, None, 60_00),
+    ],
+)
+async def test_a_terminated_subscription_gives_back_its_last_days(
+    months: Months, mode: str | None, paid: int, parts: tuple[int, int, int] | None, due: int
+) -> None:
+    await begin(months)
+    await months.bill(day(2, 8, 1))
+    (first,) = await months.invoices()
+    assert first.total_amount_cents == 90_00
+    if paid:
+        new = NewPayment(amount_cents=paid, reference="wire")
+        await months.services.payments.create(months.organization_id, first.id, new, now=day(2, 9))
+    await months.use("acme-1", "tokens", "50", at=day(2, 15))
+    await end(months, day(2, 21, 12), mode)
+    await months.bill(day(2, 21, 13))
+
+    issued = await notes(months, first)
+    if parts is None:
+        assert issued == []
+    else:
+        (note,) = issued
+        assert (note.status, note.number) == ("finalized", f"{first.number}-CN001")
+        assert (
+            note.credit_amount_cents,
+            note.refund_amount_cents,
+            note.offset_amount_cents,
+        ) == parts
+        assert (note.sub_total_excluding_taxes_amount_cents, note.taxes_amount_cents) == (
+            25_00,
+            5_00,
+        )
+    last = (await months.invoices())[-1]
+    assert last.id != first.id
+    assert last.sub_total_including_taxes_amount_cents == 60_00
+    assert last.total_amount_cents == due
+    assert last.credit_notes_amount_cents == 60_00 - due
+    if last.credit_notes_amount_cents:
+        assert issued[0].credit_status == "consumed"
+    again = await months.bill(day(2, 21, 14))
+    assert again.invoices == 0
+    assert await notes(months, first) == issued
+    await months.check()
+
+
+async def test_a_run_that_comes_late_gives_back_the_same(months: Months) -> None:
+    await begin(months)
+    await months.use("acme-1", "tokens", "50", at=day(2, 15))
+    await end(months, day(2, 21, 12))
+    await months.bill(day(3, 5))
+    first, last = sorted(await months.invoices(), key=lambda one: one.number)
+    assert (first.total_amount_cents, last.total_amount_cents) == (90_00, 30_00)
+    (note,) = await notes(months, first)
+    assert (note.credit_status, note.balance_amount_cents) == ("consumed", 0)
+    await months.check()
+
+
+# Source: lago-api spec/scenarios/subscriptions/multiple_upgrade_spec.rb, in our own months: the
+# unused days include that of the upgrade, and pay the new plan's first invoice.
+async def test_an_upgrade_gives_back_the_rest_and_pays_the_new_plan_with_it(
+    months: Months,
+) -> None:
+    await tax(months, "25")
+    for code, amount in (("small", 1000), ("large", 1500)):
+        await months.plan(code, amount_cents=amount, pay_in_advance=True)
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "small", "acme-1", at=day(3, 1))
+    await months.bill(day(3, 1, 1))
+    await months.subscribe("acme", "large", "acme-1", at=day(3, 12))
+    await months.bill(day(3, 12, 1))
+    first, second = sorted(await months.invoices(), key=lambda one: one.number)
+    (note,) = await notes(months, first)
+    assert note.total_amount_cents == 806  # 20 of 31 days of 10.00, and 25 %
+    assert second.fees_amount_cents == 968  # the same days of 15.00
+    assert second.sub_total_including_taxes_amount_cents == 1210
+    assert (second.credit_notes_amount_cents, second.total_amount_cents) == (806, 404)
+    await months.check()
+
+
+async def test_of_a_draft_the_note_is_a_draft_and_final_with_it(months: Months) -> None:
+    await begin(months, billing_configuration={"invoice_grace_period": 30})
+    await months.bill(day(2, 8, 1))
+    (first,) = await months.invoices()
+    assert first.status == "draft"
+    await end(months, day(2, 21, 12))
+    await months.bill(day(2, 21, 13))
+    (draft,) = await notes(months, first)
+    assert (draft.status, draft.total_amount_cents) == ("draft", 30_00)
+    await months.services.invoices.refresh(months.organization_id, first.id, now=day(2, 22))
+    final = await months.services.invoices.finalize(
+        months.organization_id, first.id, now=day(3, 10)
+    )
+    (waiting,) = await notes(months, first)
+    assert (waiting.status, waiting.step) == ("finalizing", "issue")
+    later = day(3, 10) + 2 * GRACE
+    assert await months.services.credit_notes.finish_due(now=later) == 1
+    (note,) = await notes(months, first)
+    assert (note.status, note.number) == ("finalized", f"{final.number}-CN001")
+    await months.check()
+
+
+async def test_a_run_that_dies_at_the_note_gives_back_once(
+    months: Months, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(months)
+    await months.bill(day(2, 8, 1))
+    await months.use("acme-1", "tokens", "50", at=day(2, 15))
+    await end(months, day(2, 21, 12))
+    book = months.services.invoice_book
+    before = book.issue_credit_note
+
+    async def dies(*args: Any, **terms: Any) -> Any:
+        await before(*args, **terms)
+        raise OutcomePending
+
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "issue_credit_note", dies)
+        assert (await months.bill(day(2, 21, 13))).problems == 1
+    assert len(await months.invoices()) == 1
+    await months.bill(day(2, 22))
+    first, last = sorted(await months.invoices(), key=lambda one: one.number)
+    (note,) = await notes(months, first)
+    assert (note.credit_status, last.total_amount_cents) == ("consumed", 30_00)
+    await months.check()
