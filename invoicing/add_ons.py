@@ -5,12 +5,12 @@ it already.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import catalogue_versions, republishing
+from invoicing import catalogue_versions, republishing, tax_codes
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.fixed_charges import PricedAddOn
@@ -26,6 +26,8 @@ _AMOUNT_CENTS_MAX: Final = 2**63 - 1
 class AddOn(Record, frozen=True, kw_only=True):
     """An add-on as stored."""
 
+    json_columns: ClassVar[tuple[str, ...]] = ("tax_codes",)
+
     organization_id: UUID
     id: UUID
     code: str = ""
@@ -34,6 +36,7 @@ class AddOn(Record, frozen=True, kw_only=True):
     description: str | None = None
     amount_cents: int = -1
     amount_currency: str = ""
+    tax_codes: list[str] = field(default_factory=list[str])
     created_at: datetime
     updated_at: datetime
 
@@ -47,6 +50,7 @@ class AddOnChanges(Struct, kw_only=True):
     description: str | UnsetType | None = UNSET
     amount_cents: int | UnsetType = UNSET
     amount_currency: str | UnsetType = UNSET
+    tax_codes: list[str] | UnsetType = UNSET
 
 
 async def create(
@@ -56,6 +60,7 @@ async def create(
     blank = AddOn(organization_id=organization_id, id=new_uuid(now), created_at=now, updated_at=now)
     add_on = apply(changes, blank)
     _check(add_on)
+    await tax_codes.check(connection, organization_id, add_on.tax_codes)
     row = await _queries.insert_add_on(connection, **add_on.columns())
     if row is None:
         raise Invalid.field("code", "value_already_exist")
@@ -78,6 +83,8 @@ async def update(
     before = await get(connection, organization_id, code)
     wanted = structs.replace(apply(changes, before), updated_at=now)
     _check(wanted)
+    if changes.tax_codes is not UNSET:
+        await tax_codes.check(connection, organization_id, wanted.tax_codes)
     if wanted.code != code and await find(connection, organization_id, wanted.code):
         raise Invalid.field("code", "value_already_exist")
     add_on = AddOn.of(await _queries.update_add_on(connection, **wanted.columns()))

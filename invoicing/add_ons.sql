@@ -1,18 +1,19 @@
 -- name: insert_add_on^
 -- No row back means that the code is taken.
 insert into invoicing.add_ons (
-    organization_id, id, code, name, invoice_display_name, description, amount_cents, amount_currency, created_at,
-    updated_at)
+    organization_id, id, code, name, invoice_display_name, description, amount_cents, amount_currency, tax_codes,
+    created_at, updated_at)
 values (
     :organization_id, :id, :code, :name, :invoice_display_name, :description, :amount_cents, :amount_currency,
-    :created_at, :updated_at)
+    :tax_codes::jsonb, :created_at, :updated_at)
 on conflict (organization_id, code) where deleted_at is null do nothing
 returning *;
 
 -- name: update_add_on^
 update invoicing.add_ons set
     code = :code, name = :name, invoice_display_name = :invoice_display_name, description = :description,
-    amount_cents = :amount_cents, amount_currency = :amount_currency, updated_at = :updated_at
+    amount_cents = :amount_cents, amount_currency = :amount_currency, tax_codes = :tax_codes::jsonb,
+    updated_at = :updated_at
 where organization_id = :organization_id and id = :id
 returning *;
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _queries: Final = load_queries(__file__)
 
 _PAYMENT_TERM_DAYS_MAX: Final = 3650
-_GRACE_DAYS_MAX: Final = 365
+GRACE_DAYS_MAX: Final = 365
 _ENTITIES_MAX: Final = 100
 _ANCHORS: Final = frozenset({"next_period_start", "current_period_end"})
 _ADJUSTMENTS: Final = frozenset({"align_with_finalization_date", "keep_anchor"})
@@ -276,6 +276,17 @@ async def find_all(
     return Page(items, await _queries.count_entities(connection, organization_id=organization_id))
 
 
+async def by_code(connection: Connection, organization_id: UUID) -> dict[str | None, BillingEntity]:
+    """All billing entities that there are, the default one also by None."""
+    rows = _queries.list_entities(
+        connection, organization_id=organization_id, limit=_ENTITIES_MAX, offset=0
+    )
+    entities = [BillingEntity.of(row) async for row in rows]
+    found: dict[str | None, BillingEntity] = {entity.code: entity for entity in entities}
+    default = next((entity for entity in entities if entity.is_default), None)
+    return found if default is None else {**found, None: default}
+
+
 async def check_code(
     connection: Connection, organization_id: UUID, code: str | None, *, now: datetime
 ) -> None:
@@ -311,9 +322,9 @@ def _problems(entity: BillingEntity) -> dict[str, list[str]]:
     checks = {
         "default_currency": entity.default_currency in {None, *CURRENCIES},
         "timezone": entity.timezone is None or entity.timezone in _timezones(),
-        "country": entity.country is None or _is_country(entity.country),
+        "country": entity.country is None or is_country(entity.country),
         "document_numbering": entity.document_numbering in {"per_customer", "per_billing_entity"},
-        "document_locale": _is_locale(entity.document_locale),
+        "document_locale": is_locale(entity.document_locale),
         "subscription_invoice_issuing_date_anchor": entity.subscription_invoice_issuing_date_anchor
         in _ANCHORS,
         "subscription_invoice_issuing_date_adjustment": (
@@ -328,18 +339,19 @@ def _problems(entity: BillingEntity) -> dict[str, list[str]]:
     }
     if not 0 <= entity.net_payment_term <= _PAYMENT_TERM_DAYS_MAX:
         problems["net_payment_term"] = ["value_is_out_of_range"]
-    if not 0 <= entity.invoice_grace_period <= _GRACE_DAYS_MAX:
+    if not 0 <= entity.invoice_grace_period <= GRACE_DAYS_MAX:
         problems["invoice_grace_period"] = ["value_is_out_of_range"]
     if entity.eu_tax_management and entity.country not in STANDARD_RATES:
         problems["eu_tax_management"] = ["country_must_be_in_eu"]
     return problems
 
 
-def _is_country(code: str) -> bool:
+def is_country(code: str) -> bool:
+    """Whether this may be an ISO code of a country."""
     return len(code) == 2 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004
 
 
-def _is_locale(code: str) -> bool:
+def is_locale(code: str) -> bool:
     """Whether this may name a language: `en`, `pt-BR`."""
     parts = code.split("-")
     return code.isascii() and len(code) <= 16 and all(part.isalnum() for part in parts)  # noqa: PLR2004

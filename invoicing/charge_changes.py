@@ -47,7 +47,7 @@ class ChargeChanges(Struct, kw_only=True):
     invoice_display_name: str | UnsetType | None = UNSET
     min_amount_cents: int | UnsetType = UNSET
     accepts_target_wallet: bool | UnsetType = UNSET
-    tax_codes: list[str] | None = None
+    tax_codes: list[str] | UnsetType = UNSET
 
 
 def named_units(wanted: Sequence[ChargeChanges]) -> set[str]:
@@ -110,8 +110,6 @@ def merge_one(
     """One charge after the changes; raises Invalid. `taken` are the others of the version."""
     before = _named(existing, changes)
     metric = _metric(changes, before, metrics)
-    if changes.tax_codes:
-        raise Invalid.field("tax_codes", "value_is_invalid", "tax_codes: not available yet")
     codes = {charge.code for charge in (*existing, *taken)}
     code = changes.code or (before.code if before else free_code(metric.code, codes))
     if any(other.code == code or (before and other.id == before.id) for other in taken):
@@ -154,6 +152,7 @@ class _Settings(Struct, kw_only=True):
     invoice_display_name: str | UnsetType | None
     min_amount_cents: int | UnsetType
     accepts_target_wallet: bool | UnsetType
+    tax_codes: list[str] | UnsetType
 
     @classmethod
     def of(cls, changes: ChargeChanges, code: str, charge_model: str) -> "_Settings":

@@ -71,6 +71,7 @@ class PlanCharge(Struct, frozen=True, kw_only=True):
     invoice_display_name: str | None = None
     min_amount_cents: int = 0
     accepts_target_wallet: bool = False
+    tax_codes: list[str] = []
     created_at: datetime
 
     def for_rating(self) -> Charge:

@@ -56,6 +56,7 @@ class PlanFixedCharge(Struct, frozen=True, kw_only=True):
     pay_in_advance: bool = False
     prorated: bool = False
     invoice_display_name: str | None = None
+    tax_codes: list[str] = []
     created_at: datetime
 
 
@@ -73,7 +74,7 @@ class FixedChargeChanges(Struct, kw_only=True):
     prorated: bool | UnsetType = UNSET
     invoice_display_name: str | UnsetType | None = UNSET
     apply_units_immediately: bool | UnsetType = UNSET
-    tax_codes: list[str] | None = None
+    tax_codes: list[str] | UnsetType = UNSET
 
 
 def merge(
@@ -119,8 +120,6 @@ def merge_one(
     """One fixed charge after the changes; raises Invalid. `taken` are the others of the version."""
     before = _named(existing, changes)
     add_on = _add_on(changes, before, add_ons)
-    if changes.tax_codes:
-        raise Invalid.field("tax_codes", "value_is_invalid", "tax_codes: not available yet")
     codes = {charge.code for charge in (*existing, *taken)}
     code = changes.code or (before.code if before else free_code(add_on.code, codes))
     if any(other.code == code or (before and other.id == before.id) for other in taken):
@@ -185,6 +184,7 @@ class _Settings(Struct, kw_only=True):
     pay_in_advance: bool | UnsetType
     prorated: bool | UnsetType
     invoice_display_name: str | UnsetType | None
+    tax_codes: list[str] | UnsetType
 
     @classmethod
     def of(cls, changes: FixedChargeChanges) -> "_Settings":

@@ -3,7 +3,7 @@
 A section keeps its code for good. An invoice keeps the text it was finalised with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -102,6 +102,11 @@ async def of_codes(
         return []
     rows = _queries.find_sections(connection, organization_id=organization_id, codes=wanted)
     return [InvoiceCustomSection.of(row) async for row in rows]
+
+
+def codes_for(*, skips: bool, of_customer: Sequence[str], of_entity: Sequence[str]) -> list[str]:
+    """The sections of a customer's invoices: its own, or those of the entity that bills it."""
+    return [] if skips else list(of_customer or of_entity)
 
 
 async def check(connection: Connection, organization_id: UUID, codes: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ class MinimumCommitment(Struct, frozen=True, kw_only=True):
     id: UUID
     amount_cents: int
     invoice_display_name: str | None = None
+    tax_codes: list[str] = []
     created_at: datetime
     updated_at: datetime
 
@@ -27,6 +28,7 @@ class CommitmentChanges(Struct, frozen=True, kw_only=True):
 
     amount_cents: int | UnsetType = UNSET
     invoice_display_name: str | UnsetType | None = UNSET
+    tax_codes: list[str] | UnsetType = UNSET
 
 
 def merge_commitment(

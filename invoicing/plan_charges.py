@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct, structs
+from msgspec import Struct, UnsetType, structs
 
-from invoicing import charge_changes, plan_versions, plans
+from invoicing import charge_changes, plan_versions, plans, tax_codes
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import CHARGES_MAX, ChargeChanges
 from invoicing.charges import PlanCharge, check_assets
 from invoicing.errors import Invalid, NotFound
+from invoicing.fixed_charges import FixedChargeChanges
 from invoicing.pages import Page, Window, cut
 from invoicing.plan_pricing import find_metrics
 from invoicing.plan_versions import Timeline
@@ -57,6 +58,7 @@ async def create(
         raise Invalid.field("code", "value_already_exist")
     metrics = await find_metrics(connection, organization_id, [changes], [])
     assets = PlanAssets(currency=opened.plan.amount_currency, units=units)
+    await check_taxes(connection, organization_id, changes)
     charge = charge_changes.merge_one(
         charges, changes, metrics, taken=charges, assets=assets, now=now
     )
@@ -83,6 +85,7 @@ async def update(
     changes.id = before.id
     charges = opened.line.prices.charges
     metrics = await find_metrics(connection, organization_id, [changes], [before])
+    await check_taxes(connection, organization_id, changes)
     charge = charge_changes.merge_one(
         charges,
         changes,
@@ -133,6 +136,14 @@ async def find_all(
     """A page of the plan's charges in force, in its order; raises NotFound."""
     plan = await plans.get(connection, organization_id, plan_code, now=now)
     return cut(plan.charges, window)
+
+
+async def check_taxes(
+    connection: Connection, organization_id: UUID, changes: ChargeChanges | FixedChargeChanges
+) -> None:
+    """Raise Invalid unless the taxes that a charge is to have are there."""
+    if not isinstance(changes.tax_codes, UnsetType):
+        await tax_codes.check(connection, organization_id, changes.tax_codes)
 
 
 async def open_plan(

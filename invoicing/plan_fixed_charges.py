@@ -34,6 +34,7 @@ async def create(
     changes.id = None
     if any(charge.code == changes.code for charge in charges):
         raise Invalid.field("code", "value_already_exist")
+    await plan_charges.check_taxes(connection, organization_id, changes)
     charge = fixed_charges.merge_one(
         charges,
         changes,
@@ -63,6 +64,7 @@ async def update(
     charges = opened.line.prices.fixed_charges
     before = _find(charges, code)
     changes.id = before.id
+    await plan_charges.check_taxes(connection, organization_id, changes)
     charge = fixed_charges.merge_one(
         charges,
         changes,

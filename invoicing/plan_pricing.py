@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from invoicing import charge_changes, fixed_charges
+from invoicing import charge_changes, fixed_charges, tax_codes
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charges import PlanCharge, PricedMetric
@@ -29,6 +29,19 @@ class WantedPrices(Struct, frozen=True, kw_only=True):
     def are_any(self) -> bool:
         """Whether something is to change."""
         return self.charges is not UNSET or self.fixed_charges is not UNSET
+
+    def tax_codes(self) -> dict[str, list[str]]:
+        """The codes of taxes that they name, by field."""
+        return {
+            f"{field}.{position}.tax_codes": changes.tax_codes
+            for field, all_changes in (
+                ("charges", self.charges),
+                ("fixed_charges", self.fixed_charges),
+            )
+            if not isinstance(all_changes, UnsetType)
+            for position, changes in enumerate(all_changes)
+            if not isinstance(changes.tax_codes, UnsetType)
+        }
 
     def immediately(self, prices: Prices) -> list[UUID]:
         """The fixed charges whose units the running period is billed for too."""
@@ -53,6 +66,7 @@ async def merge_prices(
 ) -> Prices:
     """The prices of the next version; raises Invalid with all that is wrong, `also` included."""
     problems, messages = dict(also), list[str]()
+    problems |= await tax_codes.unknown(connection, organization_id, wanted.tax_codes())
     merged = before
     if not isinstance(wanted.charges, UnsetType):
         metrics = await find_metrics(connection, organization_id, wanted.charges, before.charges)

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import billing_schedule, catalogue_versions, plan_versions
+from invoicing import billing_schedule, catalogue_versions, plan_versions, tax_codes
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charges import PlanCharge
@@ -151,6 +151,7 @@ class PlanChanges(Struct, kw_only=True):
     bill_charges_monthly: bool | UnsetType | None = UNSET
     bill_fixed_charges_monthly: bool | UnsetType | None = UNSET
     is_default: bool | UnsetType = UNSET
+    tax_codes: list[str] | UnsetType = UNSET
     metadata: dict[str, str | None] | UnsetType = UNSET
     wanted_commitment: CommitmentChanges | UnsetType | None = UNSET
     wanted_thresholds: list[ThresholdChanges] | UnsetType = UNSET
@@ -210,7 +211,7 @@ async def insert(
         before,
         wanted,
         assets=PlanAssets(currency=plan.amount_currency, units=units),
-        also=_problems(plan),
+        also=_problems(plan) | await _unknown_taxes(connection, plan, changes),
         now=now,
     )
     await _end_other_defaults(connection, plan, now=now)
@@ -239,6 +240,7 @@ async def update(
     before = await lock(connection, organization_id, code, now=now)
     plan = _changed(before, changes, now=now)
     problems = _problems(plan) | _cannot_wait(before, plan, changes.effective_at)
+    problems |= await _unknown_taxes(connection, plan, changes)
     if plan.interval != before.interval and await _has_subscriptions(connection, plan):
         problems.setdefault("interval", ["used_by_subscriptions"])
     if plan.code != code and await find(connection, organization_id, plan.code, now=now):
@@ -444,6 +446,21 @@ def _cannot_wait(before: Plan, plan: Plan, effective_at: datetime | None) -> dic
         for name in _CANNOT_WAIT
         if getattr(before, name) != getattr(plan, name)
     }
+
+
+async def _unknown_taxes(
+    connection: Connection, plan: Plan, changes: PlanChanges
+) -> dict[str, list[str]]:
+    """What is wrong with the taxes that a plan is to have, if they are said."""
+    commitment = changes.wanted_commitment
+    given = {
+        "tax_codes": changes.tax_codes,
+        "minimum_commitment.tax_codes": commitment.tax_codes
+        if isinstance(commitment, CommitmentChanges)
+        else UNSET,
+    }
+    said = {field: codes for field, codes in given.items() if not isinstance(codes, UnsetType)}
+    return await tax_codes.unknown(connection, plan.organization_id, said)
 
 
 def _problems(plan: Plan) -> dict[str, list[str]]:

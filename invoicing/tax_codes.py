@@ -18,25 +18,25 @@ async def check(
     field: str = "tax_codes",
 ) -> None:
     """Raise Invalid (`tax_not_found`) unless every code names a tax."""
-    await check_fields(connection, organization_id, {field: list(codes)})
+    problems = await unknown(connection, organization_id, {field: list(codes)})
+    if problems:
+        raise Invalid(problems)
 
 
-async def check_fields(
+async def unknown(
     connection: Connection, organization_id: UUID, codes_of: Mapping[str, Sequence[str]]
-) -> None:
-    """As `check`, of the codes in several fields: raises Invalid with all that are unknown."""
+) -> dict[str, list[str]]:
+    """What is wrong with the codes of several fields: `tax_not_found` where not all are taxes."""
     wanted = {code for codes in codes_of.values() for code in codes}
     if not wanted:
-        return
+        return {}
     rows = _queries.find_tax_codes(
         connection, organization_id=organization_id, codes=sorted(wanted)
     )
     known = {row["code"] async for row in rows}
-    problems = {
+    return {
         field: ["tax_not_found"] for field, codes in codes_of.items() if not known.issuperset(codes)
     }
-    if problems:
-        raise Invalid(problems)
 
 
 def distinct(codes: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import billing_schedule, catalogue_versions
+from invoicing import billing_entities, billing_schedule, catalogue_versions
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.records import Connection, Record, apply, load_queries
@@ -114,7 +114,14 @@ async def update(
         merged = {**before.billing_configuration, **changes.billing_configuration}
         changed = structs.replace(changed, billing_configuration=merged)
     _check(changed)
-    return Organization.of(await _queries.update_organization(connection, **changed.columns()))
+    updated = Organization.of(await _queries.update_organization(connection, **changed.columns()))
+    given = {
+        name: value
+        for name in changes.__struct_fields__
+        if (value := getattr(changes, name)) is not UNSET
+    }
+    await billing_entities.follow_organization(connection, organization_id, given, now=now)
+    return updated
 
 
 def _check(organization: Organization) -> None:
@@ -129,8 +136,25 @@ def _check(organization: Organization) -> None:
         problems["net_payment_term"] = ["value_is_out_of_range"]
     if organization.document_numbering not in {"per_customer", "per_organization"}:
         problems["document_numbering"] = ["value_is_invalid"]
+    if not organization.document_number_prefix.strip():
+        problems["document_number_prefix"] = ["value_is_mandatory"]
+    if organization.country is not None and not billing_entities.is_country(organization.country):
+        problems["country"] = ["not_a_valid_country_code"]
+    problems |= _billing_problems(organization.billing_configuration)
     if problems:
         raise Invalid(problems)
+
+
+def _billing_problems(configuration: dict[str, Any]) -> dict[str, list[str]]:
+    """What is wrong with how an organization bills, as its default billing entity will."""
+    problems: dict[str, list[str]] = {}
+    days = configuration.get("invoice_grace_period")
+    if days is not None and not 0 <= days <= billing_entities.GRACE_DAYS_MAX:
+        problems["billing_configuration.invoice_grace_period"] = ["value_is_out_of_range"]
+    locale = configuration.get("document_locale")
+    if locale is not None and not billing_entities.is_locale(locale):
+        problems["billing_configuration.document_locale"] = ["value_is_invalid"]
+    return problems
 
 
 @cache

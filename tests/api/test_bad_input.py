@@ -88,7 +88,8 @@ def plan_code(api: httpx.Client) -> str:
         ({"metadata": [{"key": "a", "value": "\x00"}]}, {"metadata.0.value": ["value_is_invalid"]}),
         ({"metadata": [{"key": "a", "value": "1"}] * 2}, {"metadata": ["value_is_duplicated"]}),
         ({"metadata": [{"key": "a", "value": "1"}] * 101}, {"metadata": ["invalid_count"]}),
-        ({"tax_codes": ["vat"]}, {"tax_codes": ["value_is_invalid"]}),
+        ({"tax_codes": ["vat"]}, {"tax_codes": ["tax_not_found"]}),
+        ({"billing_entity_code": "none"}, {"billing_entity_code": ["billing_entity_not_found"]}),
     ],
 )
 def test_a_customer_that_is_wrong_is_refused_by_field(
@@ -275,7 +276,7 @@ def test_a_plan_that_is_wrong_is_refused_by_field(
         ({"prorated": True}, "prorated", "invalid_billable_metric_or_charge_model"),
         ({"asset_code": "NO_SUCH_UNIT"}, "asset_code", "asset_not_found"),
         ({"effective_at": "2999-01-01"}, "effective_at", "value_is_invalid"),
-        ({"tax_codes": ["vat"]}, "tax_codes", "value_is_invalid"),
+        ({"tax_codes": ["vat"]}, "tax_codes", "tax_not_found"),
         ({"filters": [{}]}, "filters.0.values", "value_is_invalid"),
         (
             {"filters": [{"values": {"planet": ["mars"]}, "properties": {"amount": "1"}}]},
@@ -454,6 +455,12 @@ def test_a_compressed_body_is_refused(api: httpx.Client) -> None:
         ("DELETE", "/plans/none/charges/none?effective_at=2001-01-01", 404, "plan_not_found"),
         ("DELETE", "/plans/none/metadata", 404, "plan_not_found"),
         ("GET", "/add_ons/none", 404, "add_on_not_found"),
+        ("GET", "/taxes/none", 404, "tax_not_found"),
+        ("DELETE", "/taxes/none", 404, "tax_not_found"),
+        ("GET", "/coupons/none", 404, "coupon_not_found"),
+        ("GET", "/billing_entities/none", 404, "billing_entity_not_found"),
+        ("GET", "/invoice_custom_sections/none", 404, "invoice_custom_section_not_found"),
+        ("GET", "/customers/none/applied_coupons", 404, "customer_not_found"),
         ("PUT", "/plans/none", 400, None),
         ("GET", "/billable_metrics/none", 404, "billable_metric_not_found"),
         ("GET", "/subscriptions/none", 404, "subscription_not_found"),

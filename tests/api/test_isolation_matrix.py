@@ -27,6 +27,14 @@ FIXED = {"charge_model": "standard", "units": "1"}
 ADD_ON = {"name": "Setup", "amount_cents": 1000, "amount_currency": "USD"}
 EU = {"values": {"region": ["eu"]}, "properties": {"amount": "1"}}
 BUDGET = {"limit": "1000", "asset_code": "USD", "mode": "soft"}
+TAX = {"name": "VAT", "rate": 20}
+COUPON = {
+    "name": "Ten",
+    "coupon_type": "fixed_amount",
+    "amount_cents": 1000,
+    "amount_currency": "USD",
+    "frequency": "once",
+}
 STANDARD = {"charge_model": "standard", "properties": {"amount": "1"}}
 
 
@@ -459,6 +467,74 @@ ROWS = [
     Row("PUT /add_ons/{code}", "/add_ons/{add_on}", 404, {"add_on": {"name": "Taken over"}}),
     Row("DELETE /add_ons/{code}", "/add_ons/{add_on}", 404),
     Row("POST /add_ons", "/add_ons", 200, {"add_on": ADD_ON | {"code": "{add_on_2}"}}),
+    *(
+        Row(f"{method} /{path}/{{code}}", f"/{path}/{{{name}}}", 404, body)
+        for path, name, change in (
+            ("taxes", "tax", {"tax": {"name": "Taken over"}}),
+            ("coupons", "coupon", {"coupon": {"name": "Taken over"}}),
+            (
+                "invoice_custom_sections",
+                "section",
+                {"invoice_custom_section": {"name": "Taken over"}},
+            ),
+            ("billing_entities", "entity", {"billing_entity": {"name": "Taken over"}}),
+        )
+        for method, body in (("GET", None), ("PUT", change), ("DELETE", None))
+        if (method, path) != ("DELETE", "billing_entities")
+    ),
+    Row("POST /taxes", "/taxes", 200, {"tax": TAX | {"code": "{tax_2}"}}),
+    Row("POST /coupons", "/coupons", 200, {"coupon": COUPON | {"code": "{coupon_2}"}}),
+    Row(
+        "POST /coupons",
+        "/coupons",
+        422,
+        {"coupon": COUPON | {"code": "m", "applies_to": {"plan_codes": ["{plan}"]}}},
+    ),
+    Row(
+        "POST /invoice_custom_sections",
+        "/invoice_custom_sections",
+        200,
+        {"invoice_custom_section": {"code": "{section_2}", "name": "Section"}},
+    ),
+    Row(
+        "POST /billing_entities",
+        "/billing_entities",
+        422,
+        {"billing_entity": {"code": "m", "name": "Entity", "tax_codes": ["{tax}"]}},
+    ),
+    Row(
+        "POST /applied_coupons",
+        "/applied_coupons",
+        404,
+        {"applied_coupon": {"external_customer_id": "own", "coupon_code": "{coupon}"}},
+    ),
+    Row(
+        "POST /applied_coupons",
+        "/applied_coupons",
+        404,
+        {"applied_coupon": {"external_customer_id": "{customer}", "coupon_code": "own"}},
+    ),
+    Row("GET /applied_coupons", "/applied_coupons?external_customer_id={customer}", 200),
+    Row("GET /applied_coupons", "/applied_coupons?coupon_code[]={coupon}", 200),
+    Row(
+        "GET /customers/{external_id}/applied_coupons",
+        "/customers/{customer}/applied_coupons",
+        404,
+    ),
+    *(
+        Row(
+            "DELETE /customers/{external_id}/applied_coupons/{applied_coupon_id}",
+            f"/customers/{customer}/applied_coupons/{{applied}}",
+            404,
+        )
+        for customer in ("own", "{customer}")
+    ),
+    Row(
+        "POST /plans/{code}/charges",
+        "/plans/own/charges",
+        422,
+        {"charge": STANDARD | {"billable_metric_code": "own", "tax_codes": ["{tax}"]}},
+    ),
     Row(
         "POST /plans/{code}/charges",
         "/plans/{plan}/charges",
@@ -544,6 +620,10 @@ WITHOUT_IDS = {
     "GET /add_ons",
     "GET /assets",
     "GET /billable_metrics",
+    "GET /billing_entities",
+    "GET /coupons",
+    "GET /invoice_custom_sections",
+    "GET /taxes",
     "POST /billable_metrics/evaluate_expression",
     "POST /customers",
     "GET /organizations",
@@ -590,6 +670,7 @@ async def theirs(
         privileges = [{"code": "max", "value_type": "integer"}]
         shop.ok("/features", feature={"code": feature, "privileges": privileges})
     shop.ok(f"/plans/{plan}/entitlements", entitlements={features[1]: {"max": 5}})
+    names = taxed(shop, customer)
     codes = [shop.unique("budget") for _ in range(2)]
     for budget in codes:
         terms = BUDGET | {"code": budget, "external_customer_id": customer}
@@ -623,6 +704,7 @@ async def theirs(
         "purchase": bought["lago_id"],
         "budget": codes[0],
         "budget_2": codes[1],
+        **names,
     }
 
 
@@ -650,6 +732,21 @@ async def bill_of(
         "receipt": receipt["lago_id"],
         "credit_note": credit_note["lago_id"],
     }
+
+
+def taxed(shop: Shop, customer: str) -> dict[str, str]:
+    """Taxes, coupons and what goes with them, and what they are called."""
+    kinds = ("tax", "coupon", "section", "entity")
+    names = {f"{kind}{n}": shop.unique(kind) for kind in kinds for n in ("", "_2")}
+    for n in ("", "_2"):
+        shop.ok("/taxes", tax=TAX | {"code": names[f"tax{n}"]})
+        shop.ok("/coupons", coupon=COUPON | {"code": names[f"coupon{n}"]})
+        section = {"code": names[f"section{n}"], "name": "Section"}
+        shop.ok("/invoice_custom_sections", invoice_custom_section=section)
+    shop.ok("/billing_entities", billing_entity={"code": names["entity"], "name": "Entity"})
+    given = {"external_customer_id": customer, "coupon_code": names["coupon"]}
+    applied = shop.ok("/applied_coupons", applied_coupon=given)["applied_coupon"]
+    return names | {"applied": applied["lago_id"]}
 
 
 @pytest.fixture(scope="module")
@@ -705,6 +802,8 @@ def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
         f"/subscriptions/{names['subscription']}/entitlements",
         "/features",
         *("/credit_notes", "/payments", "/payment_receipts"),
+        *("/taxes", "/coupons", "/invoice_custom_sections", "/billing_entities"),
+        "/applied_coupons",
         f"/wallets/{names['wallet']}",
         f"/wallets/{names['wallet']}/wallet_transactions",
         f"/grants/{names['grant']}",

@@ -50,7 +50,7 @@ def test_an_add_on_is_created_changed_found_listed_and_deleted(lago: Client) -> 
         ({"amount_cents": 1.5}, {"amount_cents": ["value_is_invalid"]}),
         ({"amount_currency": None}, {"amount_currency": ["value_is_mandatory"]}),
         ({"amount_currency": "GOLD"}, {"amount_currency": ["value_is_invalid"]}),
-        ({"tax_codes": ["vat"]}, {"tax_codes": ["value_is_invalid"]}),
+        ({"tax_codes": ["vat"]}, {"tax_codes": ["tax_not_found"]}),
     ],
 )
 def test_an_add_on_that_is_wrong_is_refused_by_field(

@@ -416,7 +416,7 @@ def test_metadata_has_a_limit(api: httpx.Client, plan: str) -> None:
             },
             {"prorated": ["invalid_charge_model"]},
         ),
-        ({"tax_codes": ["vat"]}, {"tax_codes": ["value_is_invalid"]}),
+        ({"tax_codes": ["vat"]}, {"tax_codes": ["tax_not_found"]}),
         ({"effective_at": "2001-01-01"}, {"effective_at": ["value_is_out_of_range"]}),
         ({"effective_at": "soon"}, {"effective_at": ["value_is_invalid"]}),
     ],

@@ -26,6 +26,8 @@ OURS = {
     "/api/v1/budgets",
     "/api/v1/budgets/{code}",
     "/api/v1/grants",
+    "/api/v1/invoice_custom_sections",
+    "/api/v1/invoice_custom_sections/{code}",
 }
 """Our own resources: they refuse what they do not know. All others are in Lago's shapes."""
 

@@ -23,6 +23,7 @@ PAGES = (
     "docs/how-to/native-assets.md",
     "docs/how-to/shape-prices.md",
     "docs/how-to/stream-with-partial-captures.md",
+    "docs/how-to/tax-your-invoices.md",
     "docs/how-to/try-a-price-change.md",
 )
 REFUSALS = {

@@ -6,12 +6,10 @@ from litestar import Controller, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from invoicing import customers, subscriptions
-from invoicing.errors import Invalid
-from wallet_service import organizations
+from wallet_service.api import shown_customers
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.customers import (
-    CustomerBody,
     CustomerReply,
     CustomerRequest,
     CustomersReply,
@@ -33,8 +31,6 @@ class Customers(Controller):
     ) -> CustomerReply:
         """Create the customer, or change what is given of it, by `external_id`."""
         given = data.customer
-        if given.tax_codes:
-            raise Invalid.field("tax_codes", "value_is_invalid", "taxes are not available yet")
         async with services.database.tenant(tenant.organization_id) as connection:
             customer = await customers.upsert(
                 connection,
@@ -44,8 +40,8 @@ class Customers(Controller):
                 metadata=given.metadata_entries(),
                 now=now,
             )
-            organization = await organizations.get(connection, tenant.organization_id)
-        return CustomerReply(CustomerBody.of(customer, organization_timezone=organization.timezone))
+            (body,) = await shown_customers.show(connection, tenant.organization_id, [customer])
+        return CustomerReply(body)
 
     @get("/", summary="List customers")
     async def list(
@@ -60,14 +56,8 @@ class Customers(Controller):
             page = await customers.find_all(
                 connection, tenant.organization_id, window=window, search=search_term or None
             )
-            organization = await organizations.get(connection, tenant.organization_id)
-        return CustomersReply(
-            [
-                CustomerBody.of(item, organization_timezone=organization.timezone)
-                for item in page.items
-            ],
-            meta(page, window),
-        )
+            bodies = await shown_customers.show(connection, tenant.organization_id, page.items)
+        return CustomersReply(bodies, meta(page, window))
 
     @get("/{external_id:str}", summary="Find a customer")
     async def find(
@@ -76,8 +66,8 @@ class Customers(Controller):
         """One customer."""
         async with services.database.tenant(tenant.organization_id) as connection:
             customer = await customers.get(connection, tenant.organization_id, external_id)
-            organization = await organizations.get(connection, tenant.organization_id)
-        return CustomerReply(CustomerBody.of(customer, organization_timezone=organization.timezone))
+            (body,) = await shown_customers.show(connection, tenant.organization_id, [customer])
+        return CustomerReply(body)
 
     @delete("/{external_id:str}", status_code=200, summary="Delete a customer")
     async def delete(
@@ -88,8 +78,8 @@ class Customers(Controller):
             customer = await customers.delete(
                 connection, tenant.organization_id, external_id, now=now
             )
-            organization = await organizations.get(connection, tenant.organization_id)
-        return CustomerReply(CustomerBody.of(customer, organization_timezone=organization.timezone))
+            (body,) = await shown_customers.show(connection, tenant.organization_id, [customer])
+        return CustomerReply(body)
 
     @get("/{external_id:str}/subscriptions", summary="List a customer's subscriptions")
     async def list_subscriptions(

@@ -6,6 +6,7 @@ from litestar.params import FromPath, JSONBody
 from invoicing import plan_charges
 from invoicing.charge_changes import named_units
 from wallet_service import assets
+from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.schemas.plan_charges import (
     ChargeBody,
@@ -49,7 +50,8 @@ class PlanCharges(Controller):
                 effective_at=effective_at,
                 now=now,
             )
-        return ChargeReply(ChargeBody.of(charge))
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        return ChargeReply(ChargeBody.of(charge, taxes))
 
     @get("/", summary="List a plan's charges")
     async def list(
@@ -65,7 +67,9 @@ class PlanCharges(Controller):
             page = await plan_charges.find_all(
                 connection, tenant.organization_id, code, window=window, now=now
             )
-        return ChargesReply.of(page, window)
+            codes = {code for charge in page.items for code in charge.tax_codes}
+            taxes = await shown_taxes.find(connection, tenant.organization_id, codes)
+        return ChargesReply.of(page, window, taxes)
 
     @get("/{charge_code:str}", summary="Find a charge of a plan")
     async def find(
@@ -81,7 +85,8 @@ class PlanCharges(Controller):
             charge = await plan_charges.get(
                 connection, tenant.organization_id, code, charge_code, now=now
             )
-        return ChargeReply(ChargeBody.of(charge))
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        return ChargeReply(ChargeBody.of(charge, taxes))
 
     @put("/{charge_code:str}", status_code=200, summary="Change a charge of a plan")
     async def update(
@@ -110,7 +115,8 @@ class PlanCharges(Controller):
                 effective_at=effective_at,
                 now=now,
             )
-        return ChargeReply(ChargeBody.of(charge))
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        return ChargeReply(ChargeBody.of(charge, taxes))
 
     @delete("/{charge_code:str}", status_code=200, summary="Take a charge out of a plan")
     async def delete(
@@ -133,4 +139,5 @@ class PlanCharges(Controller):
                 effective_at=at,
                 now=now,
             )
-        return ChargeReply(ChargeBody.of(charge))
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        return ChargeReply(ChargeBody.of(charge, taxes))

@@ -6,6 +6,7 @@ from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
 from invoicing import plan_fixed_charges
+from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.schemas.plan_charges import EffectiveAt, read_effective_at
 from wallet_service.api.schemas.plan_fixed_charges import (
@@ -46,7 +47,8 @@ class PlanFixedCharges(Controller):
                 effective_at=effective_at,
                 now=now,
             )
-        return FixedChargeReply(FixedChargeBody.of(charge))
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        return FixedChargeReply(FixedChargeBody.of(charge, taxes))
 
     @get("/", summary="List a plan's fixed charges")
     async def list(
@@ -62,7 +64,9 @@ class PlanFixedCharges(Controller):
             page = await plan_fixed_charges.find_all(
                 connection, tenant.organization_id, code, window=window, now=now
             )
-        return FixedChargesReply.of(page, window)
+            codes = {code for charge in page.items for code in charge.tax_codes}
+            taxes = await shown_taxes.find(connection, tenant.organization_id, codes)
+        return FixedChargesReply.of(page, window, taxes)
 
     @get("/{fixed_charge_code:str}", summary="Find a fixed charge of a plan")
     async def find(
@@ -81,7 +85,8 @@ class PlanFixedCharges(Controller):
             history = await plan_fixed_charges.units_history(
                 connection, tenant.organization_id, charge, limit=_HISTORY_MAX
             )
-        body = FixedChargeBody.of(charge)
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        body = FixedChargeBody.of(charge, taxes)
         body.units_history = [AgreedUnitsBody.of(entry) for entry in history]
         return FixedChargeReply(body)
 
@@ -107,7 +112,8 @@ class PlanFixedCharges(Controller):
                 effective_at=effective_at,
                 now=now,
             )
-        return FixedChargeReply(FixedChargeBody.of(charge))
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        return FixedChargeReply(FixedChargeBody.of(charge, taxes))
 
     @delete(
         "/{fixed_charge_code:str}", status_code=200, summary="Take a fixed charge out of a plan"
@@ -132,4 +138,5 @@ class PlanFixedCharges(Controller):
                 effective_at=at,
                 now=now,
             )
-        return FixedChargeReply(FixedChargeBody.of(charge))
+            taxes = await shown_taxes.find(connection, tenant.organization_id, charge.tax_codes)
+        return FixedChargeReply(FixedChargeBody.of(charge, taxes))

@@ -7,6 +7,7 @@ from msgspec import UnsetType
 from invoicing import plans
 from invoicing.charge_changes import named_units
 from wallet_service import assets
+from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.plans import PlanBody, PlanReply, PlanRequest, PlansReply
@@ -33,7 +34,8 @@ class Plans(Controller):
             plan = await plans.create(
                 connection, tenant.organization_id, changes, charges, units=units, now=now
             )
-        return PlanReply(PlanBody.of(plan))
+            taxes = await shown_taxes.of_plans(connection, tenant.organization_id, [plan])
+        return PlanReply(PlanBody.of(plan, taxes))
 
     @get("/", summary="List plans")
     async def list(
@@ -42,7 +44,9 @@ class Plans(Controller):
         """All plans, newest first."""
         async with services.database.tenant(tenant.organization_id) as connection:
             page = await plans.find_all(connection, tenant.organization_id, window=window, now=now)
-        return PlansReply([PlanBody.of(item) for item in page.items], meta(page, window))
+            taxes = await shown_taxes.of_plans(connection, tenant.organization_id, page.items)
+        bodies = [PlanBody.of(item, taxes) for item in page.items]
+        return PlansReply(bodies, meta(page, window))
 
     @get("/{code:str}", summary="Find a plan")
     async def find(
@@ -51,7 +55,8 @@ class Plans(Controller):
         """One plan, as it prices new usage."""
         async with services.database.tenant(tenant.organization_id) as connection:
             plan = await plans.get(connection, tenant.organization_id, code, now=now)
-        return PlanReply(PlanBody.of(plan))
+            taxes = await shown_taxes.of_plans(connection, tenant.organization_id, [plan])
+        return PlanReply(PlanBody.of(plan, taxes))
 
     @put("/{code:str}", status_code=200, summary="Change a plan")
     async def update(
@@ -70,7 +75,8 @@ class Plans(Controller):
             plan = await plans.update(
                 connection, tenant.organization_id, code, changes, wanted, units=units, now=now
             )
-        return PlanReply(PlanBody.of(plan))
+            taxes = await shown_taxes.of_plans(connection, tenant.organization_id, [plan])
+        return PlanReply(PlanBody.of(plan, taxes))
 
     @delete("/{code:str}", status_code=200, summary="Delete a plan")
     async def delete(
@@ -79,4 +85,5 @@ class Plans(Controller):
         """Withdraw a plan; its subscriptions end."""
         async with services.changing_catalogue(tenant.organization_id) as connection:
             plan = await plans.delete(connection, tenant.organization_id, code, now=now)
-        return PlanReply(PlanBody.of(plan))
+            taxes = await shown_taxes.of_plans(connection, tenant.organization_id, [plan])
+        return PlanReply(PlanBody.of(plan, taxes))

@@ -4,11 +4,14 @@ from typing import Any, Final
 
 from wallet_service.api.add_ons import AddOns
 from wallet_service.api.api_keys import ApiKeys
+from wallet_service.api.applied_coupons import AppliedCoupons, CustomerAppliedCoupons
 from wallet_service.api.assets import Assets
 from wallet_service.api.authorizations import Authorizations
 from wallet_service.api.balances import Balances
 from wallet_service.api.billable_metrics import BillableMetrics
+from wallet_service.api.billing_entities import BillingEntities
 from wallet_service.api.budgets import Budgets
+from wallet_service.api.coupons import Coupons
 from wallet_service.api.credit_notes import (
     CreditNoteMetadata,
     CreditNotes,
@@ -20,6 +23,7 @@ from wallet_service.api.estimates import EventEstimates
 from wallet_service.api.events import Events
 from wallet_service.api.features import Features
 from wallet_service.api.grants import Grants
+from wallet_service.api.invoice_custom_sections import InvoiceCustomSections
 from wallet_service.api.ledger import LedgerBook
 from wallet_service.api.organizations import Organizations
 from wallet_service.api.payment_receipts import PaymentReceipts
@@ -31,6 +35,7 @@ from wallet_service.api.plan_metadata import PlanMetadata
 from wallet_service.api.plan_versions import PlanVersions
 from wallet_service.api.plans import Plans
 from wallet_service.api.subscriptions import Subscriptions
+from wallet_service.api.taxes import Taxes
 from wallet_service.api.usage import CustomerUsage
 from wallet_service.api.wallet_transactions import WalletTransactions
 from wallet_service.api.wallets import CustomerWallets, Wallets
@@ -38,13 +43,17 @@ from wallet_service.api.wallets import CustomerWallets, Wallets
 API_ROUTES: Final[list[Any]] = [
     AddOns,
     ApiKeys,
+    AppliedCoupons,
     Assets,
     Authorizations,
     Balances,
     BillableMetrics,
+    BillingEntities,
     Budgets,
+    Coupons,
     CreditNoteMetadata,
     CreditNotes,
+    CustomerAppliedCoupons,
     CustomerCreditNotes,
     CustomerPayments,
     CustomerWallets,
@@ -54,6 +63,7 @@ API_ROUTES: Final[list[Any]] = [
     Events,
     Features,
     Grants,
+    InvoiceCustomSections,
     LedgerBook,
     Organizations,
     PaymentReceipts,
@@ -67,6 +77,7 @@ API_ROUTES: Final[list[Any]] = [
     Plans,
     SubscriptionEntitlements,
     Subscriptions,
+    Taxes,
     WalletTransactions,
     Wallets,
 ]

@@ -27,6 +27,7 @@ from msgspec import Struct
 from wallet_service.jobs import (
     billing,
     budgets,
+    coupons,
     events,
     grants,
     health,
@@ -79,6 +80,7 @@ def jobs() -> list[Job]:
         Job("measure_delays", 5, health.measure_delays),
         Job("move_subscriptions", 5, subscriptions.move_due),
         Job("expire_grants", 5, grants.expire_grants),
+        Job("end_coupons", 60, coupons.end_due),
         Job("terminate_wallets", 5, grants.terminate_wallets),
         Job("close_grants", 5, grants.GrantCloser().run),
         Job("recognise_revenue", 10, revenue.Recogniser().run),

@@ -1,11 +1,8 @@
 """Add-ons on the wire."""
 
-from typing import Any
-
 from msgspec import UNSET, Struct
 
 from invoicing.add_ons import AddOn, AddOnChanges
-from wallet_service.api.errors import field_error
 from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import (
     Cents,
@@ -18,6 +15,7 @@ from wallet_service.api.schemas.formats import (
     changes,
     iso_seconds,
 )
+from wallet_service.api.schemas.taxes import ShownTaxes, TaxBody
 
 
 class AddOnInput(Struct):
@@ -32,9 +30,7 @@ class AddOnInput(Struct):
     tax_codes: Given[ShortList[Code]] = UNSET
 
     def changes(self) -> AddOnChanges:
-        """The same for the domain; raises a field error for what is not there yet."""
-        if self.tax_codes:
-            raise field_error("tax_codes", "value_is_invalid", "tax_codes: not available yet")
+        """The same for the domain."""
         return changes(self, AddOnChanges)
 
 
@@ -54,12 +50,12 @@ class AddOnBody(Struct, kw_only=True):
     amount_cents: int
     amount_currency: str
     description: str | None
-    taxes: list[dict[str, Any]]
+    taxes: list[TaxBody]
     created_at: str
 
     @classmethod
-    def of(cls, add_on: AddOn) -> "AddOnBody":
-        """Show an add-on."""
+    def of(cls, add_on: AddOn, taxes: ShownTaxes) -> "AddOnBody":
+        """Show an add-on; `taxes` has those that it names."""
         return cls(
             lago_id=str(add_on.id),
             name=add_on.name,
@@ -68,7 +64,7 @@ class AddOnBody(Struct, kw_only=True):
             amount_cents=add_on.amount_cents,
             amount_currency=add_on.amount_currency,
             description=add_on.description,
-            taxes=[],
+            taxes=taxes.of(add_on.tax_codes),
             created_at=iso_seconds(add_on.created_at),
         )
 

@@ -1,10 +1,12 @@
 """Customers on the wire."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from invoicing.customers import Customer, CustomerChanges, MetadataEntry
+from invoicing.invoice_custom_sections import InvoiceCustomSection
 from wallet_service.api.pagination import Meta
 from wallet_service.api.schemas.formats import (
     Code,
@@ -19,6 +21,8 @@ from wallet_service.api.schemas.formats import (
     iso_seconds,
     show,
 )
+from wallet_service.api.schemas.invoice_custom_sections import SectionBody
+from wallet_service.api.schemas.taxes import ShownTaxes, TaxBody
 
 
 class AddressInput(Struct):
@@ -88,6 +92,7 @@ class CustomerInput(Struct):
     billing_entity_code: Given[Code] = UNSET
     metadata: Given[ShortList[MetadataInput]] = UNSET
     tax_codes: Given[ShortList[Code]] = UNSET
+    invoice_custom_section_codes: Given[ShortList[Code]] = UNSET
 
     def changes(self) -> CustomerChanges:
         """The same for the domain."""
@@ -100,6 +105,10 @@ class CustomerInput(Struct):
             billing_configuration=_fields(configuration)
             if isinstance(configuration, BillingConfigurationInput)
             else configuration,
+            tax_codes=[] if self.tax_codes is None else self.tax_codes,
+            invoice_custom_section_codes=[]
+            if self.invoice_custom_section_codes is None
+            else self.invoice_custom_section_codes,
         )
 
     def metadata_entries(self) -> list[MetadataEntry] | None:
@@ -167,6 +176,16 @@ class BillingConfigurationBody(Struct, kw_only=True):
     provider_payment_methods: list[str] | None = None
 
 
+class CustomerSurroundings(Struct, frozen=True, kw_only=True):
+    """What a customer has of its organization and of the entity that bills it."""
+
+    timezone: str
+    tax_codes: Sequence[str]
+    """Of the taxes that it has, named by itself or managed."""
+    taxes: ShownTaxes
+    sections: Sequence[InvoiceCustomSection]
+
+
 class CustomerBody(Struct, kw_only=True):
     """A customer."""
 
@@ -199,28 +218,30 @@ class CustomerBody(Struct, kw_only=True):
     billing_configuration: BillingConfigurationBody
     billing_entity_code: str | None
     metadata: list[MetadataBody]
-    taxes: list[dict[str, Any]]
+    taxes: list[TaxBody]
     integration_customers: list[dict[str, Any]]
-    applicable_invoice_custom_sections: list[dict[str, Any]]
+    applicable_invoice_custom_sections: list[SectionBody]
     created_at: str
     updated_at: str
 
     @classmethod
-    def of(cls, customer: Customer, *, organization_timezone: str) -> "CustomerBody":
-        """Show a customer."""
+    def of(cls, customer: Customer, about: CustomerSurroundings) -> "CustomerBody":
+        """Show a customer and what applies to it."""
         return show(
             cls,
             customer,
             lago_id=str(customer.id),
             shipping_address=AddressBody(**(customer.shipping_address or {})),
             billing_configuration=BillingConfigurationBody(**customer.billing_configuration),
-            applicable_timezone=customer.timezone or organization_timezone,
+            applicable_timezone=customer.timezone or about.timezone,
             metadata=[
                 MetadataBody(lago_id=entry["id"], **_shown(entry)) for entry in customer.metadata
             ],
-            taxes=[],
+            taxes=about.taxes.of(about.tax_codes),
             integration_customers=[],
-            applicable_invoice_custom_sections=[],
+            applicable_invoice_custom_sections=[
+                SectionBody.of(section) for section in about.sections
+            ],
             created_at=iso_seconds(customer.created_at),
             updated_at=iso_seconds(customer.updated_at),
         )

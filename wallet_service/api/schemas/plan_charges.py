@@ -33,6 +33,7 @@ from wallet_service.api.schemas.formats import (
     iso_seconds,
     read_time,
 )
+from wallet_service.api.schemas.taxes import ShownTaxes, TaxBody
 
 Properties = Annotated[dict[str, Any], Limits(max_length=50)]
 Time = Annotated[
@@ -219,12 +220,12 @@ class ChargeBody(Struct, kw_only=True):
     accepts_target_wallet: bool
     properties: dict[str, Any]
     filters: list[ChargeFilterBody]
-    taxes: list[dict[str, Any]]
+    taxes: list[TaxBody]
     created_at: str
 
     @classmethod
-    def of(cls, charge: PlanCharge) -> "ChargeBody":
-        """Show a charge."""
+    def of(cls, charge: PlanCharge, taxes: ShownTaxes) -> "ChargeBody":
+        """Show a charge; `taxes` has those that it names."""
         unit = charge.applied_pricing_unit
         return cls(
             lago_id=str(charge.id),
@@ -244,7 +245,7 @@ class ChargeBody(Struct, kw_only=True):
             accepts_target_wallet=charge.accepts_target_wallet,
             properties=_properties(charge),
             filters=[ChargeFilterBody.of(entry) for entry in charge.filters],
-            taxes=[],
+            taxes=taxes.of(charge.tax_codes),
             created_at=iso_seconds(charge.created_at),
         )
 
@@ -262,9 +263,9 @@ class ChargesReply(Struct):
     meta: Meta
 
     @classmethod
-    def of(cls, page: Page[PlanCharge], window: Window) -> "ChargesReply":
+    def of(cls, page: Page[PlanCharge], window: Window, taxes: ShownTaxes) -> "ChargesReply":
         """Show a page of charges."""
-        return cls([ChargeBody.of(item) for item in page.items], meta(page, window))
+        return cls([ChargeBody.of(item, taxes) for item in page.items], meta(page, window))
 
 
 class ChargeFilterReply(Struct):

@@ -20,6 +20,7 @@ from wallet_service.api.schemas.formats import (
     iso_seconds,
 )
 from wallet_service.api.schemas.plan_charges import Properties, Time
+from wallet_service.api.schemas.taxes import ShownTaxes, TaxBody
 
 
 class FixedChargeInput(Struct):
@@ -85,12 +86,12 @@ class FixedChargeBody(Struct, kw_only=True):
     units: str
     units_history: list[AgreedUnitsBody] | UnsetType = UNSET
     lago_parent_id: str | None
-    taxes: list[dict[str, Any]]
+    taxes: list[TaxBody]
     created_at: str
 
     @classmethod
-    def of(cls, charge: PlanFixedCharge) -> "FixedChargeBody":
-        """Show a fixed charge."""
+    def of(cls, charge: PlanFixedCharge, taxes: ShownTaxes) -> "FixedChargeBody":
+        """Show a fixed charge; `taxes` has those that it names."""
         return cls(
             lago_id=str(charge.id),
             lago_add_on_id=str(charge.add_on_id),
@@ -103,7 +104,7 @@ class FixedChargeBody(Struct, kw_only=True):
             properties=charge.properties,
             units=format(charge.units, "f"),
             lago_parent_id=None,
-            taxes=[],
+            taxes=taxes.of(charge.tax_codes),
             created_at=iso_seconds(charge.created_at),
         )
 
@@ -121,6 +122,8 @@ class FixedChargesReply(Struct):
     meta: Meta
 
     @classmethod
-    def of(cls, page: Page[PlanFixedCharge], window: Window) -> "FixedChargesReply":
+    def of(
+        cls, page: Page[PlanFixedCharge], window: Window, taxes: ShownTaxes
+    ) -> "FixedChargesReply":
         """Show a page of fixed charges."""
-        return cls([FixedChargeBody.of(item) for item in page.items], meta(page, window))
+        return cls([FixedChargeBody.of(item, taxes) for item in page.items], meta(page, window))

@@ -1,13 +1,12 @@
 """Plans and their charges on the wire."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec import Meta as Limits
 
 from invoicing.charge_changes import CHARGES_MAX, ChargeChanges
-from invoicing.errors import Invalid
 from invoicing.fixed_charges import FIXED_CHARGES_MAX
 from invoicing.minimum_commitments import CommitmentChanges, MinimumCommitment
 from invoicing.plans import Plan, PlanChanges
@@ -32,6 +31,7 @@ from wallet_service.api.schemas.plan_charges import (
     refuse_times_of_parts,
 )
 from wallet_service.api.schemas.plan_fixed_charges import FixedChargeBody, FixedChargeInput
+from wallet_service.api.schemas.taxes import ShownTaxes, TaxBody
 from wallet_service.wallet_terms import Metadata
 
 
@@ -43,11 +43,7 @@ class MinimumCommitmentInput(Struct):
     tax_codes: Given[ShortList[Code]] = UNSET
 
     def changes(self) -> CommitmentChanges | None:
-        """The same for the domain; None ends what was agreed. Raises Invalid for taxes."""
-        if self.tax_codes:
-            raise Invalid.field(
-                "minimum_commitment.tax_codes", "value_is_invalid", "tax_codes: not available yet"
-            )
+        """The same for the domain; None ends what was agreed."""
         wanted = changes(self, CommitmentChanges)
         return None if wanted == CommitmentChanges() else wanted
 
@@ -102,13 +98,7 @@ class PlanInput(Struct):
     effective_at: Given[Time] = UNSET
 
     def changes(self) -> PlanChanges:
-        """The same for the domain; raises Invalid for what costs something and is not there yet."""
-        later = [name for name in ("tax_codes",) if getattr(self, name)]
-        if later:
-            raise Invalid(
-                {name: ["value_is_invalid"] for name in later},
-                f"{', '.join(later)}: not available yet",
-            )
+        """The same for the domain; raises a field error for a time that is none."""
         fixed = self.fixed_charges if isinstance(self.fixed_charges, list) else []
         refuse_times_of_parts("fixed_charges", fixed)
         return changes(
@@ -146,20 +136,22 @@ class MinimumCommitmentBody(Struct, kw_only=True):
     amount_cents: int
     invoice_display_name: str | None
     interval: str
-    taxes: list[dict[str, Any]]
+    taxes: list[TaxBody]
     created_at: str
     updated_at: str
 
     @classmethod
-    def of(cls, commitment: MinimumCommitment, plan: Plan) -> "MinimumCommitmentBody":
-        """Show the commitment of a plan."""
+    def of(
+        cls, commitment: MinimumCommitment, plan: Plan, taxes: ShownTaxes
+    ) -> "MinimumCommitmentBody":
+        """Show the commitment of a plan; `taxes` has those that it names."""
         return cls(
             lago_id=str(commitment.id),
             plan_code=plan.code,
             amount_cents=commitment.amount_cents,
             invoice_display_name=commitment.invoice_display_name,
             interval=plan.interval,
-            taxes=[],
+            taxes=taxes.of(commitment.tax_codes),
             created_at=iso_seconds(commitment.created_at),
             updated_at=iso_seconds(commitment.updated_at),
         )
@@ -211,13 +203,13 @@ class PlanBody(Struct, kw_only=True):
     fixed_charges: list[FixedChargeBody]
     usage_thresholds: list[UsageThresholdBody]
     minimum_commitment: MinimumCommitmentBody | None
-    taxes: list[dict[str, Any]]
+    taxes: list[TaxBody]
     metadata: dict[str, str | None]
     created_at: str
 
     @classmethod
-    def of(cls, plan: Plan) -> "PlanBody":
-        """Show a plan."""
+    def of(cls, plan: Plan, taxes: ShownTaxes) -> "PlanBody":
+        """Show a plan; `taxes` has those that it and its charges name."""
         return cls(
             lago_id=str(plan.id),
             name=plan.name,
@@ -235,13 +227,13 @@ class PlanBody(Struct, kw_only=True):
             version=plan.version,
             lago_version_id=str(plan.current_version_id),
             active_subscriptions_count=plan.active_subscriptions_count,
-            charges=[ChargeBody.of(charge) for charge in plan.charges],
-            fixed_charges=[FixedChargeBody.of(charge) for charge in plan.fixed_charges],
+            charges=[ChargeBody.of(charge, taxes) for charge in plan.charges],
+            fixed_charges=[FixedChargeBody.of(charge, taxes) for charge in plan.fixed_charges],
             usage_thresholds=[UsageThresholdBody.of(one) for one in plan.usage_thresholds],
-            minimum_commitment=MinimumCommitmentBody.of(plan.minimum_commitment, plan)
+            minimum_commitment=MinimumCommitmentBody.of(plan.minimum_commitment, plan, taxes)
             if plan.minimum_commitment
             else None,
-            taxes=[],
+            taxes=taxes.of(plan.tax_codes),
             metadata=plan.metadata,
             created_at=iso_seconds(plan.created_at),
         )
