@@ -55,8 +55,6 @@ class BilledUsage(Struct, frozen=True, kw_only=True):
     usage: PeriodUsage
     bounds: Bounds
     metric_names: Mapping[UUID, str]
-    tax_codes: Mapping[UUID, list[str]] = {}
-    """By charge."""
     only_in_advance: bool = False
     """Whether the charges that are billed event by event are meant, or the others."""
     with_minimums: bool = True
@@ -125,7 +123,7 @@ def _fee(
         precise_amount_cents=precise,
         precise_unit_amount=each_of(precise, usage.units, place.currency),
         amount_currency=place.currency,
-        tax_codes=billed.tax_codes.get(listed.id, []),
+        tax_codes=listed.tax_codes,
         amount_details=amount_details(fee, charge.charge.rated),
         presentation_breakdowns=[
             {"presentation_by": from_json(by), "units": format(units, "f")}
@@ -181,7 +179,7 @@ def _missing(
             precise_amount_cents=precise,
             precise_unit_amount=amount,
             amount_currency=place.currency,
-            tax_codes=billed.tax_codes.get(listed.id, []),
+            tax_codes=listed.tax_codes,
             from_datetime=billed.bounds.start,
             to_datetime=billed.bounds.end,
             created_at=place.now,

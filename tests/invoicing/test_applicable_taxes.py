@@ -7,13 +7,15 @@ import pytest
 from msgspec import structs
 
 from invoicing import billing_entities, customers, taxes
-from invoicing.applicable_taxes import effective_customer_codes, taxes_for
+from invoicing.applicable_taxes import effective_customer_codes
 from invoicing.billing_entities import BillingEntity, BillingEntityChanges
+from invoicing.billing_facts import Recipient
 from invoicing.customers import Customer, CustomerChanges
+from invoicing.deductions import Lowered, TaxBook, deductions_of
 from invoicing.errors import Invalid, NotAllowed
 from invoicing.taxes import TaxChanges
 from tests.invoicing.conftest import Desk
-from tests.invoicing.fee_lines import line
+from tests.invoicing.fee_lines import line, number
 
 
 async def _tax(desk: Desk, code: str, rate: int, **fields: Any) -> None:
@@ -30,15 +32,23 @@ async def _entity(desk: Desk, **fields: Any) -> BillingEntity:
     return await billing_entities.update(*desk.place, "default", changes, now=desk.now)
 
 
-async def _codes(desk: Desk, customer: Customer, **of_line: Any) -> list[str]:
+async def _codes(
+    desk: Desk, customer: Customer, of_plan: list[str] | None = None, **of_line: Any
+) -> list[str]:
     entity = await billing_entities.of_customer(*desk.place, customer, now=desk.now)
-    fee = line(1, 100, **of_line)
-    found = await taxes_for(*desk.place, customer, entity, [fee])
-    return [tax.code for tax in found[fee.id]]
+    fee = line(1, 100, subscription_id=number(9), **of_line)
+    invoice = Lowered(
+        recipient=Recipient(customer=customer, entity=entity),
+        currency="EUR",
+        fees=[fee],
+        plan_tax_codes={number(9): of_plan or []},
+    )
+    (found,) = await deductions_of(desk.connection, TaxBook(), [invoice], locks=False)
+    return [tax.code for tax in found.taxes_of_fee[fee.id]]
 
 
 async def test_what_names_no_taxes_is_taxed_by_what_it_is_part_of(desk: Desk) -> None:
-    for code in ("entity", "customer", "item"):
+    for code in ("entity", "customer", "plan", "item"):
         await _tax(desk, code, 10)
     customer = await _customer(desk)
 
@@ -47,7 +57,8 @@ async def test_what_names_no_taxes_is_taxed_by_what_it_is_part_of(desk: Desk) ->
     assert await _codes(desk, customer) == ["entity"]
     customer = await _customer(desk, tax_codes=["customer"])
     assert await _codes(desk, customer) == ["customer"]
-    assert await _codes(desk, customer, tax_codes=["item"]) == ["item"]
+    assert await _codes(desk, customer, ["plan"]) == ["plan"]
+    assert await _codes(desk, customer, ["plan"], tax_codes=["item"]) == ["item"]
 
 
 async def test_a_tax_that_was_deleted_counts_as_not_named(desk: Desk) -> None:
