@@ -207,7 +207,7 @@ def test_an_expression_that_cannot_be_read_is_told_by_its_place(api: httpx.Clien
         ),
         (
             {"minimum_commitment": {"amount_cents": 1, "tax_codes": ["vat"]}},
-            {"minimum_commitment.tax_codes": ["value_is_invalid"]},
+            {"minimum_commitment.tax_codes": ["tax_not_found"]},
         ),
         ({"minimum_commitment": [1]}, {"minimum_commitment": ["value_is_invalid"]}),
     ],
