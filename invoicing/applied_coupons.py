@@ -8,7 +8,7 @@ customer's coupons, so that no two invoices use the same; if it is voided it giv
     forever    on every invoice
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Final
@@ -201,16 +201,6 @@ async def give_back(
         ):
             after = structs.replace(after, status="active", terminated_at=None)
         await _save(connection, after, now=now)
-
-
-async def plan_codes(
-    connection: Connection, organization_id: UUID, subscription_ids: Sequence[UUID]
-) -> Mapping[UUID, str]:
-    """The plan of each subscription, for coupons that are limited to plans."""
-    rows = _queries.plan_codes(
-        connection, organization_id=organization_id, subscription_ids=list(subscription_ids)
-    )
-    return {row["id"]: row["code"] async for row in rows}
 
 
 async def get(

@@ -46,12 +46,6 @@ for no key update of a;
 select exists (
     select from invoicing.coupons where organization_id = :organization_id and id = :id and deleted_at is null);
 
--- name: plan_codes
-select s.id, p.code
-from invoicing.subscriptions s
-join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
-where s.organization_id = :organization_id and s.id = any(:subscription_ids::uuid[]);
-
 -- name: find_applied_coupon^
 select a.*, k.external_id as external_customer_id, c.code as coupon_code, c.name as coupon_name, c.expiration_at
 from invoicing.applied_coupons a

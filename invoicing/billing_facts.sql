@@ -1,10 +1,12 @@
 -- What billing needs to know of many subscriptions at once, of many organizations.
 
 -- name: find_plans
-select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.interval, p.amount_cents, p.amount_currency,
+-- One that was made for a subscription goes by the code of its parent.
+select p.organization_id, p.id, coalesce(parent.code, p.code) as code, p.name, p.invoice_display_name, p.interval, p.amount_cents, p.amount_currency,
     p.pay_in_advance, p.tax_codes
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
-join invoicing.plans p on p.organization_id = w.organization_id and p.id = w.id;
+join invoicing.plans p on p.organization_id = w.organization_id and p.id = w.id
+left join invoicing.plans parent on parent.organization_id = p.organization_id and parent.id = p.parent_id;
 
 -- name: find_metrics
 -- Deleted ones too: what they measured stays.

@@ -53,7 +53,8 @@ select count(*) from invoicing.coupons where organization_id = :organization_id 
 
 -- name: count_plans$
 select count(*) from invoicing.plans
-where organization_id = :organization_id and code = any(:codes::text[]) and deleted_at is null;
+where organization_id = :organization_id and code = any(:codes::text[]) and deleted_at is null
+  and parent_id is null;
 
 -- name: count_metrics$
 select count(*) from invoicing.billable_metrics

@@ -106,6 +106,7 @@ def commitment_fees(
             amount_cents=missing.amount_cents,
             precise_amount_cents=missing.precise_amount_cents,
             precise_unit_amount=each_of(missing.precise_amount_cents, ONE, place.currency),
+            tax_codes=list(terms.commitment_tax_codes),
         )
     ]
 
@@ -175,6 +176,7 @@ def _fee(
         amount_cents=cents,
         precise_amount_cents=precise,
         precise_unit_amount=each_of(precise, units, place.currency),
+        tax_codes=charge.tax_codes,
         pay_in_advance=charge.pay_in_advance,
     )
 

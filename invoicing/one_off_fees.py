@@ -85,7 +85,7 @@ def _fee(place: FeePlace, position: int, one: OneOffFee, add_ons: Mapping[str, A
         precise_amount_cents=precise,
         precise_unit_amount=each_of(precise, one.units, place.currency),
         amount_currency=place.currency,
-        tax_codes=one.tax_codes or [],
+        tax_codes=add_on.tax_codes if one.tax_codes is None else one.tax_codes,
         from_datetime=start,
         to_datetime=end,
         created_at=place.now,

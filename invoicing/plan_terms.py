@@ -75,6 +75,8 @@ class _VersionRow(Record, frozen=True, kw_only=True):
 
 
 class _PlanRow(Record, frozen=True, kw_only=True):
+    json_columns: ClassVar[tuple[str, ...]] = ("commitment_tax_codes",)
+
     id: UUID
     code: str
     interval: str
@@ -82,6 +84,7 @@ class _PlanRow(Record, frozen=True, kw_only=True):
     amount_currency: str
     trial_period: Decimal | None
     commitment_cents: int | None
+    commitment_tax_codes: list[str]
 
 
 class PlanTerms(Struct, frozen=True, kw_only=True):
@@ -93,6 +96,7 @@ class PlanTerms(Struct, frozen=True, kw_only=True):
     """Of a whole period."""
     commitment_cents: int = 0
     """What a whole period costs at least."""
+    commitment_tax_codes: tuple[str, ...] = ()
     trial_days: Decimal = ZERO
     versions: tuple[TermsVersion, ...]
     """In the order in which they take effect; at least one. The first is in force since ever."""
@@ -188,6 +192,7 @@ async def load_terms(connection: Connection, organization_id: UUID, plan_id: UUI
         currency=plan.amount_currency,
         amount_cents=plan.amount_cents,
         commitment_cents=plan.commitment_cents or 0,
+        commitment_tax_codes=tuple(plan.commitment_tax_codes),
         trial_days=plan.trial_period or ZERO,
         versions=_last_of_each_time(versions),
         units=units,

@@ -7,7 +7,6 @@ from msgspec import UNSET, Struct
 from msgspec import Meta as Limits
 
 from invoicing.charge_changes import CHARGES_MAX
-from invoicing.errors import Invalid
 from invoicing.fixed_charges import FIXED_CHARGES_MAX
 from invoicing.plan_overrides import PlanOverrides
 from wallet_service.api.schemas.formats import Cents, Code, Given, Name, ShortList, Text, Word
@@ -44,10 +43,6 @@ class PlanOverridesInput(Struct):
 
     def changes(self) -> PlanOverrides:
         """The same for the domain; raises Invalid."""
-        if self.tax_codes:
-            raise Invalid.field(
-                "plan_overrides.tax_codes", "value_is_invalid", "tax_codes: not available yet"
-            )
         commitment = self.minimum_commitment
         return changes_of(
             self,
