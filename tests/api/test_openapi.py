@@ -48,7 +48,7 @@ KEYED = {
 
 @pytest.fixture(scope="module")
 def document(service: Service) -> dict[str, Any]:
-    answer = httpx.get(f"{service.url}/schema/openapi.json", trust_env=False)
+    answer = httpx.get(f"{service.url}/schema/openapi.json", timeout=60, trust_env=False)
     assert answer.status_code == 200
     return answer.json()
 
@@ -206,7 +206,7 @@ def test_the_hot_routes_are_described_as_they_are(document: dict[str, Any]) -> N
 
 
 def test_it_is_there_as_yaml_too_and_tells_nothing_of_anybody(service: Service) -> None:
-    answer = httpx.get(f"{service.url}/schema/openapi.yml", trust_env=False)
+    answer = httpx.get(f"{service.url}/schema/openapi.yml", timeout=60, trust_env=False)
     assert answer.status_code == 200
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert service.api_key not in answer.text
