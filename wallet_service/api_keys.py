@@ -48,6 +48,7 @@ RESOURCES: Final = (
     "coupons",
     "credit_notes",
     "customers",
+    "documents",
     "entitlements",
     "events",
     "features",

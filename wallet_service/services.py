@@ -23,6 +23,7 @@ from wallet_service.catalogue_news import CatalogueNews
 from wallet_service.committer import Committer
 from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
+from wallet_service.document_files import Documents
 from wallet_service.estimates import Estimates
 from wallet_service.grants import Grants
 from wallet_service.hot_balances import HotBalances
@@ -65,6 +66,7 @@ class Services(Struct, kw_only=True):
     credit_notes: CreditNotes
     ledger_reports: LedgerReports
     usage_reports: UsageReports
+    documents: Documents
     keys: KeyRing
 
     @asynccontextmanager
@@ -177,6 +179,11 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
                 else ledger,
             ),
             usage_reports=UsageReports(database=database),
+            documents=Documents(
+                database,
+                fonts=settings.document_fonts,
+                link_lifetime_s=settings.document_link_s,
+            ),
             keys=KeyRing(database, cache_s=settings.key_cache_s),
         )
 

@@ -186,6 +186,32 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=1, description="Longest `expires_in`; default 31 days.")
     ] = 31 * 86_400
 
+    # --- documents
+    public_url: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            pattern="^(https?://[^ ]+)?$",
+            description=(
+                "Where links to documents lead, as `https://billing.example.com`. "
+                "If unset, where the request for the link came to."
+            ),
+        ),
+    ] = ""
+    document_link_s: Annotated[
+        int,
+        Meta(ge=1, le=31_536_000, description="How long a link to a document opens it."),
+    ] = 86_400
+    document_fonts: Annotated[
+        str,
+        Meta(
+            description=(
+                "Folder with further fonts (`.ttf`, `.otf`) for documents, for scripts that the "
+                "bundled ones cannot draw, such as Korean or Thai."
+            )
+        ),
+    ] = ""
+
     # --- caches of a worker
     catalogue_recheck_s: Annotated[
         float,

@@ -199,6 +199,23 @@ ROWS = [
     Row("GET /payments", "/payments?invoice_id={invoice}", 200),
     Row("GET /payments/{payment_id}", "/payments/{payment}", 404),
     Row("GET /payment_receipts", "/payment_receipts?invoice_id={invoice}", 200),
+    *(
+        Row(
+            f"{method} /{papers}/{{{parameter}}}/{file}",
+            f"/{papers}/{{{name}}}/{file}",
+            404,
+        )
+        for papers, parameter, name, ending in (
+            ("invoices", "invoice_id", "invoice", ("pdf", "xml", "csv", "json")),
+            ("credit_notes", "note_id", "credit_note", ("pdf", "xml", "csv", "json")),
+            ("payment_receipts", "receipt_id", "receipt", ("pdf", "csv", "json")),
+        )
+        for method, file in (
+            *(("GET", f"document.{form}") for form in ending),
+            *(("POST", which) for which in ("download", "download_pdf")),
+            *(("POST", "download_xml") for _ in range("xml" in ending)),
+        )
+    ),
     Row("GET /payment_receipts/{receipt_id}", "/payment_receipts/{receipt}", 404),
     Row("GET /customers/{external_id}", "/customers/{customer}", 404),
     Row("DELETE /customers/{external_id}", "/customers/{customer}", 404),

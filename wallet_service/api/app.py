@@ -16,6 +16,7 @@ from litestar.routes import HTTPRoute
 
 from wallet_service.api.auth import provide_tenant, refuse_unnamed_routes, require_tenant
 from wallet_service.api.boundary import RequestBoundary, report
+from wallet_service.api.documents import open_link
 from wallet_service.api.errors import ErrorBody, refusal
 from wallet_service.api.health import HEALTH_ROUTES
 from wallet_service.api.hot_routes import HotRoutes
@@ -57,6 +58,7 @@ def create_app(
     app = Litestar(
         route_handlers=[
             *HEALTH_ROUTES,
+            open_link,
             Router(
                 API_PREFIX,
                 route_handlers=API_ROUTES,

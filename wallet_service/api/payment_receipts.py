@@ -53,7 +53,7 @@ class PaymentReceipts(Controller):
             page = await payment_receipts.find_all(
                 connection, tenant.organization_id, wanted, window=window
             )
-            bodies = await _show(connection, page.items)
+            bodies = await show_receipts(connection, page.items)
         return ReceiptsReply(bodies, meta(page, window))
 
     @get("/{receipt_id:str}", summary="Find a receipt")
@@ -64,11 +64,14 @@ class PaymentReceipts(Controller):
         wanted = read_id(receipt_id, "payment_receipt")
         async with services.database.tenant(tenant.organization_id) as connection:
             receipt = await payment_receipts.get(connection, tenant.organization_id, wanted)
-            (body,) = await _show(connection, [receipt])
+            (body,) = await show_receipts(connection, [receipt])
         return ReceiptReply(body)
 
 
-async def _show(connection: Connection, receipts: list[PaymentReceipt]) -> list[ReceiptBody]:
+async def show_receipts(
+    connection: Connection, receipts: list[PaymentReceipt]
+) -> list[ReceiptBody]:
+    """Receipts with their payments."""
     if not receipts:
         return []
     organization_id = receipts[0].organization_id

@@ -18,6 +18,11 @@ from wallet_service.api.credit_notes import (
     CustomerCreditNotes,
 )
 from wallet_service.api.customers import Customers
+from wallet_service.api.documents import (
+    CreditNoteDocuments,
+    InvoiceDocuments,
+    PaymentReceiptDocuments,
+)
 from wallet_service.api.entitlements import PlanEntitlements, SubscriptionEntitlements
 from wallet_service.api.estimates import EventEstimates
 from wallet_service.api.events import Events
@@ -59,6 +64,9 @@ API_ROUTES: Final[list[Any]] = [
     CustomerWallets,
     CustomerUsage,
     Customers,
+    CreditNoteDocuments,
+    InvoiceDocuments,
+    PaymentReceiptDocuments,
     EventEstimates,
     Events,
     Features,
