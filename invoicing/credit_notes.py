@@ -130,7 +130,10 @@ async def take_number(connection: Connection, note: CreditNote, invoice: Invoice
     taken = await number_series.take(
         connection, note.organization_id, f"credit_notes:{note.invoice_id}"
     )
-    return structs.replace(note, sequential_id=taken, number=f"{invoice.number}-CN{taken:03d}")
+    base = invoice.number
+    if invoice.status == "closed":  # it was nothing, and has no number of its own
+        base = invoice.id.hex[-8:].upper()
+    return structs.replace(note, sequential_id=taken, number=f"{base}-CN{taken:03d}")
 
 
 async def insert(connection: Connection, note: CreditNote) -> None:

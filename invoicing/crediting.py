@@ -257,7 +257,7 @@ async def _insert(
     *,
     now: datetime,
 ) -> CreditNote:
-    is_draft = invoice.status not in {"finalized", "voided"}
+    is_draft = invoice.status not in {"finalized", "voided", "closed"}
     blank = CreditNote(
         organization_id=invoice.organization_id,
         id=terms.id or new_uuid(now),

@@ -8,6 +8,7 @@ Source: Lago, subscription invoices.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct, to_builtins
@@ -65,6 +66,21 @@ class BuiltInvoice(Struct, frozen=True, kw_only=True):
     """By subscription."""
     plan_tax_codes: dict[UUID, list[str]]
     """By subscription."""
+
+    @property
+    def bills(self) -> bool:
+        """Whether it makes an invoice: not where its moments only give something back."""
+        return bool(self.fees) or any(
+            period.moment.get(part) for period in self.periods for part in _BILLED
+        )
+
+
+_BILLED: Final = (
+    "fee_period",
+    "charges_period",
+    "fixed_charges_in_advance",
+    "fixed_charges_in_arrears",
+)
 
 
 def group_of(

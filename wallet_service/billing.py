@@ -143,7 +143,8 @@ class Billing:
                 if due is None:
                     return
                 built = await self.build(connection, run, due)
-                totalled = await total_all(connection, run.taxes, built, locks=False, now=now)
+                billed = [one for one in built if one.bills]
+                totalled = await total_all(connection, run.taxes, billed, locks=False, now=now)
             for one in totalled:
                 yield one
             run.progress = run.progress.plus(_progress_of(totalled, due))

@@ -19,8 +19,10 @@ from msgspec import structs
 from invoicing import billing_entities, crediting, invoices, outbox
 from invoicing.billing_entities import BillingEntity
 from invoicing.billing_facts import Recipient, load_customers
+from invoicing.crediting import Terms
 from invoicing.invoice_conclusion import concluded, request_of, with_hash
 from invoicing.invoice_numbers import number_all
+from invoicing.invoice_totals import minor_of
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from invoicing.settlements import Settlement
@@ -126,6 +128,12 @@ class InvoiceFinisher:
         hashed = [with_hash(invoice) for invoice in numbered]
         await invoices.conclude_all(connection, [*hashed, *closed])
         await crediting.finalize_drafts_of(connection, hashed, now=now)
+        for invoice in (*hashed, *closed):
+            # What had been paid in real time beyond the invoice, and no grant was left to take.
+            credited = settled[invoice.organization_id, invoice.id].credited_minor
+            if credited:
+                cents = credited // minor_of(1, invoice.currency)
+                await crediting.create_booked(connection, invoice, cents, Terms(), now=now)
         await outbox.add_all(
             connection,
             [

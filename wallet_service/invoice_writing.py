@@ -45,8 +45,13 @@ async def write(
     if not await schedule_all(connection, due):
         raise Raced
     try:
-        totalled = await total_all(connection, book, built, locks=True, now=now)
-        periods = [period for one in built for period in one.periods]
+        billed = [one for one in built if one.bills]
+        totalled = await total_all(connection, book, billed, locks=True, now=now)
+        periods = [
+            period if one.bills else structs.replace(period, invoice_id=None)
+            for one in built
+            for period in one.periods
+        ]
         claimed = await billed_periods.claim(connection, periods)
     except asyncpg.UniqueViolationError as error:
         raise Raced from error

@@ -18,6 +18,7 @@ from msgspec import structs
 from invoicing import (
     billed_periods,
     credit_notes,
+    crediting,
     deductions,
     fees,
     invoice_credits,
@@ -27,6 +28,7 @@ from invoicing import (
 )
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import DueMoment, find_scheduled
+from invoicing.crediting import Terms
 from invoicing.deductions import deductions_of
 from invoicing.errors import NotAllowed, NotFound
 from invoicing.invoice_building import BuiltInvoice, build_invoice
@@ -206,6 +208,10 @@ class Invoices:
                 locked, status="voided", voided_at=now, settlement=kept, updated_at=now
             )
             await invoices.save(connection, result)
+            if voided.credited_cents:  # no grant was left to take back what it had paid
+                await crediting.create_booked(
+                    connection, result, voided.credited_cents, Terms(), now=now
+                )
             used = await invoice_credits.of_invoices(connection, organization_id, [invoice.id])
             await deductions.give_back(
                 connection, organization_id, invoice.id, used[invoice.id], now=now

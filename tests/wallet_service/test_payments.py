@@ -21,6 +21,8 @@ from wallet_service.embedded.redis import Redis
 from wallet_service.errors import KeyReused, OutcomePending
 from wallet_service.payments import GRACE, NewPayment
 from wallet_service.settings import Settings
+from wallet_service.wallet_terms import WalletRequest
+from wallet_service.wallet_transactions import WalletTransactionRequest
 
 
 def now() -> datetime:
@@ -190,4 +192,34 @@ async def test_whoever_says_that_it_is_paid_pays_the_rest_once(bills: Bills) -> 
     assert rest.amount_cents == 60_00
     again = await desk.pay_rest(bills.organization_id, invoice.id, reference="paid", now=now())
     assert again is None
+    assert await bills.house(AccountCode.RECEIVABLE) == 0
+
+
+async def test_credits_that_were_bought_are_there_when_their_invoice_is_paid(
+    bills: Bills,
+) -> None:
+    customer = await bills.customer("buyer")
+    services = bills.services
+    wallet = await services.wallets.create(
+        bills.organization_id,
+        WalletRequest(external_customer_id="buyer", rate_amount="1", currency="EUR"),
+        now=now(),
+    )
+    (bought,) = await services.wallet_transactions.create(
+        bills.organization_id,
+        WalletTransactionRequest(wallet_id=str(wallet.row.id), paid_credits="100"),
+        now=now(),
+    )
+    fee = line_of(100_00, fee_type="credit", wallet_transaction_id=UUID(str(bought.lago_id)))
+    invoice, _ = await bills.invoice(customer, fee, invoice_type="credit", is_booked=False)
+    with pytest.raises(errors.Invalid):
+        await pay(bills, invoice, 50_00)
+    payment = await pay(bills, invoice, 100_00)
+    assert payment.payment_status == "succeeded"
+    found = await services.wallet_transactions.find(
+        bills.organization_id, UUID(str(bought.lago_id)), now=now()
+    )
+    assert found.status == "settled"
+    assert (await bills.found(invoice)).payment_status == "succeeded"
+    assert await bills.house(AccountCode.PAYMENTS, "manual") == 100_00
     assert await bills.house(AccountCode.RECEIVABLE) == 0

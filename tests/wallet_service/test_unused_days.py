@@ -190,3 +190,16 @@ async def test_a_run_that_dies_at_the_note_gives_back_once(
     (note,) = await notes(months, first)
     assert (note.credit_status, last.total_amount_cents) == ("consumed", 30_00)
     await months.check()
+
+
+async def test_without_a_last_invoice_the_credit_is_there_for_later(months: Months) -> None:
+    await begin(months)
+    await months.bill(day(2, 8, 1))
+    (first,) = await months.invoices()
+    await end(months, day(2, 21, 12), "credit", on_termination_invoice="skip")
+    assert (await months.bill(day(2, 21, 13))).problems == 0
+    (note,) = await notes(months, first)
+    assert (note.credit_status, note.balance_amount_cents) == ("available", 30_00)
+    assert await months.invoices() == [first]
+    assert (await months.bill(day(2, 22))).subscriptions == 0
+    await months.check()
