@@ -25,7 +25,7 @@ __all__ = ["Documents"]
 
 AT_ONCE_MAX: Final = 2
 WAITING_MAX: Final = 32
-LINES_MAX: Final = 5000
+LINES_MAX: Final = 2000
 """Lines of a PDF; an invoice that has more can be had as CSV and JSON."""
 
 _SOURCES: Final = {

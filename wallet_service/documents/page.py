@@ -35,6 +35,8 @@ _LETTER: Final = frozenset({"US", "CA", "MX", "PH", "CL", "CO", "CR", "PA", "GT"
 """Countries that print on US letter; all others on A4. Source: CLDR, measurementData/paperSize."""
 _BESIDE_MAX: Final = 10
 _PRICE_DECIMALS_MAX: Final = 12
+_LABEL_MAX: Final = 24
+_FACT_MAX: Final = 80
 _CHARGED: Final = frozenset({"charge", "fixed_charge", "add_on"})
 
 
@@ -81,7 +83,13 @@ class _Writer:
             footer=paragraphs(document.footer),
             page_of=words("page", page="{page}", pages="{pages}"),
             running=" · ".join(
-                text for text in (seller.name, self._title(), plain(document.number)) if text
+                text
+                for text in (
+                    plain(document.seller.shown_name, most=_FACT_MAX),
+                    self._title(),
+                    plain(document.number, most=_FACT_MAX),
+                )
+                if text
             ),
         )
 
@@ -91,7 +99,7 @@ class _Writer:
 
     def _facts(self) -> list[Fact]:
         document, words, formats = self.document, self.words, self.formats
-        facts = [Fact(words(f"number_{document.kind}"), plain(document.number))]
+        facts = [Fact(words(f"number_{document.kind}"), document.number)]
         if document.payment is None:
             facts.append(Fact(words("issued_on"), formats.day(document.issued_on)))
         if document.due_on and document.kind is Kind.INVOICE:
@@ -99,9 +107,9 @@ class _Writer:
         if document.from_on and document.to_on:
             facts.append(Fact(words("period"), formats.days(document.from_on, document.to_on)))
         if document.purchase_order_number:
-            facts.append(Fact(words("purchase_order"), plain(document.purchase_order_number)))
+            facts.append(Fact(words("purchase_order"), document.purchase_order_number))
         if document.invoice_number:
-            facts.append(Fact(words("original_invoice"), plain(document.invoice_number)))
+            facts.append(Fact(words("original_invoice"), document.invoice_number))
         if document.invoice_issued_on:
             facts.append(Fact(words("original_issued_on"), formats.day(document.invoice_issued_on)))
         if document.reason:
@@ -114,8 +122,12 @@ class _Writer:
                 Fact(words("paid_by"), plain(words.known(f"provider_{provider}", provider))),
                 Fact(words("reference"), plain(document.payment.reference)),
             ]
-        facts += [Fact(plain(label), plain(value)) for label, value in document.facts]
-        return [fact for fact in facts if fact.value]
+        facts += [Fact(label, value) for label, value in document.facts]
+        short = (
+            Fact(plain(fact.label, most=_LABEL_MAX), plain(fact.value, most=_FACT_MAX))
+            for fact in facts
+        )
+        return [fact for fact in short if fact.value]
 
     def _party(self, party: Party, label: str, *, shows_name: bool = True) -> Sender:
         """`shows_name`: also the name that is not the legal one; the issuer's stands above."""
@@ -145,6 +157,8 @@ class _Writer:
     def _headline(self) -> Headline:
         document, words, formats = self.document, self.words, self.formats
         amount = formats.cents(document.total_cents)
+        if document.state is State.VOID:
+            return Headline(amount, words("void"))
         if document.kind is Kind.CREDIT_NOTE:
             return Headline(
                 amount, words("headline_credited", date=formats.day(document.issued_on))
