@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from invoicing import fixed_charges, plan_charges, plan_versions, plans
+from invoicing import billing_schedule, fixed_charges, plan_charges, plan_versions, plans
 from invoicing.errors import Invalid, NotFound
 from invoicing.fixed_charges import FIXED_CHARGES_MAX, FixedChargeChanges, PlanFixedCharge
 from invoicing.pages import Page, Window, cut
@@ -145,6 +145,7 @@ async def _publish(
         now=now,
     )
     await plans.store(connection, plan)
+    await billing_schedule.look_again(connection, plan.organization_id, plan_id=plan.id, now=now)
 
 
 def _find(charges: list[PlanFixedCharge], code: str) -> PlanFixedCharge:

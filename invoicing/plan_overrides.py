@@ -1,7 +1,8 @@
 """Plans made for one subscription: a copy of another, with its own prices and terms.
 
 The charges of the copy have the ids and codes of those they were made from, so usage that was
-counted goes on being counted. It is shown with the code of its parent, and is in no list.
+counted goes on being counted; fixed charges have the codes alone, since units are agreed by id. It
+is shown with the code of its parent, and is in no list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,10 @@ async def override(
         return await plans.update(
             connection, organization_id, plan.code, changes, charges, units=units, now=now
         )
+    own_ids = {charge.id: new_uuid(now) for charge in plan.fixed_charges}
+    for wanted_charge in fixed_charges:
+        assert wanted_charge.id is not None, "each names a fixed charge of the plan"
+        wanted_charge.id = own_ids[wanted_charge.id]
     wanted = WantedPrices(charges=charges, fixed_charges=fixed_charges)
     plan_id = new_uuid(now)
     copy = structs.replace(
@@ -87,7 +92,10 @@ async def override(
         created_at=now,
         updated_at=now,
     )
-    prices = Prices(charges=plan.charges, fixed_charges=plan.fixed_charges)
+    prices = Prices(
+        charges=plan.charges,
+        fixed_charges=[structs.replace(one, id=own_ids[one.id]) for one in plan.fixed_charges],
+    )
     return await plans.insert(
         connection, copy, changes, wanted, before=prices, units=units, now=now
     )

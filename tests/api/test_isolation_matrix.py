@@ -580,6 +580,54 @@ ROWS = [
         {"subscription": {"name": "Taken over"}},
     ),
     Row("DELETE /subscriptions/{external_id}", "/subscriptions/{subscription}", 404),
+    *(
+        Row(
+            f"{method} /subscriptions/{{external_id}}{path}",
+            f"/subscriptions/{{subscription}}{address}",
+            404,
+            body,
+        )
+        for method, path, address, body in (
+            ("GET", "/lifetime_usage", "/lifetime_usage", None),
+            (
+                "PUT",
+                "/lifetime_usage",
+                "/lifetime_usage",
+                {"lifetime_usage": {"external_historical_usage_amount_cents": 1}},
+            ),
+            ("GET", "/charges", "/charges", None),
+            ("GET", "/charges/{charge_code}", "/charges/{metric}", None),
+            ("PUT", "/charges/{charge_code}", "/charges/{metric}", {"charge": STANDARD}),
+            ("GET", "/charges/{charge_code}/filters", "/charges/{metric}/filters", None),
+            ("POST", "/charges/{charge_code}/filters", "/charges/{metric}/filters", {"filter": EU}),
+            (
+                "GET",
+                "/charges/{charge_code}/filters/{filter_id}",
+                "/charges/{metric}/filters/{filter}",
+                None,
+            ),
+            (
+                "PUT",
+                "/charges/{charge_code}/filters/{filter_id}",
+                "/charges/{metric}/filters/{filter}",
+                {"filter": EU},
+            ),
+            (
+                "DELETE",
+                "/charges/{charge_code}/filters/{filter_id}",
+                "/charges/{metric}/filters/{filter}",
+                None,
+            ),
+            ("GET", "/fixed_charges", "/fixed_charges", None),
+            ("GET", "/fixed_charges/{fixed_charge_code}", "/fixed_charges/{add_on}", None),
+            (
+                "PUT",
+                "/fixed_charges/{fixed_charge_code}",
+                "/fixed_charges/{add_on}",
+                {"fixed_charge": {"units": "2"}},
+            ),
+        )
+    ),
     Row(
         "POST /subscriptions",
         "/subscriptions",
@@ -817,6 +865,7 @@ def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
         f"/add_ons/{names['add_on_2']}",
         f"/subscriptions/{names['subscription']}",
         f"/subscriptions/{names['subscription']}/entitlements",
+        f"/subscriptions/{names['subscription']}/charges",
         "/features",
         *("/credit_notes", "/payments", "/payment_receipts"),
         *("/taxes", "/coupons", "/invoice_custom_sections", "/billing_entities"),

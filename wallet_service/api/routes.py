@@ -30,6 +30,7 @@ from wallet_service.api.features import Features
 from wallet_service.api.grants import Grants
 from wallet_service.api.invoice_custom_sections import InvoiceCustomSections
 from wallet_service.api.ledger import LedgerBook
+from wallet_service.api.lifetime_usages import LifetimeUsages
 from wallet_service.api.organizations import Organizations
 from wallet_service.api.payment_receipts import PaymentReceipts
 from wallet_service.api.payments import CustomerPayments, Payments
@@ -39,6 +40,11 @@ from wallet_service.api.plan_fixed_charges import PlanFixedCharges
 from wallet_service.api.plan_metadata import PlanMetadata
 from wallet_service.api.plan_versions import PlanVersions
 from wallet_service.api.plans import Plans
+from wallet_service.api.subscription_charges import (
+    SubscriptionChargeFilters,
+    SubscriptionCharges,
+)
+from wallet_service.api.subscription_fixed_charges import SubscriptionFixedCharges
 from wallet_service.api.subscriptions import Subscriptions
 from wallet_service.api.taxes import Taxes
 from wallet_service.api.usage import CustomerUsage
@@ -73,6 +79,7 @@ API_ROUTES: Final[list[Any]] = [
     Grants,
     InvoiceCustomSections,
     LedgerBook,
+    LifetimeUsages,
     Organizations,
     PaymentReceipts,
     Payments,
@@ -83,7 +90,10 @@ API_ROUTES: Final[list[Any]] = [
     PlanMetadata,
     PlanVersions,
     Plans,
+    SubscriptionChargeFilters,
+    SubscriptionCharges,
     SubscriptionEntitlements,
+    SubscriptionFixedCharges,
     Subscriptions,
     Taxes,
     WalletTransactions,

@@ -124,7 +124,7 @@ class CustomerUsage(Controller):
             since_start=_flag(full_usage, field="full_usage"),
             now=now,
         )
-        return CurrentUsageReply(await _body(report, services, tenant))
+        return CurrentUsageReply(await shown_usage(report, services, tenant))
 
     @get("/{external_id:str}/projected_usage", summary="Usage of the running period at its end")
     async def projected(
@@ -139,7 +139,7 @@ class CustomerUsage(Controller):
         report = await services.usage_reports.current(
             tenant.organization_id, external_id, external_subscription_id, Wanted(), now=now
         )
-        return ProjectedUsageReply(await _body(report, services, tenant, projects=True))
+        return ProjectedUsageReply(await shown_usage(report, services, tenant, projects=True))
 
     @get("/{external_id:str}/past_usage", summary="Usage of the periods that are over")
     async def past(
@@ -163,13 +163,14 @@ class CustomerUsage(Controller):
             window=window,
             now=now,
         )
-        bodies = [await _body(report, services, tenant) for report in page.items]
+        bodies = [await shown_usage(report, services, tenant) for report in page.items]
         return PastUsageReply(bodies, meta(page, window))
 
 
-async def _body(
+async def shown_usage(
     report: UsageReport, services: wiring.Services, tenant: Tenant, *, projects: bool = False
 ) -> CustomerUsageBody:
+    """A report as callers see it."""
     scales: dict[str, int] = {}
     for code in {charge.charge.rated.asset_code for charge in report.usage.charges}:
         asset = await services.rates.asset(tenant.organization_id, code, now=report.now)

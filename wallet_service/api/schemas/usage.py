@@ -1,7 +1,7 @@
 """Usage on the wire, in Lago's shape, with the exact amounts beside the rounded ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import reduce
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from invoicing.currencies import CURRENCIES
+from invoicing.periods import day_of
 from invoicing.records import from_json
 from invoicing.usage import ChargeUsage
 from invoicing.usage_pricing import Fee
@@ -296,7 +297,7 @@ def usage_body(
     return CustomerUsageBody(
         from_datetime=iso_seconds(report.start),
         to_datetime=iso_seconds(report.end - timedelta(seconds=1)),
-        issuing_date=report.end.astimezone(UTC).date().isoformat(),
+        issuing_date=day_of(report.end, report.subscription.zone).isoformat(),
         lago_invoice_id=None,
         currency=currency,
         amount_cents=amount_cents,
