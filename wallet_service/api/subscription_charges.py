@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from invoicing import plan_charge_filters, plan_charges, subscription_prices
 from invoicing.charge_changes import named_units
 from wallet_service import assets
+from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.schemas.formats import Word, read_id
 from wallet_service.api.schemas.plan_charges import (
@@ -57,7 +58,9 @@ class SubscriptionCharges(Controller):
             place = connection, tenant.organization_id
             plan = await subscription_prices.plan_of(*place, external_id, statuses=statuses)
             page = await plan_charges.find_all(*place, plan, window=window, now=now)
-        return ChargesReply.of(page, window)
+            codes = {code for charge in page.items for code in charge.tax_codes}
+            taxes = await shown_taxes.find(*place, codes)
+        return ChargesReply.of(page, window, taxes)
 
     @get("/{charge_code:str}", summary="Find a charge of a subscription")
     async def find(
@@ -75,7 +78,8 @@ class SubscriptionCharges(Controller):
             place = connection, tenant.organization_id
             plan = await subscription_prices.plan_of(*place, external_id, statuses=statuses)
             charge = await plan_charges.get(*place, plan, charge_code, now=now)
-        return ChargeReply(ChargeBody.of(charge))
+            taxes = await shown_taxes.find(*place, charge.tax_codes)
+        return ChargeReply(ChargeBody.of(charge, taxes))
 
     @put("/{charge_code:str}", status_code=200, summary="Change a charge of a subscription")
     async def update(
@@ -107,7 +111,8 @@ class SubscriptionCharges(Controller):
                 effective_at=effective_at,
                 now=now,
             )
-        return ChargeReply(ChargeBody.of(charge))
+            taxes = await shown_taxes.find(*place, charge.tax_codes)
+        return ChargeReply(ChargeBody.of(charge, taxes))
 
 
 class SubscriptionChargeFilters(Controller):

@@ -4,6 +4,7 @@ from litestar import Controller, get, put
 from litestar.params import FromPath, JSONBody
 
 from invoicing import plan_fixed_charges, subscription_prices
+from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.schemas.plan_charges import read_effective_at
 from wallet_service.api.schemas.plan_fixed_charges import (
@@ -39,7 +40,9 @@ class SubscriptionFixedCharges(Controller):
             place = connection, tenant.organization_id
             plan = await subscription_prices.plan_of(*place, external_id, statuses=statuses)
             page = await plan_fixed_charges.find_all(*place, plan, window=window, now=now)
-        return FixedChargesReply.of(page, window)
+            codes = {code for charge in page.items for code in charge.tax_codes}
+            taxes = await shown_taxes.find(*place, codes)
+        return FixedChargesReply.of(page, window, taxes)
 
     @get("/{fixed_charge_code:str}", summary="Find a fixed charge of a subscription")
     async def find(
@@ -57,7 +60,8 @@ class SubscriptionFixedCharges(Controller):
             place = connection, tenant.organization_id
             plan = await subscription_prices.plan_of(*place, external_id, statuses=statuses)
             charge = await plan_fixed_charges.get(*place, plan, fixed_charge_code, now=now)
-        return FixedChargeReply(FixedChargeBody.of(charge))
+            taxes = await shown_taxes.find(*place, charge.tax_codes)
+        return FixedChargeReply(FixedChargeBody.of(charge, taxes))
 
     @put(
         "/{fixed_charge_code:str}",
@@ -90,4 +94,5 @@ class SubscriptionFixedCharges(Controller):
                 effective_at=effective_at,
                 now=now,
             )
-        return FixedChargeReply(FixedChargeBody.of(charge))
+            taxes = await shown_taxes.find(*place, charge.tax_codes)
+        return FixedChargeReply(FixedChargeBody.of(charge, taxes))
