@@ -18,6 +18,7 @@ from invoicing.customers import Customer
 from invoicing.plan_terms import PlanTerms, load_terms
 from invoicing.records import Connection, Record, load_queries
 from invoicing.usage_rollups import NIL, Stretch
+from ledger.ids import uuid_of
 
 __all__ = [
     "BilledPlanFacts",
@@ -217,9 +218,16 @@ async def billed_usage_before(
 
 
 async def paid_usage(
-    connection: Connection, stretches: Sequence[Stretch], *, asset_codes: Sequence[str]
+    connection: Connection,
+    stretches: Sequence[Stretch],
+    *,
+    asset_codes: Sequence[str],
+    since: Sequence[int | None] | None = None,
 ) -> list[Paid]:
-    """Which grants paid for the usage of stretches when it happened, in their order."""
+    """Which grants paid for the usage of stretches when it happened, in their order.
+
+    With `since`, only for what was committed from that transaction on.
+    """
     if not stretches:
         return []
     rows = _queries.paid_usage(
@@ -229,11 +237,14 @@ async def paid_usage(
         starts=[one.start for one in stretches],
         ends=[one.end for one in stretches],
         asset_codes=list(asset_codes),
+        since=[
+            None if number is None else str(number) for number in since or [None] * len(stretches)
+        ],
     )
     grants = [dict[UUID, int]() for _ in stretches]
     async for row in rows:
         place: int = row["position"] - 1
-        grants[place][row["grant_id"]] = int(row["amount_minor"])
+        grants[place][uuid_of(row["grant_id"].int)] = int(row["amount_minor"])
     return [
         Paid(
             grants={grant: amount for grant, amount in one.items() if grant != NIL and amount},

@@ -23,13 +23,13 @@ join invoicing.customers c on c.organization_id = w.organization_id and c.id = w
 select w.position, (p.entry ->> 1)::uuid as grant_id, sum((p.entry ->> 2)::bigint) as amount_minor
 from unnest(
     :organization_ids::uuid[], :subscription_ids::uuid[], :starts::timestamptz[], :ends::timestamptz[],
-    :asset_codes::text[])
-    with ordinality as w (organization_id, subscription_id, start, "end", asset_code, position)
+    :asset_codes::text[], :since::text[]::xid8[])
+    with ordinality as w (organization_id, subscription_id, start, "end", asset_code, since, position)
 cross join lateral (
     select e.paid from invoicing.events e
     where e.organization_id = w.organization_id and e.subscription_id = w.subscription_id
       and e.timestamp >= w.start and e.timestamp < w."end" and e.rating_status = 'rated'
-      and e.asset_code = w.asset_code and e.reverses_event_id is null and e.lines -> 0 ->> 'charge_id' is not null
+      and e.asset_code = w.asset_code and (w.since is null or e.xact_id >= w.since) and e.reverses_event_id is null and e.lines -> 0 ->> 'charge_id' is not null
       and not exists (
         select from invoicing.events r
         where r.organization_id = w.organization_id and r.reverses_event_id = e.id

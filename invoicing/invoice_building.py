@@ -22,6 +22,7 @@ from invoicing.derived_ids import derived_id, timed_id
 from invoicing.fees import Fee
 from invoicing.fixed_fees import commitment_fees, fixed_fees
 from invoicing.invoices import Invoice
+from invoicing.late_usage import LateUsage, late_fees
 from invoicing.plan_terms import PlanTerms
 from invoicing.subscription_fees import subscription_fee
 from invoicing.usage import PeriodUsage
@@ -50,7 +51,8 @@ class Billable(Struct, frozen=True, kw_only=True):
     """What the plan asks for beside its usage, where it asks for any."""
     billed_before: Decimal = ZERO
     """What earlier invoices billed of usage in the plan's period, in cents, precisely."""
-    late_fees: Sequence[Fee] = ()
+    late: Sequence[LateUsage] = ()
+    """What earlier periods come to otherwise than was billed of them."""
     sealed_xact_id: int | None = None
 
 
@@ -162,7 +164,9 @@ def build_invoice(
         fees=fees,
         periods=[_period(one, invoice_id, now=now) for one in group],
         recipient=recipient,
-        paid=_all_paid(one.paid for one in group),
+        paid=_all_paid(
+            paid for one in group for paid in (one.paid, *(late.paid for late in one.late))
+        ),
         plan_codes={one.subscription.id: one.plan.code for one in group},
         plan_tax_codes={one.subscription.id: one.plan.tax_codes for one in group},
     )
@@ -227,7 +231,7 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
             billed_before=one.billed_before,
             has_own_fee_before=plan.pay_in_advance,
         )
-    fees += one.late_fees
+    fees += late_fees(place, one.late)
     return fees
 
 

@@ -7,6 +7,7 @@ Pure. Who finalises stores each step before the next, and repeats it after a cra
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -64,7 +65,10 @@ def fixed(invoice: Invoice, request: SettleRequest, digest: bytes, *, now: datet
     return structs.replace(
         invoice,
         status="finalizing",
-        settlement={"request": msgspec.to_builtins(request), "content": digest.hex()},
+        settlement={
+            "request": msgspec.to_builtins(request, str_keys=True),
+            "content": digest.hex(),
+        },
         updated_at=now,
     )
 
@@ -121,6 +125,7 @@ def _plain(record: Fee | InvoiceCredit) -> dict[str, Any]:
     }
 
 
+@cache
 def _tzdata_version() -> str | None:
     """Which edition of the zones cut its periods."""
     try:

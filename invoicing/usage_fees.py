@@ -55,8 +55,8 @@ class BilledUsage(Struct, frozen=True, kw_only=True):
     usage: PeriodUsage
     bounds: Bounds
     metric_names: Mapping[UUID, str]
-    only_in_advance: bool = False
-    """Whether the charges that are billed event by event are meant, or the others."""
+    without: frozenset[UUID] = frozenset()
+    """Charges whose usage is billed otherwise."""
     with_minimums: bool = True
 
 
@@ -71,8 +71,7 @@ def usage_fees(place: FeePlace, billed: BilledUsage) -> list[Fee]:
     fees: list[Fee] = []
     for charge in billed.usage.charges:
         rated = charge.charge.rated
-        is_meant = rated.pay_in_advance is billed.only_in_advance
-        if rated.asset_code != place.currency or not is_meant:
+        if rated.asset_code != place.currency or charge.charge.listed.id in billed.without:
             continue
         lines = [
             line for fee in charge.fees if (line := _fee(place, billed, charge, fee)) is not None

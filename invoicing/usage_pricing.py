@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
@@ -54,7 +55,7 @@ class Fee(Struct, frozen=True, kw_only=True):
     """Units by the values of the presentation group keys."""
 
 
-class Bucket(Struct, frozen=True, kw_only=True):
+class Bucket(Struct, frozen=True, kw_only=True, dict=True):
     """The usage of one key, and the terms it is priced by."""
 
     key: UsageKey
@@ -66,7 +67,7 @@ class Bucket(Struct, frozen=True, kw_only=True):
     codes: frozenset[str]
     """What its events are called: more than one where the metric was renamed."""
 
-    @property
+    @cached_property
     def way(self) -> Way:
         """What it takes to price it."""
         if self._is_summable():

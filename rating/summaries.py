@@ -68,6 +68,8 @@ def merge(one: Summary, other: Summary) -> Summary:
     >>> merge(a, b).events, merge(a, b).units
     (3, Decimal('35'))
     """
+    if one is NOTHING or other is NOTHING:
+        return other if one is NOTHING else one
     last = max(one, other, key=_lateness)
     known = [units for units in (one.max_units, other.max_units) if units is not None]
     return Summary(

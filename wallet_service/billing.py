@@ -38,6 +38,7 @@ from invoicing.errors import InvoicingError
 from invoicing.invoice_building import Billable, BuiltInvoice, build_invoice, group_of
 from invoicing.invoice_totals import TotalledInvoice
 from invoicing.invoices import Invoice
+from invoicing.late_usage import read_late
 from invoicing.records import Connection
 from invoicing.usage_versions import Versions
 from rating.exact import ZERO
@@ -263,8 +264,9 @@ class Billing:
             {(one.subscription.organization_id, one.subscription.plan_id) for one in due},
         )
         facts = await read_usage(connection, self._versions, run.catalogue, due)
+        late = await read_late(connection, self._versions, run.catalogue, due)
         billables: list[Billable] = []
-        for one, fact in zip(due, facts, strict=True):
+        for position, (one, fact) in enumerate(zip(due, facts, strict=True)):
             place = one.subscription.organization_id, one.subscription.plan_id
             terms = await run.catalogue.terms(connection, *place)
             billables.append(
@@ -275,6 +277,7 @@ class Billing:
                     usage=fact.usage,
                     metric_names=fact.metric_names,
                     paid=fact.paid,
+                    late=late.get(position, ()),
                     terms=terms,
                     billed_before=await _billed_before(connection, one) if terms else ZERO,
                     sealed_xact_id=sealed,

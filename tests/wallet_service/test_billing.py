@@ -10,8 +10,9 @@ from invoicing import add_ons
 from invoicing.errors import NotAllowed
 from invoicing.one_off_fees import OneOffFee
 from tests.wallet_service.months import Months, day, standard
-from tests.wallet_service.story import open_story, paid
+from tests.wallet_service.story import USD, open_story, paid
 from wallet_service.one_off_invoices import OneOffRequest
+from wallet_service.usage import ReverseRequest
 
 
 @pytest.fixture
@@ -54,6 +55,8 @@ async def test_what_a_plan_costs_is_paid_from_the_wallet_and_the_rest_is_due(mon
     assert invoice.fees_amount_cents == 2500
     # 5.00 were debited in March, the wallet's other 7.00 pay for the plan; 13.00 are left to pay.
     assert (invoice.prepaid_credit_amount_cents, invoice.total_amount_cents) == (1200, 1300)
+    assert invoice.prepaid_purchased_credit_amount_cents == 1200
+    assert invoice.settlement["debited_minor"] == 5 * USD
     assert invoice.payment_status == "pending"
     await months.check()
 
@@ -159,3 +162,38 @@ async def test_add_ons_are_billed_by_hand_and_no_wallet_pays_for_them(months):
     assert (invoice.fees_amount_cents, invoice.total_amount_cents) == (1875, 1875)
     assert (invoice.status, invoice.payment_status) == ("finalized", "pending")
     await months.check()
+
+
+async def test_what_comes_late_is_a_line_of_the_next_invoice_that_names_what_it_corrects(months):
+    await months.plan("usage", standard("tokens", "0.5", min_amount_cents=200))
+    await months.customer("acme", paid(100))
+    await months.subscribe("acme", "usage", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "10", at=day(3, 10), key="wrong")
+    await months.use("acme-1", "tokens", "4", at=day(3, 11))
+    await months.bill(day(4, 1))
+    await months.use("acme-1", "tokens", "3", at=day(3, 31))  # sent in April, of March
+    await months.use("acme-1", "tokens", "20", at=day(4, 3))
+    await months.bill(day(5, 1))
+    march, april = await months.invoices()
+    (first,) = await months.lines(march)
+    assert (first.amount_cents, first.debited_minor) == (700, 7 * USD)
+    usage, late = await months.lines(april)
+    assert (usage.amount_cents, usage.original_fee_id) == (1000, None)
+    assert (late.amount_cents, late.units, late.debited_minor) == (150, 3, 3 * USD // 2)
+    assert (late.original_fee_id, late.from_datetime) == (first.id, day(3, 1))
+    assert (april.fees_amount_cents, april.total_amount_cents) == (1150, 0)
+    await months.check()
+    reverse = ReverseRequest(transaction_id="undo")
+    await months.services.usage.reverse(months.organization_id, "wrong", reverse, now=day(5, 2))
+    await months.use("acme-1", "tokens", "40", at=day(5, 3))
+    await months.bill(day(6, 1))
+    may = (await months.invoices())[-1]
+    usage, late = await months.lines(may)
+    assert (usage.amount_cents, late.amount_cents) == (2000, -500)
+    assert late.original_fee_id == first.id
+    assert (may.fees_amount_cents, may.total_amount_cents) == (1500, 0)
+    await months.check()
+    await months.bill(day(7, 1))
+    assert [line.amount_cents for line in await months.lines((await months.invoices())[-1])] == [
+        200
+    ]

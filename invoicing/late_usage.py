@@ -1,0 +1,234 @@
+"""Usage that came late: for a period whose invoice is final, billed by the one that follows.
+
+A final invoice is sealed as of a transaction. What is committed later for its period (events that
+were sent late, rated late, or taken back) makes a difference to what the period comes to now; the
+difference is a line of the next invoice, which names the line that it corrects.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct, structs
+
+from invoicing.billed_periods import BilledPeriod
+from invoicing.billing_facts import Catalogue, Paid, paid_usage
+from invoicing.billing_moments import BillingMoment
+from invoicing.billing_reading import bounds_of_usage, period_of
+from invoicing.billing_schedule import DueMoment, ScheduledSubscription
+from invoicing.derived_ids import derived_id
+from invoicing.fees import Fee
+from invoicing.periods import Bounds
+from invoicing.records import Connection, load_queries, to_json
+from invoicing.usage import Question, rate_periods
+from invoicing.usage_fees import BilledUsage, FeePlace, usage_fees
+from invoicing.usage_rollups import Stretch
+from invoicing.usage_versions import Versions
+from rating.exact import EXACT, ZERO
+
+__all__ = ["LateUsage", "late_fees", "read_late"]
+
+_queries: Final[Any] = load_queries(__file__)
+
+_Line: TypeAlias = tuple[UUID | None, UUID | None, str, bool]
+"""What makes two lines of one period the same: charge, filter, group, and whether a true-up."""
+
+
+class LateUsage(Struct, frozen=True, kw_only=True):
+    """A sealed period that has changed: what it comes to now, and what was billed of it."""
+
+    bounds: Bounds
+    usage: BilledUsage
+    billed: Sequence[Fee]
+    paid: Paid = Paid()
+    """Who paid for what was not billed yet."""
+
+
+async def read_late(
+    connection: Connection, versions: Versions, catalogue: Catalogue, due: Sequence[DueMoment]
+) -> dict[int, list[LateUsage]]:
+    """What came late for earlier periods of these moments' subscriptions, by position.
+
+    Only the first moment of a subscription that bills usage looks back: the others follow it.
+    """
+    firsts: dict[UUID, int] = {}
+    for position, one in enumerate(due):
+        if one.moment.charges_period is not None:
+            firsts.setdefault(one.subscription.id, position)
+    changed = await _changed_periods(connection, [due[at] for at in firsts.values()])
+    found: dict[int, list[LateUsage]] = {}
+    for subscription_id, periods in changed.items():
+        position = firsts[subscription_id]
+        subscription = due[position].subscription
+        found[position] = await _read(connection, versions, catalogue, subscription, periods)
+    return found
+
+
+def late_fees(place: FeePlace, late: Sequence[LateUsage]) -> list[Fee]:
+    """The lines that correct what was billed of sealed periods, where anything differs. Pure."""
+    fees: list[Fee] = []
+    for one in late:
+        now = {_line(fee): fee for fee in usage_fees(place, one.usage)}
+        before: dict[_Line, list[Fee]] = {}
+        for fee in one.billed:
+            before.setdefault(_line(fee), []).append(fee)
+        for line in dict.fromkeys([*now, *before]):
+            fee = _difference(place, now.get(line), before.get(line, []))
+            if fee is not None:
+                fees.append(fee)
+    return fees
+
+
+def _line(fee: Fee) -> _Line:
+    is_true_up = fee.events_count == 0 and fee.true_up_parent_fee_id is not None
+    return fee.charge_id, fee.charge_filter_id, to_json(fee.pricing_group), is_true_up
+
+
+def _difference(place: FeePlace, now: Fee | None, before: Sequence[Fee]) -> Fee | None:
+    """What a line comes to now, less what was billed of it."""
+    model = now or before[0]
+    units = _less(now.units if now else ZERO, (fee.units for fee in before))
+    cents = (now.amount_cents if now else 0) - sum(fee.amount_cents for fee in before)
+    debited = _less(now.debited_minor if now else ZERO, (fee.debited_minor for fee in before))
+    if not (units or cents or debited):
+        return None
+    events = ((now.events_count or 0) if now else 0) - sum(fee.events_count or 0 for fee in before)
+    precise = _less(
+        now.precise_amount_cents if now else ZERO, (fee.precise_amount_cents for fee in before)
+    )
+    return structs.replace(
+        model,
+        id=derived_id(place.parent_id, "late", model.id),
+        invoice_id=place.invoice_id,
+        original_fee_id=before[0].id if before else None,
+        true_up_parent_fee_id=None,
+        units=units,
+        total_aggregated_units=None,
+        events_count=events,
+        amount_cents=cents,
+        precise_amount_cents=precise,
+        debited_minor=debited,
+        amount_details={},
+        presentation_breakdowns=[],
+        taxes_amount_cents=0,
+        taxes_precise_amount_cents=ZERO,
+        applied_taxes=[],
+        payment_status="pending",
+        succeeded_at=None,
+        created_at=place.now,
+        updated_at=place.now,
+    )
+
+
+def _less(whole: Decimal, parts: Any) -> Decimal:
+    for part in parts:
+        whole = EXACT.subtract(whole, part)
+    return whole
+
+
+async def _changed_periods(
+    connection: Connection, due: Sequence[DueMoment]
+) -> dict[UUID, list[BilledPeriod]]:
+    """The sealed periods for which something was committed after they were sealed."""
+    if not due:
+        return {}
+    rows = _queries.late_since(
+        connection,
+        organization_ids=[one.subscription.organization_id for one in due],
+        subscription_ids=[one.subscription.id for one in due],
+        before=[one.moment.billing_at for one in due],
+    )
+    since = [(row["organization_id"], row["subscription_id"], row["since"]) async for row in rows]
+    found: dict[UUID, list[BilledPeriod]] = {}
+    if since:
+        periods = _queries.sealed_periods(
+            connection,
+            organization_ids=[organization for organization, _, _ in since],
+            subscription_ids=[subscription for _, subscription, _ in since],
+            since=[at for _, _, at in since],
+        )
+        async for row in periods:
+            period = BilledPeriod.of(row)
+            found.setdefault(period.subscription_id, []).append(period)
+    return found
+
+
+async def _read(
+    connection: Connection,
+    versions: Versions,
+    catalogue: Catalogue,
+    subscription: ScheduledSubscription,
+    periods: Sequence[BilledPeriod],
+) -> list[LateUsage]:
+    """What these periods come to now, and what was billed of them."""
+    questions: list[Question] = []
+    for period in periods:
+        moment = msgspec.convert(period.moment, BillingMoment)
+        days = moment.charges_period
+        assert days is not None, "its usage was billed"
+        bounds = bounds_of_usage(subscription, moment)
+        questions.append(
+            Question(
+                organization_id=subscription.organization_id,
+                subscription_id=subscription.id,
+                plan_id=period.plan_id,
+                bounds=bounds,
+                period=period_of(days, subscription, end=days.part.end),
+                as_of=moment.billing_at,
+            )
+        )
+    usages = await rate_periods(connection, versions, questions)
+    billed = await _billed(connection, subscription, periods)
+    stretches = [
+        Stretch(
+            organization_id=subscription.organization_id,
+            subscription_id=subscription.id,
+            start=question.bounds.start,
+            end=question.bounds.end,
+        )
+        for question in questions
+    ]
+    currency = subscription.amount_currency
+    late = await paid_usage(
+        connection,
+        stretches,
+        asset_codes=[currency for _ in periods],
+        since=[period.sealed_xact_id for period in periods],
+    )
+    found: list[LateUsage] = []
+    for period, usage, paid in zip(periods, usages, late, strict=True):
+        assert period.charges_from_at is not None
+        assert period.charges_to_at is not None
+        bounds = Bounds(period.charges_from_at, period.charges_to_at)
+        metrics = {charge.charge.listed.billable_metric_id for charge in usage.charges}
+        names = await catalogue.metric_names(connection, subscription.organization_id, metrics)
+        found.append(
+            LateUsage(
+                bounds=bounds,
+                usage=BilledUsage(usage=usage, bounds=bounds, metric_names=names),
+                billed=billed.get(period.charges_from_at, []),
+                paid=paid,
+            )
+        )
+    return found
+
+
+async def _billed(
+    connection: Connection, subscription: ScheduledSubscription, periods: Sequence[BilledPeriod]
+) -> Mapping[datetime, list[Fee]]:
+    """The lines that were billed of periods, corrections among them, by when they begin."""
+    rows = _queries.billed_lines(
+        connection,
+        organization_id=subscription.organization_id,
+        subscription_id=subscription.id,
+        starts=[period.charges_from_at for period in periods],
+    )
+    found: dict[datetime, list[Fee]] = {}
+    async for row in rows:
+        fee = Fee.of(row)
+        assert fee.from_datetime is not None, "a line of usage says of when"
+        found.setdefault(fee.from_datetime, []).append(fee)
+    return found
