@@ -18,6 +18,7 @@ PAGES = (
     "README.md",
     "docs/tutorial/first-hour.md",
     "docs/how-to/accept-usage-events.md",
+    "docs/how-to/close-the-month.md",
     "docs/how-to/limit-spending.md",
     "docs/how-to/gate-features.md",
     "docs/how-to/native-assets.md",

@@ -5,8 +5,7 @@ under way may look wrong; `running` looks again before it says so. Rows go throu
 portions, and all that is copied is rolled back at the end.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -15,8 +14,7 @@ from msgspec import Struct, msgpack
 
 from invoicing.records import Connection, load_queries
 from ledger import Ledger, ids
-from ledger.accounts import Account, Balance
-from ledger.transfers import Phase, Transfer
+from wallet_service.book_copies import copy_book
 from wallet_service.checks.findings import SHOWN_MAX
 from wallet_service.database import Database
 from wallet_service.decision.budget_state import BudgetPart
@@ -30,7 +28,6 @@ _paid: Final = msgpack.Decoder(list[Paid]).decode
 _budgets: Final = msgpack.Decoder(list[BudgetPart]).decode
 
 _PORTION: Final = 5_000
-_AT_ONCE: Final = 8
 
 
 class Snapshot(Struct):
@@ -70,7 +67,8 @@ async def open_snapshot(database: Database, ledger: Ledger) -> AsyncGenerator[Sn
                 _budget_part_records,
             )
             if ledger.name != "postgres":
-                await _copy_book(connection, ledger)
+                rows: list[Any] = await connection.fetch(_queries.ledgers.sql)
+                await copy_book(connection, ledger, [row["ledger"] for row in rows])
             yield Snapshot(connection)
         finally:
             await transaction.rollback()
@@ -129,80 +127,3 @@ def _budget_part_records(row: Any) -> list[tuple[Any, ...]]:
 async def _write(connection: Connection, table: str, records: Sequence[tuple[Any, ...]]) -> None:
     if records:
         await connection.copy_records_to_table(table, schema_name="wallet", records=records)
-
-
-# -- a book that is kept elsewhere -----------------------------------------------------------------
-
-
-async def _copy_book(connection: Connection, ledger: Ledger) -> None:
-    """Copy accounts and transfers, ledger by ledger. A transfer is copied with its debit side."""
-    rows: list[Any] = await connection.fetch(_queries.ledgers.sql)
-    for row in rows:
-        async for page in _pages(ledger, row["ledger"]):
-            await _write(connection, "checked_accounts", [_account_record(*one) for one in page])
-            for start in range(0, len(page), _AT_ONCE):
-                some = [account for account, _ in page[start : start + _AT_ONCE]]
-                await _copy_transfers(connection, ledger, some)
-    await connection.execute(_queries.fill_in_released.sql)
-    await connection.execute(_queries.time_out.sql)
-
-
-async def _pages(ledger: Ledger, number: int) -> AsyncIterator[list[tuple[Account, Balance]]]:
-    after_id = 0
-    while page := await ledger.ledger_accounts(number, after_id=after_id):
-        yield page
-        after_id = page[-1][0].id
-
-
-async def _copy_transfers(
-    connection: Connection, ledger: Ledger, accounts: Iterable[Account]
-) -> None:
-    """Page through several accounts at once, and write what each round brought."""
-    since = {account.id: 0 for account in accounts}
-    while since:
-        pages = await asyncio.gather(
-            *(
-                ledger.account_transfers(account_id, since_timestamp=start)
-                for account_id, start in since.items()
-            )
-        )
-        records: list[tuple[Any, ...]] = []
-        for account_id, page in zip(list(since), pages, strict=True):
-            records += [_transfer_record(one) for one in page if one.debit_account_id == account_id]
-            if page:
-                since[account_id] = page[-1].timestamp + 1
-            else:
-                del since[account_id]
-        await _write(connection, "checked_transfers", records)
-
-
-def _account_record(account: Account, balance: Balance) -> tuple[Any, ...]:
-    return (
-        UUID(int=account.id),
-        account.ledger,
-        account.code,
-        int(account.flags),
-        balance.debits_pending,
-        balance.debits_posted,
-        balance.credits_pending,
-        balance.credits_posted,
-    )
-
-
-def _transfer_record(transfer: Transfer) -> tuple[Any, ...]:
-    return (
-        UUID(int=transfer.id),
-        UUID(int=transfer.debit_account_id),
-        UUID(int=transfer.credit_account_id),
-        transfer.amount,
-        0,
-        transfer.ledger,
-        transfer.code,
-        int(transfer.phase),
-        transfer.linked,
-        UUID(int=transfer.pending_id) if transfer.pending_id else None,
-        UUID(int=transfer.user_data_128),
-        # Until it is known which of them have timed out: a pending one's end by itself.
-        transfer.expires_at if transfer.phase is Phase.PENDING else 0,
-        transfer.timestamp,
-    )

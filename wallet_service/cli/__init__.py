@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "migrate": "Bring the database to this version.",
     "catalog": "Import price lists of models.",
     "keys": "Create, list and revoke API keys.",
+    "report": "Say what the books say: revenue, liabilities, trial balances.",
     "settings": "Print all settings as Markdown.",
     "rerate": "Say what past usage would have cost under another plan.",
     "replay": "Play a trace of model calls through the API.",

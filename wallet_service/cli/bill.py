@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 from msgspec import Struct
 
-from wallet_service.cli.check import settings_of
+from wallet_service.cli.connection import find_stores
 from wallet_service.cli.data_folder import data_option
 from wallet_service.cli.stores import explained
 from wallet_service.cli.times import Time
@@ -66,7 +66,7 @@ def command(**given: Any) -> None:
     if options.until > now and not options.dry_run:
         raise click.UsageError("--until is in the future: only a --dry-run may look there")
     try:
-        settings = settings_of(options.data)
+        settings = find_stores(options.data)
     except InvalidSetting as error:
         raise click.ClickException(str(error)) from None
     with explained():

@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from wallet_service.cli.connection import find_database
-from wallet_service.cli.data_folder import DataFolder, data_option
+from wallet_service.cli.connection import find_stores
+from wallet_service.cli.data_folder import data_option
 from wallet_service.cli.stores import explained
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def command(data: Path | None, *, as_json: bool) -> None:
     from wallet_service.settings import InvalidSetting
 
     try:
-        settings = settings_of(data)
+        settings = find_stores(data)
     except InvalidSetting as error:
         raise click.ClickException(str(error)) from None
     with explained():
@@ -42,34 +41,6 @@ def command(data: Path | None, *, as_json: bool) -> None:
         _print(results)
     if any(result.breaches for result in results):
         raise SystemExit(1)
-
-
-def settings_of(data: Path | None) -> "Settings":
-    """WALLET_* where set, else the servers of a running `wallet up`."""
-    from msgspec.structs import replace
-
-    from wallet_service.embedded.redis import Redis
-    from wallet_service.embedded.tigerbeetle import TigerBeetle
-    from wallet_service.settings import load_settings
-
-    settings = replace(load_settings(), database_url=find_database(data), database_wait_s=0)
-    if os.environ.get("WALLET_DATABASE_URL"):
-        return settings
-    folder = DataFolder(data)
-    settings = replace(settings, ledger=folder.choose_ledger(None))
-    if not os.environ.get("WALLET_REDIS_URL"):
-        valkey = Redis(
-            folder.valkey, socket_folder=folder.sockets, log_path=folder.logs / "valkey.log"
-        )
-        settings = replace(settings, redis_url=valkey.url())
-    if settings.ledger == "tigerbeetle" and not os.environ.get("WALLET_TIGERBEETLE_ADDRESSES"):
-        tigerbeetle = TigerBeetle(
-            folder.tigerbeetle,
-            log_path=folder.logs / "tigerbeetle.log",
-            cluster_id=settings.tigerbeetle_cluster_id,
-        )
-        settings = replace(settings, tigerbeetle_addresses=tigerbeetle.addresses)
-    return settings
 
 
 async def _run(settings: "Settings") -> "list[Result]":
