@@ -10,12 +10,16 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from msgspec import field
+from msgspec import Struct, field, structs
 
 from invoicing.errors import NotFound
+from invoicing.pages import Page, Window
 from invoicing.records import Connection, Record, load_queries, to_json
 
 _queries: Final = load_queries(__file__)
+
+TYPES: Final = ("subscription", "charge", "fixed_charge", "commitment", "add_on", "credit")
+PAYMENT_STATUSES: Final = ("pending", "succeeded", "failed", "refunded")
 
 
 class Fee(Record, frozen=True, kw_only=True):
@@ -85,6 +89,26 @@ class Fee(Record, frozen=True, kw_only=True):
     deleted_at: datetime | None = None
 
 
+class FeeFilter(Struct, frozen=True, kw_only=True):
+    """Which fees are asked for; None means all. Times are from the first to the last, included."""
+
+    customer_id: UUID | None = None
+    external_subscription_id: str | None = None
+    currency: str | None = None
+    fee_type: str | None = None
+    billable_metric_code: str | None = None
+    payment_status: str | None = None
+    event_transaction_id: str | None = None
+    created_at_from: datetime | None = None
+    created_at_to: datetime | None = None
+    succeeded_at_from: datetime | None = None
+    succeeded_at_to: datetime | None = None
+    failed_at_from: datetime | None = None
+    failed_at_to: datetime | None = None
+    refunded_at_from: datetime | None = None
+    refunded_at_to: datetime | None = None
+
+
 async def insert_all(connection: Connection, fees: Sequence[Fee]) -> None:
     """Store new fees."""
     if fees:
@@ -102,6 +126,16 @@ async def get(connection: Connection, organization_id: UUID, fee_id: UUID) -> Fe
     if row is None:
         raise NotFound("fee")
     return Fee.of(row)
+
+
+async def find_all(
+    connection: Connection, organization_id: UUID, wanted: FeeFilter, *, window: Window
+) -> Page[Fee]:
+    """A page of fees that callers may see, the newest first."""
+    found = {"organization_id": organization_id, **structs.asdict(wanted)}
+    rows = _queries.list_fees(connection, **found, limit=window.size, offset=window.offset)
+    items = [Fee.of(row) async for row in rows]
+    return Page(items, await _queries.count_fees(connection, **found))
 
 
 async def of_invoices(

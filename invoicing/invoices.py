@@ -149,7 +149,13 @@ class InvoiceFilter(Struct, frozen=True, kw_only=True):
     issuing_date_to: date | None = None
     amount_from: int | None = None
     amount_to: int | None = None
-    billing_entity_ids: list[UUID] | None = None
+    billing_entity_codes: list[str] | None = None
+    subscription_id: UUID | None = None
+    self_billed: bool | None = None
+    partially_paid: bool | None = None
+    positive_due_amount: bool | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    """What is remembered of them: all of these."""
     search_term: str | None = None
 
 
@@ -252,7 +258,12 @@ async def find_all(
     connection: Connection, organization_id: UUID, wanted: InvoiceFilter, *, window: Window
 ) -> Page[Invoice]:
     """A page of invoices, the newest issuing date first."""
-    found = {"organization_id": organization_id, **structs.asdict(wanted)}
+    pairs = [{"key": key, "value": value} for key, value in wanted.metadata.items()]
+    found = {
+        **structs.asdict(wanted),
+        "organization_id": organization_id,
+        "metadata": to_json(pairs) if pairs else None,
+    }
     rows = _queries.list_invoices(connection, **found, limit=window.size, offset=window.offset)
     items = [Invoice.of(row) async for row in rows]
     return Page(items, await _queries.count_invoices(connection, **found))

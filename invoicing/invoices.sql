@@ -201,7 +201,19 @@ where i.organization_id = :organization_id and i.status = any(:statuses::text[])
   and (:issuing_date_to::date is null or i.issuing_date <= :issuing_date_to::date)
   and (:amount_from::bigint is null or i.total_amount_cents >= :amount_from::bigint)
   and (:amount_to::bigint is null or i.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_ids::uuid[] is null or i.billing_entity_id = any(:billing_entity_ids::uuid[]))
+  and (:billing_entity_codes::text[] is null or i.billing_entity_id in (
+       select e.id from invoicing.billing_entities e
+       where e.organization_id = :organization_id and e.code = any(:billing_entity_codes::text[])))
+  and (:subscription_id::uuid is null or exists (
+       select from invoicing.billed_periods b
+       where b.organization_id = i.organization_id and b.invoice_id = i.id
+         and b.subscription_id = :subscription_id::uuid))
+  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
+  and (:partially_paid::boolean is null or :partially_paid::boolean = (
+       i.total_paid_amount_cents > 0 and i.total_paid_amount_cents < i.total_amount_cents))
+  and (:positive_due_amount::boolean is null or :positive_due_amount::boolean = (
+       i.total_amount_cents > i.total_paid_amount_cents + i.total_offsetted_credit_note_amount_cents))
+  and (:metadata::jsonb is null or i.metadata @> :metadata::jsonb)
   and (:search_term::text is null or strpos(lower(i.number), lower(:search_term::text)) > 0 or i.id::text = :search_term::text)
 order by i.issuing_date desc, i.created_at desc, i.id
 limit :limit offset :offset;
@@ -221,5 +233,17 @@ where i.organization_id = :organization_id and i.status = any(:statuses::text[])
   and (:issuing_date_to::date is null or i.issuing_date <= :issuing_date_to::date)
   and (:amount_from::bigint is null or i.total_amount_cents >= :amount_from::bigint)
   and (:amount_to::bigint is null or i.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_ids::uuid[] is null or i.billing_entity_id = any(:billing_entity_ids::uuid[]))
+  and (:billing_entity_codes::text[] is null or i.billing_entity_id in (
+       select e.id from invoicing.billing_entities e
+       where e.organization_id = :organization_id and e.code = any(:billing_entity_codes::text[])))
+  and (:subscription_id::uuid is null or exists (
+       select from invoicing.billed_periods b
+       where b.organization_id = i.organization_id and b.invoice_id = i.id
+         and b.subscription_id = :subscription_id::uuid))
+  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
+  and (:partially_paid::boolean is null or :partially_paid::boolean = (
+       i.total_paid_amount_cents > 0 and i.total_paid_amount_cents < i.total_amount_cents))
+  and (:positive_due_amount::boolean is null or :positive_due_amount::boolean = (
+       i.total_amount_cents > i.total_paid_amount_cents + i.total_offsetted_credit_note_amount_cents))
+  and (:metadata::jsonb is null or i.metadata @> :metadata::jsonb)
   and (:search_term::text is null or strpos(lower(i.number), lower(:search_term::text)) > 0 or i.id::text = :search_term::text);

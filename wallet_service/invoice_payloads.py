@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from invoicing.invoices import Invoice
+from wallet_service.invoice_bodies import invoice_body
 
 __all__ = ["WEBHOOKS", "payload_of"]
 
@@ -18,12 +19,7 @@ WEBHOOKS: Final[Mapping[str, str]] = {
 }
 """What the end of an invoice's making is called, by its type."""
 
-_HIDDEN: Final = frozenset({"organization_id", "settlement", "content_hash", "sealed_xact_id"})
-
 
 def payload_of(invoice: Invoice) -> dict[str, Any]:
-    """The invoice, as it is sent."""
-    known = msgspec.to_builtins(invoice, builtin_types=(bytes,))
-    return {"lago_id": known["id"]} | {
-        name: value for name, value in known.items() if name not in _HIDDEN and name != "id"
-    }
+    """The invoice as lists of invoices show it: its lines are asked for under its id."""
+    return msgspec.to_builtins(invoice_body(invoice))

@@ -31,6 +31,7 @@ from invoicing.billing_schedule import DueMoment, find_scheduled
 from invoicing.crediting import Terms
 from invoicing.deductions import deductions_of
 from invoicing.errors import NotAllowed, NotFound
+from invoicing.fee_changes import adjusted
 from invoicing.invoice_building import BuiltInvoice, build_invoice
 from invoicing.invoice_totals import TotalledInvoice, total_up
 from invoicing.invoices import Invoice
@@ -311,6 +312,7 @@ async def _replace(
 ) -> TotalledInvoice:
     """Put what a draft comes to now in the place of what it came to before."""
     place = before.organization_id, before.id
+    lines = (await fees.of_invoices(connection, before.organization_id, [before.id]))[before.id]
     await fees.delete_of_invoice(connection, *place)
     await invoice_credits.delete_of_invoice(connection, *place)
     invoice = structs.replace(
@@ -322,7 +324,7 @@ async def _replace(
         revision=before.revision + 1,
         updated_at=now,
     )
-    built = structs.replace(built, invoice=invoice)
+    built = structs.replace(built, invoice=invoice, fees=adjusted(built.fees, lines))
     (deduction,) = await deductions_of(connection, run.taxes, [lowered_of(built)], locks=final)
     totalled = fix(total_up(invoice, built.fees, deduction, now=now), built, now=now)
     await invoices.save(connection, totalled.invoice)

@@ -29,6 +29,7 @@ from wallet_service.grants import Grants
 from wallet_service.hot_balances import HotBalances
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.invoice_book import InvoiceBook
+from wallet_service.invoice_states import InvoiceStates
 from wallet_service.invoices import Invoices
 from wallet_service.ledger_reports import LedgerReports
 from wallet_service.payments import Payments
@@ -64,6 +65,7 @@ class Services(Struct, kw_only=True):
     invoices: Invoices
     payments: Payments
     credit_notes: CreditNotes
+    invoice_states: InvoiceStates
     ledger_reports: LedgerReports
     usage_reports: UsageReports
     documents: Documents
@@ -143,6 +145,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             database=database, committer=committer, rates=rates, hot=hot
         )
         book = InvoiceBook(database=database, committer=committer, rates=rates)
+        payments = Payments(database=database, book=book, wallet_transactions=wallet_transactions)
         credit_notes = CreditNotes(database=database, book=book)
         yield Services(
             settings=settings,
@@ -167,10 +170,11 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
             invoice_book=book,
             invoices=Invoices(database=database, book=book, credit_notes=credit_notes),
-            payments=Payments(
-                database=database, book=book, wallet_transactions=wallet_transactions
-            ),
+            payments=payments,
             credit_notes=credit_notes,
+            invoice_states=InvoiceStates(
+                database=database, payments=payments, credit_notes=credit_notes
+            ),
             ledger_reports=LedgerReports(
                 database=database,
                 # Long reads have a pool of their own, out of the committer's way.

@@ -165,6 +165,45 @@ ROWS = [
             {"invoice_id": "{invoice}", "items": [{"fee_id": "m", "amount_cents": 1}]},
         )
     ),
+    Row("GET /fees", "/fees?external_customer_id={customer}", 200),
+    Row("GET /fees", "/fees?external_subscription_id={subscription}", 200),
+    *(
+        Row(f"{method} /fees/{{fee_id}}", "/fees/{fee}", 404, body)
+        for method, body in (
+            ("GET", None),
+            ("PUT", {"fee": {"payment_status": "succeeded"}}),
+            ("PUT", {"fee": {"units": 1}}),
+            ("DELETE", None),
+        )
+    ),
+    Row("GET /invoices", "/invoices?external_customer_id={customer}", 200),
+    Row("GET /invoices", "/invoices?search_term={invoice}", 200),
+    Row("GET /invoices", "/invoices?metadata[secret]={customer}", 200),
+    *(
+        Row("POST /invoices", "/invoices", status, {"invoice": body | {"currency": "USD"}})
+        for status, body in (
+            (404, {"external_customer_id": "{customer}", "fees": [{"add_on_code": "{add_on}"}]}),
+            (422, {"external_customer_id": "own", "fees": [{"add_on_code": "{add_on}"}]}),
+        )
+    ),
+    *(
+        Row(f"{method} /invoices/{{invoice_id}}{rest}", f"/invoices/{{invoice}}{rest}", 404, body)
+        for method, rest, body in (
+            ("GET", "", None),
+            ("PUT", "", {"invoice": {"payment_status": "succeeded"}}),
+            ("PUT", "", {"invoice": {"metadata": [{"key": "taken", "value": "over"}]}}),
+            ("DELETE", "", None),
+            ("PUT", "/refresh", None),
+            ("PUT", "/finalize", None),
+            ("POST", "/retry", None),
+            ("POST", "/retry_payment", None),
+            ("POST", "/payment_url", None),
+            ("POST", "/void", None),
+            ("POST", "/void", {"generate_credit_note": True}),
+            ("POST", "/lose_dispute", None),
+            ("PUT", "/lose_dispute", None),
+        )
+    ),
     Row("GET /credit_notes", "/credit_notes?external_customer_id={customer}", 200),
     Row("GET /credit_notes", "/credit_notes?search_term={credit_note}", 200),
     *(
@@ -187,7 +226,7 @@ ROWS = [
     ),
     *(
         Row(f"GET /customers/{{external_id}}/{what}", f"/customers/{{customer}}/{what}", 404)
-        for what in ("credit_notes", "payments")
+        for what in ("credit_notes", "invoices", "payments")
     ),
     Row(
         "POST /payments",
@@ -867,9 +906,10 @@ def contents(shop: Shop, names: Mapping[str, str]) -> list[Json]:
         f"/subscriptions/{names['subscription']}/entitlements",
         f"/subscriptions/{names['subscription']}/charges",
         "/features",
-        *("/credit_notes", "/payments", "/payment_receipts"),
+        *("/credit_notes", "/payments", "/payment_receipts", "/invoices", "/fees"),
         *("/taxes", "/coupons", "/invoice_custom_sections", "/billing_entities"),
         "/applied_coupons",
+        f"/invoices/{names['invoice']}",
         f"/wallets/{names['wallet']}",
         f"/wallets/{names['wallet']}/wallet_transactions",
         f"/grants/{names['grant']}",

@@ -45,6 +45,9 @@ KEYED = {
     "/api/v1/payments",
 }
 
+EMPTY = {"/api/v1/invoices/{invoice_id}/retry_payment"}
+"""What is answered without a body."""
+
 
 @pytest.fixture(scope="module")
 def document(service: Service) -> dict[str, Any]:
@@ -148,8 +151,8 @@ def test_every_answer_has_a_shape(document: dict[str, Any]) -> None:
         if path.startswith("/api/v1") and not is_file(path):
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
             shape = resolved(document, schema)
-            assert shape["properties"], (method, path)
-            for field in shape["properties"].values():
+            assert bool(shape.get("properties")) is (path not in EMPTY), (method, path)
+            for field in shape.get("properties", {}).values():
                 assert field, (method, path)
 
 

@@ -9,7 +9,7 @@ from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.errors import ApiError, invalid
 from wallet_service.api.events import EventEnvelope, EventsEnvelope, read_batch
 from wallet_service.api.hot_routes import HOT, HotRequest
-from wallet_service.api.schemas.fees import FeesReply, fee_body
+from wallet_service.api.schemas.estimates import EstimatedFeesReply, estimated_fee_body
 from wallet_service.estimates import EstimatedFee
 from wallet_service.replies import encode
 from wallet_service.usage import BadBatch, EventRequest
@@ -23,7 +23,7 @@ async def _event_of(request: HotRequest) -> EventRequest:
 
 
 def _reply(fees: Iterable[EstimatedFee]) -> bytes:
-    return encode(FeesReply([fee_body(fee) for fee in fees]))
+    return encode(EstimatedFeesReply([estimated_fee_body(fee) for fee in fees]))
 
 
 async def estimate_fees(request: HotRequest) -> bytes:
@@ -69,7 +69,7 @@ class EventEstimates(Controller):
         summary="Estimate the fees of an event",
         opt={HOT: estimate_fees},
     )
-    async def estimate_fees(self, data: JSONBody[EventEnvelope]) -> FeesReply:
+    async def estimate_fees(self, data: JSONBody[EventEnvelope]) -> EstimatedFeesReply:
         """A fee a charge that is paid in advance, after all that was used so far. Stores nothing.
 
         `transaction_id` may be left out.
@@ -82,7 +82,7 @@ class EventEstimates(Controller):
         summary="Estimate the fees of an event without usage",
         opt={HOT: estimate_instant_fees},
     )
-    async def estimate_instant_fees(self, data: JSONBody[EventEnvelope]) -> FeesReply:
+    async def estimate_instant_fees(self, data: JSONBody[EventEnvelope]) -> EstimatedFeesReply:
         """The same as if the event were the first of its period: no usage is looked up."""
         raise AssertionError("answered by the hot route")
 
@@ -92,7 +92,7 @@ class EventEstimates(Controller):
         summary="Estimate the fees of events without usage",
         opt={HOT: estimate_batch},
     )
-    async def estimate_batch(self, data: JSONBody[EventsEnvelope]) -> FeesReply:
+    async def estimate_batch(self, data: JSONBody[EventsEnvelope]) -> EstimatedFeesReply:
         """The fees of up to 1,000 events, each as if it were the first, in their order.
 
         A malformed one refuses all, by its index.

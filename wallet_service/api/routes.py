@@ -27,8 +27,10 @@ from wallet_service.api.entitlements import PlanEntitlements, SubscriptionEntitl
 from wallet_service.api.estimates import EventEstimates
 from wallet_service.api.events import Events
 from wallet_service.api.features import Features
+from wallet_service.api.fees import Fees
 from wallet_service.api.grants import Grants
 from wallet_service.api.invoice_custom_sections import InvoiceCustomSections
+from wallet_service.api.invoices import CustomerInvoices, InvoiceActions, Invoices
 from wallet_service.api.ledger import LedgerBook
 from wallet_service.api.lifetime_usages import LifetimeUsages
 from wallet_service.api.organizations import Organizations
@@ -67,6 +69,7 @@ API_ROUTES: Final[list[Any]] = [
     CustomerAppliedCoupons,
     CustomerCreditNotes,
     CustomerPayments,
+    CustomerInvoices,
     CustomerWallets,
     CustomerUsage,
     Customers,
@@ -76,8 +79,11 @@ API_ROUTES: Final[list[Any]] = [
     EventEstimates,
     Events,
     Features,
+    Fees,
     Grants,
     InvoiceCustomSections,
+    InvoiceActions,
+    Invoices,
     LedgerBook,
     LifetimeUsages,
     Organizations,

@@ -1,6 +1,6 @@
 """What lists of bills are narrowed by: whose, from when to when, how much."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
@@ -38,6 +38,17 @@ DateFrom: TypeAlias = Annotated[
 DateTo: TypeAlias = Annotated[
     str | None, QueryParameter(max_length=40, description="Until this day.")
 ]
+TimeFrom: TypeAlias = Annotated[
+    str | None, QueryParameter(max_length=40, description="From this time on.")
+]
+TimeTo: TypeAlias = Annotated[
+    str | None, QueryParameter(max_length=40, description="Until this time.")
+]
+
+
+def read_moment(text: str | None, *, field: str) -> datetime | None:
+    """A time, if one is given; raises a field error."""
+    return None if not text else read_time(text, field=field)
 
 
 def read_date(text: str | None, *, field: str) -> date | None:

@@ -1,0 +1,177 @@
+"""What callers change of fees: lines of drafts that are adjusted, and fees that stand alone.
+
+An adjustment is kept with the line that it is for, and a line has the same id whenever its draft is
+computed anew: so it survives. Whoever adjusts a line has its draft computed anew.
+Source: Lago, adjusted fees.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType, convert, structs, to_builtins
+
+from invoicing import fees, invoices
+from invoicing.currencies import CURRENCIES
+from invoicing.errors import Invalid, NotAllowed
+from invoicing.fees import Fee
+from invoicing.records import Connection
+from invoicing.usage_fees import cents_of
+from rating.exact import EXACT
+
+__all__ = ["Adjustment", "AdjustmentChanges", "adjust", "adjusted", "delete", "set_payment_status"]
+
+_AMOUNT_MAX: Final = Decimal(10) ** 15
+"""In the currency's unit: far beyond what an invoice asks for, and its cents fit into 64 bits."""
+_NUMBER_DIGITS_MAX: Final = 40
+
+
+class Adjustment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What stands instead of what was computed; None: what was computed."""
+
+    units: Decimal | None = None
+    unit_precise_amount: Decimal | None = None
+    invoice_display_name: str | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it leaves all as it is."""
+        return self == Adjustment()
+
+
+class AdjustmentChanges(Struct, frozen=True, kw_only=True):
+    """What to set: UNSET leaves it, None takes the adjustment back."""
+
+    units: Decimal | UnsetType | None = UNSET
+    unit_precise_amount: Decimal | UnsetType | None = UNSET
+    invoice_display_name: str | UnsetType | None = UNSET
+
+
+def adjusted(computed: Iterable[Fee], before: Sequence[Fee]) -> list[Fee]:
+    """The lines of a draft that was computed anew, with the adjustments of those it had before.
+
+    What became of a line that is no longer there is forgotten with it.
+    """
+    known = {fee.id: fee.adjustment for fee in before if fee.adjustment is not None}
+    return [
+        _with(fee, convert(known[fee.id], Adjustment, strict=False)) if fee.id in known else fee
+        for fee in computed
+    ]
+
+
+async def adjust(
+    connection: Connection,
+    organization_id: UUID,
+    fee_id: UUID,
+    changes: AdjustmentChanges,
+    *,
+    now: datetime,
+) -> UUID:
+    """Adjust a line of a draft; returns the draft, which is then to be computed anew.
+
+    Units alone are charged at what a unit costs on average. Raises NotFound, Invalid, and
+    NotAllowed (`invalid_status`) where it is a line of something else.
+    """
+    invoice_id = (await fees.get(connection, organization_id, fee_id)).invoice_id
+    if invoice_id is None:
+        raise NotAllowed("invalid_status")
+    invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
+    if invoice.status != "draft":
+        raise NotAllowed("invalid_status")
+    fee = await fees.get(connection, organization_id, fee_id)
+    given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
+    adjustment = structs.replace(_stored(fee), **given)
+    _check(fee, adjustment)
+    stored: dict[str, Any] | None = to_builtins(adjustment)
+    await fees.save(
+        connection,
+        structs.replace(
+            fee,
+            adjustment=None if adjustment.is_nothing else stored,
+            is_adjusted=not adjustment.is_nothing,
+            updated_at=now,
+        ),
+    )
+    # Who is finalising the draft has read other lines, and begins again.
+    changed = structs.replace(invoice, revision=invoice.revision + 1, updated_at=now)
+    await invoices.save(connection, changed)
+    return invoice_id
+
+
+async def set_payment_status(
+    connection: Connection, organization_id: UUID, fee_id: UUID, status: str, *, now: datetime
+) -> Fee:
+    """Say what has become of a fee that is paid by itself.
+
+    Raises NotFound, Invalid, and NotAllowed (`invoiced_fee`): a line is paid with its invoice.
+    """
+    fee = await fees.get(connection, organization_id, fee_id)
+    if status not in fees.PAYMENT_STATUSES:
+        raise Invalid.field("payment_status", "value_is_invalid")
+    if fee.invoice_id is not None:
+        raise NotAllowed("invoiced_fee")
+    times: dict[str, datetime] = {} if status == "pending" else {f"{status}_at": now}
+    changed = structs.replace(fee, payment_status=status, updated_at=now, **times)
+    await fees.save(connection, changed)
+    return changed
+
+
+async def delete(
+    connection: Connection, organization_id: UUID, fee_id: UUID, *, now: datetime
+) -> Fee:
+    """Withdraw a fee that stands alone. Raises NotFound and NotAllowed (`invoiced_fee`)."""
+    fee = await fees.get(connection, organization_id, fee_id)
+    if fee.invoice_id is not None:
+        raise NotAllowed("invoiced_fee")
+    await fees.save(connection, structs.replace(fee, deleted_at=now, updated_at=now))
+    return fee
+
+
+def _stored(fee: Fee) -> Adjustment:
+    return convert(fee.adjustment or {}, Adjustment, strict=False)
+
+
+def _with(fee: Fee, adjustment: Adjustment) -> Fee:
+    """The line as it was adjusted."""
+    units = fee.units if adjustment.units is None else adjustment.units
+    each = adjustment.unit_precise_amount
+    if each is None:
+        each = fee.precise_unit_amount
+    changed = structs.replace(
+        fee,
+        invoice_display_name=adjustment.invoice_display_name or fee.invoice_display_name,
+        is_adjusted=True,
+        adjustment=to_builtins(adjustment),
+    )
+    if adjustment.units is None and adjustment.unit_precise_amount is None:
+        return changed
+    cents, precise = cents_of(EXACT.multiply(units, each), fee.amount_currency)
+    return structs.replace(
+        changed,
+        units=units,
+        precise_unit_amount=each,
+        amount_cents=cents,
+        precise_amount_cents=precise,
+        amount_details={},
+    )
+
+
+def _check(fee: Fee, adjustment: Adjustment) -> None:
+    """Raise Invalid with all that is wrong."""
+    problems: dict[str, list[str]] = {}
+    for name in ("units", "unit_precise_amount"):
+        value: Decimal | None = getattr(adjustment, name)
+        if value is None:
+            continue
+        if not value.is_finite() or value < 0 or value > _AMOUNT_MAX:
+            problems[name] = ["value_is_out_of_range"]
+        elif len(value.as_tuple().digits) > _NUMBER_DIGITS_MAX or value.adjusted() < -20:  # noqa: PLR2004
+            problems[name] = ["value_is_invalid"]
+    if problems:
+        raise Invalid(problems)
+    amount = _with(fee, adjustment).precise_amount_cents
+    if abs(amount) > EXACT.scaleb(_AMOUNT_MAX, CURRENCIES[fee.amount_currency]):
+        field = "units" if adjustment.units is not None else "unit_precise_amount"
+        raise Invalid.field(field, "value_is_out_of_range")
