@@ -10,6 +10,7 @@ from invoicing import billable_metrics, customers, fees, invoices, plans, subscr
 from invoicing.charge_changes import ChargeChanges
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
+from ledger.chart import HOUSE_CODES, AccountCode, house_account_id
 from tests.wallet_service.story import Story
 from wallet_service.billing import Progress
 from wallet_service.checks.running import run_checks
@@ -119,6 +120,24 @@ class Months:
         async with self.services.database.tenant(self.organization_id) as connection:
             found = await fees.of_invoices(connection, self.organization_id, [invoice.id])
         return found[invoice.id]
+
+    async def book(self) -> dict[AccountCode, int]:
+        """What the house's accounts in dollars stand at, debits less credits."""
+        asset = await self.services.rates.asset(self.organization_id, "USD", now=datetime.now(UTC))
+        accounts = {house_account_id(ledger=asset.ledger, code=code): code for code in HOUSE_CODES}
+        found = await self.services.ledger.balances(list(accounts))
+        return {
+            code: found[account].debits_posted - found[account].credits_posted
+            if account in found
+            else 0
+            for account, code in accounts.items()
+        }
+
+    async def left(self, customer: UUID) -> Decimal:
+        """What a customer's wallets still have."""
+        states = await self.services.hot.load([(self.organization_id, customer)])
+        (state,) = states.values()
+        return dollars(sum(grant.available for grant in state.grants))
 
     async def check(self) -> None:
         """All that must hold holds."""

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 _PROJECT = Path(__file__).parents[2]
+# The whole suite is shared out by file, each process with servers of its own.
+_PROCESSES_MAX = 4
 
 
 @click.command(
@@ -21,4 +23,10 @@ def command(arguments: tuple[str, ...]) -> None:
         raise click.ClickException("the tests are part of a checkout, not of the installed package")
     if not Path.cwd().is_relative_to(_PROJECT):
         os.chdir(_PROJECT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *(arguments or _shared_out())])
+
+
+def _shared_out() -> tuple[str, ...]:
+    """How pytest runs everything on this machine."""
+    processes = min(os.cpu_count() or 1, _PROCESSES_MAX)
+    return ("-n", str(processes), "--dist", "loadfile") if processes > 1 else ()
