@@ -123,7 +123,12 @@ class ScheduledSubscription(Record, frozen=True, kw_only=True):
         return trial_end(first, self.trial_period_days, self.zone)
 
     def next_after(self, at: datetime) -> datetime | None:
-        """The first moment after a time; None where nothing will ever be billed again."""
+        """The first moment after a time; None where nothing will ever be billed again.
+
+        Of one that waits to be paid, nothing but its beginning is billed before it is.
+        """
+        if self.status == "incomplete":
+            return None
         found = moments(self.facts, self.plan, self.zone, after=at, until=_EVER)
         first = next(found, None)
         return None if first is None else first.billing_at
@@ -136,7 +141,8 @@ class ScheduledSubscription(Record, frozen=True, kw_only=True):
         return [
             moment
             for moment in found
-            if moment.billing_at != last or moment.reason not in self.billed_reasons
+            if (moment.billing_at != last or moment.reason not in self.billed_reasons)
+            and (self.status != "incomplete" or moment.reason == "subscription_starting")
         ]
 
 

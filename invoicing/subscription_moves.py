@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from invoicing import catalogue_versions, subscriptions
 from invoicing.records import Connection, load_queries
 from invoicing.subscriptions import Subscription
 
-__all__ = ["ALERT_DAYS", "Move", "activate", "give_up", "move_due"]
+__all__ = ["ALERT_DAYS", "Move", "move_due"]
 
 _queries: Final = load_queries(__file__)
 
@@ -47,6 +47,8 @@ async def move_due(connection: Connection, *, now: datetime) -> list[Move]:
         _queries.end_switched,
         _queries.start_switched,
         _queries.start_due,
+        _queries.activate_paid,
+        _queries.give_up_failed,
         _queries.give_up_due,
         _queries.end_trials,
     ):
@@ -55,60 +57,6 @@ async def move_due(connection: Connection, *, now: datetime) -> list[Move]:
         moved += _moved([row async for row in _queries.alert_due(connection, now=now, days=days)])
     found = await subscriptions.of_ids(connection, [(place, one) for _, place, one in moved])
     return [Move(word, found[place, one]) for word, place, one in moved]
-
-
-async def activate(
-    connection: Connection, organization_id: UUID, subscription_id: UUID, *, now: datetime
-) -> Subscription | None:
-    """What was to be paid first has been: usage is priced from now on; None if it did not wait.
-
-    The caller commits this with the payment, and leaves word of `subscription.started`.
-    """
-    subscription = await _incomplete(connection, organization_id, subscription_id)
-    if subscription is None:
-        return None
-    rules = [rule | {"status": "satisfied"} for rule in subscription.activation_rules]
-    active = structs.replace(
-        subscription, status="active", activated_at=now, activation_rules=rules, updated_at=now
-    )
-    return await subscriptions.save(connection, active)
-
-
-async def give_up(
-    connection: Connection,
-    organization_id: UUID,
-    subscription_id: UUID,
-    *,
-    reason: str = "payment_failed",
-    now: datetime,
-) -> Subscription | None:
-    """What was to be paid first will not be: it never begins. None if it did not wait."""
-    subscription = await _incomplete(connection, organization_id, subscription_id)
-    if subscription is None:
-        return None
-    rules = [rule | {"status": "failed"} for rule in subscription.activation_rules]
-    canceled = structs.replace(
-        subscription,
-        status="canceled",
-        canceled_at=now,
-        cancellation_reason=reason,
-        activation_rules=rules,
-        updated_at=now,
-    )
-    return await subscriptions.save(connection, canceled)
-
-
-async def _incomplete(
-    connection: Connection, organization_id: UUID, subscription_id: UUID
-) -> Subscription | None:
-    await catalogue_versions.bump(connection, organization_id)
-    row = await _queries.find_incomplete(
-        connection, organization_id=organization_id, id=subscription_id
-    )
-    if row is None:
-        return None
-    key = organization_id, subscription_id
-    return (await subscriptions.of_ids(connection, [key]))[key]
 
 
 def _moved(rows: Sequence[Any]) -> list[tuple[str, UUID, UUID]]:

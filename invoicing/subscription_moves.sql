@@ -8,7 +8,12 @@ union
 select organization_id from invoicing.subscriptions where status = 'active' and ending_at <= :now
 union
 select organization_id from invoicing.subscriptions
-where status = 'incomplete' and (activation_rules -> 0 ->> 'expires_at')::timestamptz <= :now;
+where status = 'incomplete' and (activation_rules -> 0 ->> 'expires_at')::timestamptz <= :now
+union
+select s.organization_id from invoicing.subscriptions s
+join invoicing.billed_periods b on b.organization_id = s.organization_id and b.subscription_id = s.id
+left join invoicing.invoices i on i.organization_id = b.organization_id and i.id = b.invoice_id
+where s.status = 'incomplete' and (b.invoice_id is null or i.payment_status in ('succeeded', 'failed'));
 
 -- name: end_due
 -- Terminates what was agreed to end by now.
@@ -63,6 +68,31 @@ where s.organization_id = d.organization_id and s.id = d.id and s.status = 'pend
                   and other.external_id = s.external_id and other.status in ('active', 'incomplete'))
 returning s.organization_id, s.id, case s.status when 'active' then 'started' else 'incomplete' end as word;
 
+-- name: activate_paid
+-- Activates what waited for its first invoice to be paid; one that came to nothing is paid.
+update invoicing.subscriptions s
+set status = 'active', activated_at = :now, updated_at = :now,
+    activation_rules = jsonb_set(s.activation_rules, '{0,status}', '"satisfied"')
+from invoicing.billed_periods b
+left join invoicing.invoices i on i.organization_id = b.organization_id and i.id = b.invoice_id
+where s.status = 'incomplete' and b.organization_id = s.organization_id and b.subscription_id = s.id
+  and b.reason = 'subscription_starting' and b.billing_at = s.started_at
+  and (b.invoice_id is null or i.status in ('finalized', 'closed') and i.payment_status = 'succeeded')
+  and not exists (select from invoicing.subscriptions other where other.organization_id = s.organization_id
+                  and other.external_id = s.external_id and other.status = 'active')
+returning s.organization_id, s.id, 'started' as word;
+
+-- name: give_up_failed
+-- Cancels what waited for an invoice whose payment failed.
+update invoicing.subscriptions s
+set status = 'canceled', canceled_at = :now, cancellation_reason = 'payment_failed', updated_at = :now,
+    activation_rules = jsonb_set(s.activation_rules, '{0,status}', '"failed"')
+from invoicing.billed_periods b
+join invoicing.invoices i on i.organization_id = b.organization_id and i.id = b.invoice_id
+where s.status = 'incomplete' and b.organization_id = s.organization_id and b.subscription_id = s.id
+  and b.reason = 'subscription_starting' and i.payment_status = 'failed'
+returning s.organization_id, s.id, 'canceled' as word;
+
 -- name: give_up_due
 -- Cancels what was not paid in time.
 update invoicing.subscriptions
@@ -83,8 +113,3 @@ where status = 'active' and ending_at <= :now::timestamptz + make_interval(days 
   and ending_at > :now::timestamptz + make_interval(days => :days) - interval '1 day'
   and (alerted_days_before is null or alerted_days_before > :days)
 returning organization_id, id, 'termination_alert' as word;
-
--- name: find_incomplete^
-select id from invoicing.subscriptions
-where organization_id = :organization_id and id = :id and status = 'incomplete'
-for no key update;

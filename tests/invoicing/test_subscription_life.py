@@ -5,12 +5,19 @@ from decimal import Decimal
 
 import pytest
 
-from invoicing import plans, subscription_changes, subscription_moves, subscriptions
+from invoicing import (
+    default_billing_entity,
+    invoices,
+    plans,
+    subscription_changes,
+    subscriptions,
+)
 from invoicing.activation_rules import ActivationRule
 from invoicing.billing_schedule import due_moments
 from invoicing.charge_changes import ChargeChanges
 from invoicing.customers import CustomerChanges, upsert
 from invoicing.errors import Invalid
+from invoicing.invoices import Invoice
 from invoicing.minimum_commitments import CommitmentChanges
 from invoicing.pages import Window
 from invoicing.plan_overrides import PlanOverrides
@@ -216,11 +223,75 @@ async def test_what_is_to_be_paid_first_waits_and_begins_once_it_is(
         await subscribe(march, "large")
     assert refused.value.details == {"external_id": ["subscription_incomplete"]}
     march.clock.advance(60)
-    active = await subscription_moves.activate(*march.place, waits.id, now=march.now)
-    assert active is not None
-    assert (active.status, active.activated_at) == ("active", march.now)
+    assert await moved(march) == []
+    await invoice_of(march, waits, payment_status="pending")
+    assert await moved(march) == []
+    await pay(march, "succeeded")
+    assert await moved(march) == [("started", "prepaid")]
+    active = await subscriptions.get(*march.place, "sub")
+    assert (active.activated_at, active.started_at) == (march.now, waits.started_at)
     assert active.activation_rules[0]["status"] == "satisfied"
-    assert await subscription_moves.activate(*march.place, waits.id, now=march.now) is None
+    march.clock.now = datetime(2026, 4, 1, tzinfo=UTC)
+    [next_due] = await due_moments(
+        march.connection, now=march.now, limit=10, organization_id=march.organization_id
+    )
+    assert next_due.moment.reason == "subscription_periodic"
+
+
+async def test_what_waits_to_be_paid_is_billed_for_nothing_else(march: Desk) -> None:
+    await prepaid(march)
+    await subscribe(march, "prepaid", activation_rules=[payment(march)])
+    march.clock.now = datetime(2026, 5, 2, tzinfo=UTC)
+    found = await due_moments(
+        march.connection, now=march.now, limit=10, organization_id=march.organization_id
+    )
+    assert [one.moment.reason for one in found] == ["subscription_starting"]
+
+
+async def invoice_of(desk: Desk, subscription: Subscription, *, payment_status: str) -> None:
+    """Its first invoice, as the billing run makes it."""
+    await default_billing_entity.ensure(*desk.place, now=desk.now)
+    found = await desk.connection.fetchval(
+        "select id from invoicing.billing_entities where organization_id = $1", desk.organization_id
+    )
+    invoice = Invoice(
+        organization_id=desk.organization_id,
+        id=new_uuid(desk.now),
+        customer_id=subscription.customer_id,
+        billing_entity_id=found,
+        invoice_type="subscription",
+        status="finalized",
+        payment_status=payment_status,
+        currency="USD",
+        issuing_date=desk.now.date(),
+        payment_due_date=desk.now.date(),
+        net_payment_term=0,
+        timezone="UTC",
+        content_hash=b"",
+        finalized_at=desk.now,
+        created_at=desk.now,
+        updated_at=desk.now,
+    )
+    await invoices.insert(desk.connection, invoice)
+    await desk.connection.execute(
+        "insert into invoicing.billed_periods (organization_id, subscription_id, billing_at,"
+        " reason, plan_id, invoice_id, created_at)"
+        " values ($1, $2, $3, 'subscription_starting', $4, $5, $6)",
+        desk.organization_id,
+        subscription.id,
+        subscription.started_at,
+        subscription.plan_id,
+        invoice.id,
+        desk.now,
+    )
+
+
+async def pay(desk: Desk, payment_status: str) -> None:
+    await desk.connection.execute(
+        "update invoicing.invoices set payment_status = $2 where organization_id = $1",
+        desk.organization_id,
+        payment_status,
+    )
 
 
 async def test_what_is_not_paid_in_time_never_begins(march: Desk) -> None:
@@ -229,8 +300,10 @@ async def test_what_is_not_paid_in_time_never_begins(march: Desk) -> None:
     declined = await subscribe(
         march, "prepaid", external_id="declined", activation_rules=[payment(march)]
     )
-    given_up = await subscription_moves.give_up(*march.place, declined.id, now=march.now)
-    assert given_up is not None
+    await invoice_of(march, declined, payment_status="failed")
+    assert await moved(march) == [("canceled", "prepaid")]
+    key = march.organization_id, declined.id
+    given_up = (await subscriptions.of_ids(march.connection, [key]))[key]
     assert (given_up.status, given_up.cancellation_reason) == ("canceled", "payment_failed")
     march.clock.advance(days=2)
     assert await moved(march) == [("canceled", "prepaid")]

@@ -197,6 +197,14 @@ async def test_a_subscription_starts_and_ends_when_it_was_agreed(story, term):
     )
     assert during is not None
     assert await move_due(story.services, term) == 1
+    told = await story.services.database.worker.fetch(
+        "select webhook_type, payload ->> 'status' as status, payload ->> 'plan_code' as plan"
+        " from invoicing.outbox where object_type = 'subscription' order by id",
+    )
+    assert [tuple(row) for row in told] == [
+        ("subscription.started", "active", "agreed"),
+        ("subscription.terminated", "terminated", "agreed"),
+    ]
     after = await story.services.rates.subscriber(
         story.organization_id, "later", at=long_ago + timedelta(days=35)
     )
