@@ -45,6 +45,7 @@ from wallet_service.errors import Unavailable
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_payloads import payload_of
+from wallet_service.invoice_previews import InvoicePreviews, Preview, PreviewRequest
 from wallet_service.invoice_writing import fix, lowered_of, store
 from wallet_service.one_off_invoices import OneOffRequest, build_one_off
 from wallet_service.unused_credits import UnusedCredits
@@ -68,6 +69,7 @@ class Invoices:
             finisher=self.finisher,
             unused=UnusedCredits(credit_notes=credit_notes),
         )
+        self._previews = InvoicePreviews(database=database, billing=self.billing)
 
     async def bill(
         self,
@@ -275,7 +277,16 @@ class Invoices:
             ],
         )
 
-    # -- made by hand
+    # -- not made, and made by hand
+
+    async def preview(
+        self, organization_id: UUID, request: PreviewRequest, *, now: datetime
+    ) -> Preview:
+        """The next invoice of a customer, as it would be; nothing is stored.
+
+        Raises NotFound (customer, plan, subscription, coupon) or Invalid.
+        """
+        return await self._previews.preview(organization_id, request, now=now)
 
     async def create_one_off(
         self, organization_id: UUID, request: OneOffRequest, *, now: datetime
