@@ -39,6 +39,8 @@ class Lowered(Struct, frozen=True, kw_only=True):
     takes_coupons: bool = True
     takes_credit_notes: bool = True
     is_taxed: bool = True
+    named_taxes: Mapping[UUID, Sequence[TaxTerms]] | None = None
+    """By line, where a tax service says them."""
 
 
 class TaxBook:
@@ -105,8 +107,10 @@ async def deductions_of(
     for one in invoices:
         customer = one.recipient.customer
         place = customer.organization_id, customer.id
-        taxes_of_fee: dict[UUID, list[TaxTerms]] = {}
-        if one.is_taxed:
+        taxes_of_fee: dict[UUID, Sequence[TaxTerms]] = {}
+        if one.named_taxes is not None:
+            taxes_of_fee.update(one.named_taxes)
+        elif one.is_taxed:
             for fee in one.fees:
                 taxes_of_fee[fee.id] = await book.first(
                     connection, customer.organization_id, tax_codes_of(fee, one)

@@ -8,7 +8,7 @@ Source: Lago, subscription invoices.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct, to_builtins
@@ -25,6 +25,7 @@ from invoicing.invoices import Invoice
 from invoicing.late_usage import LateUsage, late_fees
 from invoicing.plan_terms import PlanTerms
 from invoicing.subscription_fees import subscription_fee
+from invoicing.tax_shares import TaxTerms
 from invoicing.usage import PeriodUsage
 from invoicing.usage_fees import BilledUsage, FeePlace, usage_fees
 from rating.exact import EXACT, ZERO
@@ -68,6 +69,10 @@ class BuiltInvoice(Struct, frozen=True, kw_only=True):
     """By subscription."""
     plan_tax_codes: dict[UUID, list[str]]
     """By subscription."""
+    named_taxes: Mapping[UUID, Sequence[TaxTerms]] | None = None
+    """By line, where a tax service says them."""
+    tax_problems: list[dict[str, Any]] = []
+    """Why a tax service does not."""
 
     @property
     def bills(self) -> bool:

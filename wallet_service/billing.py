@@ -40,12 +40,14 @@ from invoicing.invoice_totals import TotalledInvoice
 from invoicing.invoices import Invoice
 from invoicing.late_usage import read_late
 from invoicing.records import Connection
+from invoicing.tax_services import TaxService
 from invoicing.usage_versions import Versions
 from rating.exact import ZERO
 from wallet_service.database import Database
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_writing import Raced, total_all, write
+from wallet_service.tax_services import ask
 from wallet_service.unused_credits import UnusedCredits
 
 __all__ = ["Billing", "Progress", "Run"]
@@ -85,11 +87,17 @@ class Billing:
     """Bills what is due. Made once a process; keeps the prices of plans at hand."""
 
     def __init__(
-        self, *, database: Database, finisher: InvoiceFinisher, unused: UnusedCredits
+        self,
+        *,
+        database: Database,
+        finisher: InvoiceFinisher,
+        unused: UnusedCredits,
+        tax_service: TaxService | None = None,
     ) -> None:
         self._database = database
         self._finisher = finisher
         self._unused = unused
+        self._tax_service = tax_service
         self._versions = Versions()
 
     async def run(
@@ -233,6 +241,7 @@ class Billing:
             await _entities(connection, run, due)
         async with self._reading() as connection:
             built = await self.build(connection, run, due)
+        built = await ask(self._tax_service, built)
         async with opened() as connection:
             totalled = await write(connection, run.taxes, due, built, now=run.now)
         waiting = [one.invoice for one in totalled if one.invoice.status == "finalizing"]

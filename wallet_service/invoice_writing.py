@@ -93,19 +93,28 @@ def lowered_of(built: BuiltInvoice) -> Lowered:
         fees=built.fees,
         plan_codes=built.plan_codes,
         plan_tax_codes=built.plan_tax_codes,
+        named_taxes=built.named_taxes,
+        is_taxed=not built.tax_problems,
     )
 
 
 def fix(totalled: TotalledInvoice, built: BuiltInvoice, *, now: datetime) -> TotalledInvoice:
-    """Fix the amounts of an invoice that has no grace period; a draft is left as it is."""
+    """Fix the amounts of an invoice that has no grace period; a draft is left as it is.
+
+    One whose taxes are not known is `failed`: it takes nothing of coupons and credit notes.
+    """
     recipient = built.recipient
     invoice = structs.replace(
         totalled.invoice,
         customer_as_billed=as_billed(recipient)["customer"],
         entity_as_billing=as_billed(recipient)["entity"],
     )
+    invoice = structs.replace(invoice, error_details=built.tax_problems)
     if invoice.status == "draft":
         return structs.replace(totalled, invoice=invoice)
+    if built.tax_problems:
+        failed = structs.replace(invoice, status="failed", updated_at=now)
+        return structs.replace(totalled, invoice=failed)
     request = settle_request(
         invoice,
         totalled.fees,
@@ -125,9 +134,9 @@ async def store(
     credits_ = [credit for one in totalled for credit in one.credits]
     await invoice_credits.insert_all(connection, credits_)
     drafts = [one.invoice for one in totalled if one.invoice.status == "draft"]
-    taken = {one.id for one in drafts}
+    untaken = {one.invoice.id for one in totalled if one.invoice.status in {"draft", "failed"}}
     await take(
-        connection, [credit for credit in credits_ if credit.invoice_id not in taken], now=now
+        connection, [credit for credit in credits_ if credit.invoice_id not in untaken], now=now
     )
     await outbox.add_all(
         connection,

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from invoicing import (
     billed_periods,
+    billing_entities,
     credit_notes,
     crediting,
     deductions,
@@ -26,6 +27,7 @@ from invoicing import (
     outbox,
     payments,
 )
+from invoicing.billing_facts import Paid, Recipient, load_customers
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import DueMoment, find_scheduled
 from invoicing.crediting import Terms
@@ -37,6 +39,7 @@ from invoicing.invoice_totals import TotalledInvoice, total_up
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from invoicing.settlements import Settlement, VoidRequest
+from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
 from wallet_service.billing import Billing, Progress, Run
 from wallet_service.credit_notes import CreditNotes
@@ -48,6 +51,7 @@ from wallet_service.invoice_payloads import payload_of
 from wallet_service.invoice_previews import InvoicePreviews, Preview, PreviewRequest
 from wallet_service.invoice_writing import fix, lowered_of, store
 from wallet_service.one_off_invoices import OneOffRequest, build_one_off
+from wallet_service.tax_services import ask
 from wallet_service.unused_credits import UnusedCredits
 
 __all__ = ["Invoices"]
@@ -60,14 +64,23 @@ _TRIES_MAX: Final = 3
 class Invoices:
     """Everything that changes an invoice."""
 
-    def __init__(self, *, database: Database, book: InvoiceBook, credit_notes: CreditNotes) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        book: InvoiceBook,
+        credit_notes: CreditNotes,
+        tax_service: TaxService | None = None,
+    ) -> None:
         self._database = database
+        self._tax_service = tax_service
         self._book = book
         self.finisher = InvoiceFinisher(book=book)
         self.billing = Billing(
             database=database,
             finisher=self.finisher,
             unused=UnusedCredits(credit_notes=credit_notes),
+            tax_service=tax_service,
         )
         self._previews = InvoicePreviews(database=database, billing=self.billing)
 
@@ -109,30 +122,49 @@ class Invoices:
         return await self._finish(found, now=now)
 
     async def retry(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
-        """Go on with an invoice that could not be finished. Raises NotFound or NotAllowed."""
+        """Go on with an invoice that could not be finished. Raises NotFound or NotAllowed.
+
+        One that failed is computed anew, and its taxes are asked for once more.
+        """
         found = await self._find(organization_id, invoice_id)
         if found.status not in {"finalizing", "failed"}:
             raise NotAllowed("invalid_status")
+        if found.status == "failed":
+            totalled = await self._recompute(
+                organization_id, invoice_id, final=True, now=now, status="failed"
+            )
+            found = totalled.invoice
         return await self._finish(found, now=now)
 
     async def _recompute(
-        self, organization_id: UUID, invoice_id: UUID, *, final: bool, now: datetime
+        self,
+        organization_id: UUID,
+        invoice_id: UUID,
+        *,
+        final: bool,
+        now: datetime,
+        status: str = "draft",
     ) -> TotalledInvoice:
         """Read what the draft is for once more, and store what it comes to now."""
         for _ in range(_TRIES_MAX):
             run = Run(until=now, now=now, organization_id=organization_id)
             async with self._database.tenant(organization_id, as_snapshot=True) as connection:
-                before = await _draft(connection, organization_id, invoice_id)
+                before = await _draft(connection, organization_id, invoice_id, status=status)
                 built = await self._rebuild(connection, run, before)
+            (built,) = await ask(self._tax_service, [built])
             async with self._database.tenant(organization_id) as connection:
-                locked = await _draft(connection, organization_id, invoice_id, locks=True)
+                locked = await _draft(
+                    connection, organization_id, invoice_id, status=status, locks=True
+                )
                 if locked.revision != before.revision:
                     continue
                 return await _replace(connection, run, built, locked, final=final, now=now)
         raise Unavailable("the invoice is being changed by others")
 
     async def _rebuild(self, connection: Connection, run: Run, invoice: Invoice) -> BuiltInvoice:
-        """What the moments of an invoice come to as of now."""
+        """What the moments of an invoice come to as of now; made by hand, it is as it was."""
+        if invoice.invoice_type == "one_off":
+            return await _as_stored(connection, invoice)
         organization_id = invoice.organization_id
         moments = await billed_periods.of_invoices(connection, organization_id, [invoice.id])
         keys = [(organization_id, one.subscription_id) for one in moments[invoice.id]]
@@ -150,6 +182,8 @@ class Invoices:
 
     async def _finish(self, invoice: Invoice, *, now: datetime) -> Invoice:
         organization_id = invoice.organization_id
+        if invoice.status == "failed":
+            return invoice
         done = await self.finisher.finish(self._opening(organization_id), [invoice], now=now)
         if done:
             return done[0]
@@ -244,6 +278,7 @@ class Invoices:
             if voided.status != "voided" or voided.invoice_type != "subscription":
                 raise NotAllowed("invalid_status")
             built = await self._rebuild_as(connection, run, voided, new_id)
+        (built,) = await ask(self._tax_service, [built])
         async with self._database.tenant(organization_id) as connection:
             await invoices.get(connection, organization_id, voided_invoice_id, locks=True)
             moments = await billed_periods.of_invoices(
@@ -297,19 +332,46 @@ class Invoices:
             built = await build_one_off(
                 connection, organization_id, request, run.catalogue, now=now
             )
+        (built,) = await ask(self._tax_service, [built])
+        async with self._database.tenant(organization_id) as connection:
             (totalled,) = await _total([built], connection, run, now=now)
             await store(connection, [totalled], now=now)
         return await self._finish(totalled.invoice, now=now)
 
 
 async def _draft(
-    connection: Connection, organization_id: UUID, invoice_id: UUID, *, locks: bool = False
+    connection: Connection,
+    organization_id: UUID,
+    invoice_id: UUID,
+    *,
+    status: str,
+    locks: bool = False,
 ) -> Invoice:
-    """A draft that is computed from subscriptions. Raises NotFound or NotAllowed."""
+    """A draft that is computed from subscriptions, or what has failed. NotFound or NotAllowed."""
     invoice = await invoices.get(connection, organization_id, invoice_id, locks=locks)
-    if invoice.status != "draft" or invoice.invoice_type != "subscription":
+    computed = {"subscription", "one_off"} if status == "failed" else {"subscription"}
+    if invoice.status != status or invoice.invoice_type not in computed:
         raise NotAllowed("invalid_status")
     return invoice
+
+
+async def _as_stored(connection: Connection, invoice: Invoice) -> BuiltInvoice:
+    """An invoice that was made by hand, with its lines as they are."""
+    place = invoice.organization_id, invoice.customer_id
+    found = await load_customers(connection, {place})
+    entity = await billing_entities.get_by_id(
+        connection, invoice.organization_id, invoice.billing_entity_id
+    )
+    lines = await fees.of_invoices(connection, invoice.organization_id, [invoice.id])
+    return BuiltInvoice(
+        invoice=invoice,
+        fees=lines[invoice.id],
+        periods=[],
+        recipient=Recipient(customer=found[place], entity=entity, sections=invoice.custom_sections),
+        paid=Paid(),
+        plan_codes={},
+        plan_tax_codes={},
+    )
 
 
 async def _replace(
@@ -341,7 +403,7 @@ async def _replace(
     await invoices.save(connection, totalled.invoice)
     await fees.insert_all(connection, totalled.fees)
     await invoice_credits.insert_all(connection, totalled.credits)
-    if final:
+    if totalled.invoice.status == "finalizing":
         await deductions.take(connection, totalled.credits, now=now)
     if invoice.sealed_xact_id is not None:
         await billed_periods.reseal(connection, *place, invoice.sealed_xact_id)

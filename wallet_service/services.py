@@ -35,6 +35,7 @@ from wallet_service.ledger_reports import LedgerReports
 from wallet_service.payments import Payments
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
+from wallet_service.tax_services import HttpTaxService
 from wallet_service.usage import Usage
 from wallet_service.usage_reports import UsageReports
 from wallet_service.wallet_transactions import WalletTransactions
@@ -169,7 +170,12 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             wallet_transactions=wallet_transactions,
             grants=Grants(database=database, committer=committer, rates=rates, hot=hot),
             invoice_book=book,
-            invoices=Invoices(database=database, book=book, credit_notes=credit_notes),
+            invoices=Invoices(
+                database=database,
+                book=book,
+                credit_notes=credit_notes,
+                tax_service=_tax_service(settings, stack),
+            ),
             payments=payments,
             credit_notes=credit_notes,
             invoice_states=InvoiceStates(
@@ -190,6 +196,15 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             ),
             keys=KeyRing(database, cache_s=settings.key_cache_s),
         )
+
+
+def _tax_service(settings: Settings, stack: AsyncExitStack) -> HttpTaxService | None:
+    """Whoever says taxes in our place, if somebody does."""
+    if not settings.tax_service_url:
+        return None
+    service = HttpTaxService(settings.tax_service_url, timeout_s=settings.tax_service_timeout_s)
+    stack.push_async_callback(service.close)
+    return service
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -186,6 +186,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=1, description="Longest `expires_in`; default 31 days.")
     ] = 31 * 86_400
 
+    # --- taxes
+    tax_service_url: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            pattern="^(https?://[^ ]+)?$",
+            description="Who says what invoices are taxed by, over HTTP. If unset, `/taxes` do.",
+        ),
+    ] = ""
+    tax_service_timeout_s: Annotated[
+        float,
+        Meta(ge=0.1, le=60, description="An invoice whose taxes come later than this has failed."),
+    ] = 10.0
+
     # --- documents
     public_url: Annotated[
         str,
