@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
+from invoicing.tax_services import TaxService
 from ledger import Ledger
 from ledger.engines import open_ledger
 from ledger.errors import LedgerError
@@ -35,7 +36,6 @@ from wallet_service.ledger_reports import LedgerReports
 from wallet_service.payments import Payments
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.settings import Settings
-from wallet_service.tax_services import HttpTaxService
 from wallet_service.usage import Usage
 from wallet_service.usage_reports import UsageReports
 from wallet_service.wallet_transactions import WalletTransactions
@@ -198,10 +198,12 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         )
 
 
-def _tax_service(settings: Settings, stack: AsyncExitStack) -> HttpTaxService | None:
+def _tax_service(settings: Settings, stack: AsyncExitStack) -> TaxService | None:
     """Whoever says taxes in our place, if somebody does."""
     if not settings.tax_service_url:
         return None
+    from wallet_service.tax_service_http import HttpTaxService
+
     service = HttpTaxService(settings.tax_service_url, timeout_s=settings.tax_service_timeout_s)
     stack.push_async_callback(service.close)
     return service

@@ -26,7 +26,7 @@ PLACES = {
     "redis": ("wallet_service/hot_servers.py", "wallet_service/catalogue_news.py"),
     "hiredis": ("wallet_service/hot_connection.py",),
     "litestar": ("wallet_service/api", "wallet_service/cli/serve.py"),
-    "httpx": ("wallet_service/client", "wallet_service/cli"),
+    "httpx": ("wallet_service/client", "wallet_service/cli", "wallet_service/tax_service_http.py"),
     "click": ("wallet_service/cli",),
     "rich": ("wallet_service/cli",),
 }

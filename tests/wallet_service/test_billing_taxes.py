@@ -23,7 +23,7 @@ from tests.wallet_service.story import open_story
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.invoices import Invoices
 from wallet_service.one_off_invoices import OneOffRequest
-from wallet_service.tax_services import HttpTaxService
+from wallet_service.tax_service_http import HttpTaxService
 
 
 @pytest.fixture

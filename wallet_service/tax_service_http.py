@@ -1,0 +1,93 @@
+"""A tax service that is asked over HTTP.
+
+POST <url>   {"invoice": {…, "lines": [{"id", "type", "item_code", "amount_cents", …}]}}
+200          {"lines": [{"id", "taxes": [{"code", "name", "rate"}]}]}
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from invoicing.tax_services import TaxQuestion, TaxServiceFailed
+from invoicing.tax_shares import TaxTerms
+from invoicing.taxes import RATE_MAX, is_rate
+
+__all__ = ["HttpTaxService"]
+
+_ANSWER_BYTES_MAX: Final = 10_000_000
+_OK: Final = 200
+
+
+class _AnsweredTax(Struct, frozen=True):
+    code: str
+    name: str
+    rate: Decimal
+    description: str | None = None
+
+
+class _AnsweredLine(Struct, frozen=True):
+    id: UUID
+    taxes: list[_AnsweredTax] = []
+
+
+class _Answer(Struct, frozen=True):
+    lines: list[_AnsweredLine]
+
+
+class HttpTaxService:
+    """A tax service that is asked over HTTP."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._url = url
+        self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
+        self._encode = msgspec.json.Encoder(decimal_format="string").encode
+        self._decode = msgspec.json.Decoder(_Answer).decode
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._client.aclose()
+
+    async def taxes(self, question: TaxQuestion, /) -> Mapping[UUID, Sequence[TaxTerms]]:
+        """Ask once. Raises TaxServiceFailed: `unreachable`, `refused` or `invalid_answer`."""
+        try:
+            answer = await self._client.post(
+                self._url,
+                content=self._encode({"invoice": question}),
+                headers={"content-type": "application/json"},
+            )
+        except httpx.HTTPError as error:
+            raise TaxServiceFailed("unreachable", type(error).__name__) from error
+        if answer.status_code != _OK:
+            raise TaxServiceFailed("refused", f"HTTP {answer.status_code}")
+        if len(answer.content) > _ANSWER_BYTES_MAX:
+            raise TaxServiceFailed("invalid_answer", "too long")
+        try:
+            read = self._decode(answer.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise TaxServiceFailed("invalid_answer", f"{error}") from error
+        return _checked(question, read)
+
+
+def _checked(question: TaxQuestion, answer: _Answer) -> dict[UUID, list[TaxTerms]]:
+    """The answer for each line; raises TaxServiceFailed where it is not whole, or no tax."""
+    named = {line.id: line.taxes for line in answer.lines}
+    if any(line.id not in named for line in question.lines):
+        raise TaxServiceFailed("invalid_answer", "not every line is answered")
+    for taxes in named.values():
+        for tax in taxes:
+            if not tax.code.strip() or not tax.name.strip() or not is_rate(tax.rate, most=RATE_MAX):
+                raise TaxServiceFailed("invalid_answer", "a tax has a code, a name and a rate")
+            if any("\x00" in text for text in (tax.code, tax.name, tax.description or "")):
+                raise TaxServiceFailed("invalid_answer", "a text has a character that none has")
+    return {
+        line.id: [
+            TaxTerms(code=tax.code, name=tax.name, rate=tax.rate, description=tax.description)
+            for tax in named[line.id]
+        ]
+        for line in question.lines
+    }
