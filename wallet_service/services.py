@@ -202,7 +202,7 @@ def _tax_service(settings: Settings, stack: AsyncExitStack) -> TaxService | None
     """Whoever says taxes in our place, if somebody does."""
     if not settings.tax_service_url:
         return None
-    from wallet_service.tax_service_http import HttpTaxService
+    from wallet_service.tax_service_http import HttpTaxService  # noqa: PLC0415 (loads httpx)
 
     service = HttpTaxService(settings.tax_service_url, timeout_s=settings.tax_service_timeout_s)
     stack.push_async_callback(service.close)
