@@ -13,11 +13,12 @@ import asyncpg
 import httpx
 import pytest
 from lxml import etree
-from msgspec import Struct, structs
+from msgspec import Struct, structs, to_builtins
 from pypdf import PdfReader
 
 from invoicing import billing_entities, credit_notes, fees, invoices, payment_receipts, payments
 from invoicing.credit_notes import CreditNote, CreditNoteItem
+from invoicing.customers import Customer
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
 from invoicing.payments import Payment
@@ -160,8 +161,8 @@ async def issue(dsn: str, organization_id: UUID, external_id: str) -> Issued:
                     number=f"INV-{number}",
                     prepaid_credit_amount_cents=400,
                     settlement=settled.to_json(),
-                    customer_as_billed=BUYER,
-                    entity_as_billing=SELLER,
+                    customer_as_billed=to_builtins(Customer.of(customer)) | BUYER,
+                    entity_as_billing=to_builtins(entity) | SELLER,
                     content_hash=b"1",
                     finalized_at=NOW,
                 ),
@@ -274,6 +275,15 @@ def test_the_link_of_a_download_opens_the_pdf_without_a_key(api, issued):
     assert opened.headers["content-disposition"].startswith('inline; filename="INV-')
     assert opened.headers["x-content-type-options"] == "nosniff"
     assert opened.content == api.get(f"/invoices/{issued.invoice}/document.pdf").content
+
+
+def test_lagos_client_downloads(lago, issued):
+    invoice = lago.invoices.download(str(issued.invoice))
+    assert (invoice.lago_id, invoice.total_amount_cents) == (str(issued.invoice), 800)
+    note = lago.credit_notes.download(str(issued.note))
+    assert note.total_amount_cents == 600
+    for url in (invoice.file_url, note.file_url):
+        assert httpx.get(url, trust_env=False).content.startswith(b"%PDF")
 
 
 def test_the_pdf_of_a_final_invoice_speaks_the_customers_language_and_is_always_the_same(

@@ -11,16 +11,17 @@ from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from invoicing import credit_notes, payment_receipts
+from invoicing import credit_notes, invoices, payment_receipts
 from wallet_service import services
 from wallet_service.api.dependencies import Now, Services, Tenant
 from wallet_service.api.payment_receipts import show_receipts
 from wallet_service.api.schemas.credit_notes import CreditNoteReply
-from wallet_service.api.schemas.documents import FileBody, InvoiceFileReply
 from wallet_service.api.schemas.formats import read_id
+from wallet_service.api.schemas.invoices import InvoiceReply
 from wallet_service.api.schemas.payments import ReceiptReply
 from wallet_service.document_forms import File, Form
 from wallet_service.documents.document import Kind
+from wallet_service.invoice_bodies import show_invoice
 
 Asked: TypeAlias = Request[Any, Any, Any]
 Syntax: TypeAlias = Annotated[
@@ -50,11 +51,11 @@ class InvoiceDocuments(Controller):
         tenant: Tenant,
         services: Services,
         now: Now,
-    ) -> InvoiceFileReply:
+    ) -> InvoiceReply:
         """Make the PDF and answer where it is: `file_url` opens it, for a day."""
         found = read_id(invoice_id, "invoice")
         link = await _link(request, services, tenant, Kind.INVOICE, found, Form.PDF, now)
-        return InvoiceFileReply(FileBody(lago_id=found, file_url=link))
+        return await _invoice(services, tenant, found, file_url=link)
 
     @post("/{invoice_id:str}/download_xml", status_code=200, summary="Make an e-invoice")
     async def xml(
@@ -64,11 +65,11 @@ class InvoiceDocuments(Controller):
         tenant: Tenant,
         services: Services,
         now: Now,
-    ) -> InvoiceFileReply:
+    ) -> InvoiceReply:
         """Make the e-invoice (EN 16931, CII) and answer where it is: `xml_url`."""
         found = read_id(invoice_id, "invoice")
         link = await _link(request, services, tenant, Kind.INVOICE, found, Form.XML, now)
-        return InvoiceFileReply(FileBody(lago_id=found, xml_url=link))
+        return await _invoice(services, tenant, found, xml_url=link)
 
     @get(
         [
@@ -222,6 +223,21 @@ async def open_link(token: FromPath[str], state: State) -> Response[bytes]:
     """The document that a `file_url` or `xml_url` leads to. No key: the link is signed."""
     opened: services.Services = state.services
     return _answer(await opened.documents.open(token, now=state.clock()))
+
+
+async def _invoice(
+    services: services.Services,
+    tenant: Tenant,
+    invoice_id: UUID,
+    *,
+    file_url: str | None = None,
+    xml_url: str | None = None,
+) -> InvoiceReply:
+    async with services.database.tenant(tenant.organization_id, as_snapshot=True) as connection:
+        invoice = await invoices.get(connection, tenant.organization_id, invoice_id)
+        body = await show_invoice(connection, invoice)
+    body.file_url, body.xml_url = file_url, xml_url
+    return InvoiceReply(body)
 
 
 async def _credit_note(
