@@ -138,6 +138,14 @@ async def find_all(
     return Page(items, await _queries.count_fees(connection, **found))
 
 
+async def find_many(
+    connection: Connection, organization_id: UUID, ids: Sequence[UUID]
+) -> list[Fee]:
+    """Fees by their ids, in any order."""
+    rows = _queries.fees_by_id(connection, organization_id=organization_id, ids=list(ids))
+    return [Fee.of(row) async for row in rows]
+
+
 async def of_invoices(
     connection: Connection, organization_id: UUID, invoice_ids: Sequence[UUID]
 ) -> dict[UUID, list[Fee]]:

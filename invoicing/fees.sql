@@ -149,3 +149,17 @@ where f.organization_id = :organization_id and f.deleted_at is null
   and (:failed_at_to::timestamptz is null or f.failed_at <= :failed_at_to::timestamptz)
   and (:refunded_at_from::timestamptz is null or f.refunded_at >= :refunded_at_from::timestamptz)
   and (:refunded_at_to::timestamptz is null or f.refunded_at <= :refunded_at_to::timestamptz);
+
+-- name: fees_by_id
+select
+    organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id,
+    charge_filter_id, fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id,
+    original_fee_id, item_code, item_name, invoice_display_name, filter_display_name, description,
+    billable_metric_code, pricing_group, units, total_aggregated_units, events_count, amount_cents,
+    precise_amount_cents, precise_unit_amount, amount_currency, tax_codes, precise_coupons_amount_cents,
+    taxes_amount_cents, taxes_precise_amount_cents, taxes_rate, applied_taxes, amount_details,
+    presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance, invoiceable, is_adjusted,
+    adjustment, event_transaction_id, from_datetime, to_datetime, payment_status, succeeded_at, failed_at,
+    refunded_at, created_at, updated_at, deleted_at
+from invoicing.fees
+where organization_id = :organization_id and id = any(:ids::uuid[]);

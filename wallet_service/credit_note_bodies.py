@@ -1,17 +1,18 @@
 """Credit notes as they are shown, and told to the world."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing import credit_notes
+from invoicing import credit_notes, fees
 from invoicing.credit_notes import CreditNote, CreditNoteItem, Surroundings
 from invoicing.crediting import Estimate
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
+from wallet_service.fee_bodies import FeeBody, show_fees
 from wallet_service.replies import iso
 
 __all__ = ["CreditNoteBody", "EstimateBody", "show_credit_notes"]
@@ -24,6 +25,7 @@ class NoteItemBody(Struct, kw_only=True):
     lago_fee_id: str
     amount_cents: int
     amount_currency: str
+    fee: FeeBody
 
 
 class NoteTaxBody(Struct, kw_only=True):
@@ -83,7 +85,11 @@ class CreditNoteBody(Struct, kw_only=True):
 
     @classmethod
     def of(
-        cls, note: CreditNote, items: Sequence[CreditNoteItem], around: Surroundings
+        cls,
+        note: CreditNote,
+        items: Sequence[CreditNoteItem],
+        fee_bodies: Mapping[UUID, FeeBody],
+        around: Surroundings,
     ) -> "CreditNoteBody":
         """Show a note."""
         return cls(
@@ -123,6 +129,7 @@ class CreditNoteBody(Struct, kw_only=True):
                     lago_fee_id=str(item.fee_id),
                     amount_cents=item.amount_cents,
                     amount_currency=item.amount_currency,
+                    fee=fee_bodies[item.fee_id],
                 )
                 for item in items
             ],
@@ -209,7 +216,13 @@ async def show_credit_notes(
     around = await credit_notes.surroundings(
         connection, organization_id, [note.invoice_id for note in notes]
     )
-    return [CreditNoteBody.of(note, items[note.id], around[note.invoice_id]) for note in notes]
+    ids = {item.fee_id for own in items.values() for item in own}
+    lines = await fees.find_many(connection, organization_id, list(ids))
+    shown = await show_fees(connection, organization_id, lines)
+    bodies = {fee.id: body for fee, body in zip(lines, shown, strict=True)}
+    return [
+        CreditNoteBody.of(note, items[note.id], bodies, around[note.invoice_id]) for note in notes
+    ]
 
 
 def _tax_body(tax: dict[str, Any], note: CreditNote) -> NoteTaxBody:

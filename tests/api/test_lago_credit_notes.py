@@ -118,6 +118,7 @@ def test_a_note_is_estimated_issued_changed_and_voided(
     assert (note.credit_status, note.refund_status) == ("available", "pending")
     assert (note.total_amount_cents, note.balance_amount_cents) == (60_00, 40_00)
     assert note.metadata == {"ticket": "T-1"}
+    assert note.items.__root__[0].fee.lago_id == invoice["fees"][0]
     assert lago.credit_notes.find(note.lago_id) == note
     theirs = api.get("/customers/lago-credited/credit_notes").json()["credit_notes"]
     assert [one["lago_id"] for one in theirs] == [note.lago_id]
