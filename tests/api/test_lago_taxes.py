@@ -1,8 +1,10 @@
 """Lago's official Python client, unmodified: every operation of its taxes and billing entities."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from lago_python_client.client import Client
@@ -25,7 +27,7 @@ from lago_python_client.models.billing_entity import (
     BillingEntityUpdate,
 )
 
-from tests.api.conftest import NewShop
+from tests.api.conftest import NewShop, Service
 from tests.api.market import Shop, refused
 
 VAT = {"name": "VAT", "code": "x", "rate": 20.0}
@@ -286,7 +288,7 @@ async def test_the_first_billing_entity_is_made_of_the_organization_and_follows_
     assert (entity.document_numbering, entity.timezone) == ("per_billing_entity", "Europe/Paris")
 
 
-async def test_managed_eu_vat_shows_on_customers(new_shop: NewShop) -> None:
+async def test_managed_eu_vat_shows_on_customers(new_shop: NewShop, service: Service) -> None:
     shop = await new_shop("Managed")
     lago = _client_of(shop)
     lago.billing_entities.update(
@@ -302,6 +304,11 @@ async def test_managed_eu_vat_shows_on_customers(new_shop: NewShop) -> None:
     assert codes(tax_identification_number="DE136695976") == ["eu_reverse_charge"]
     assert codes(country="US") == ["eu_tax_exempt"]
     assert lago.taxes.find("eu_fi_standard").rate == 25.5
+    told = await _outbox(service, "customer.vies_check")
+    assert [word["vies_check"] for word in told] == [
+        {"valid": True, "country_code": "DE", "vat_number": "DE136695976"}
+    ]
+    assert told[0]["external_id"] == "c"
     refusal = shop.api.delete("/taxes/eu_fr_standard")
     assert (refusal.status_code, refusal.json()["code"]) == (405, "tax_is_managed")
 
@@ -312,6 +319,15 @@ def test_a_customer_is_billed_by_an_entity_that_there_is(api: httpx.Client) -> N
     answer = api.post("/customers", json={"customer": customer})
 
     assert refused(answer) == {"billing_entity_code": ["billing_entity_not_found"]}
+
+
+async def _outbox(service: Service, webhook_type: str) -> list[Any]:
+    connection = await asyncpg.connect(service.dsn, server_settings={"role": "wallet_worker"})
+    rows = await connection.fetch(
+        "select payload from invoicing.outbox where webhook_type = $1 order by id", webhook_type
+    )
+    await connection.close()
+    return [json.loads(row["payload"]) for row in rows]
 
 
 def _client_of(shop: Shop) -> Client:

@@ -1,15 +1,18 @@
 """Unrated usage, old keys, the house's sums, open intents and the months ahead."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from msgspec import structs
 
-from invoicing import catalogue_versions, plans, subscription_changes
+from invoicing import catalogue_versions, coupons, plans, subscription_changes
 from tests.wallet_service.story import Story, as_owner, open_story, paid
 from wallet_service.errors import Busy
 from wallet_service.jobs import ledger
+from wallet_service.jobs.coupons import end_due
 from wallet_service.jobs.events import Redriver
 from wallet_service.jobs.health import measure_balance, measure_delays
 from wallet_service.jobs.leader import Term
@@ -210,3 +213,28 @@ async def test_a_subscription_starts_and_ends_when_it_was_agreed(story, term):
     )
     assert after is None
     assert await move_due(story.services, term) == 0
+
+
+async def test_coupons_end_when_their_time_is_over(story, term):
+    now = datetime.now(UTC)
+    ends = now + timedelta(seconds=0.2)
+    place = story.organization_id
+    terms = coupons.CouponChanges(
+        code="spring",
+        name="Spring",
+        coupon_type="percentage",
+        percentage_rate=Decimal(10),
+        frequency="forever",
+        expiration="time_limit",
+        expiration_at=ends,
+    )
+    async with story.services.database.tenant(place) as connection:
+        await coupons.create(connection, place, terms, now=now)
+    assert await end_due(story.services, term) == 0
+
+    await asyncio.sleep(0.25)
+
+    assert await end_due(story.services, term) == 1
+    async with story.services.database.tenant(place) as connection:
+        assert (await coupons.get(connection, place, "spring")).terminated_at == ends
+    assert "end_coupons" in {job.name for job in jobs()}

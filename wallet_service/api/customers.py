@@ -6,7 +6,7 @@ from litestar import Controller, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from invoicing import customers, subscriptions
-from wallet_service.api import shown_customers
+from wallet_service.api import shown_customers, vat_news
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.customers import (
@@ -41,6 +41,8 @@ class Customers(Controller):
                 now=now,
             )
             (body,) = await shown_customers.show(connection, tenant.organization_id, [customer])
+            if given.tax_identification_number:
+                await vat_news.tell(connection, tenant.organization_id, customer, body, now=now)
         return CustomerReply(body)
 
     @get("/", summary="List customers")

@@ -1,5 +1,6 @@
 """Organizations on the wire."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -15,6 +16,7 @@ from wallet_service.api.schemas.formats import (
     iso_seconds,
     show,
 )
+from wallet_service.api.schemas.taxes import TaxBody
 from wallet_service.organizations import Organization, OrganizationChanges
 
 
@@ -101,12 +103,12 @@ class OrganizationBody(Struct, kw_only=True):
     billing_configuration: OrganizationBillingBody
     webhook_url: str | None
     webhook_urls: list[str]
-    taxes: list[dict[str, Any]]
+    taxes: list[TaxBody]
     created_at: str
 
     @classmethod
-    def of(cls, organization: Organization) -> "OrganizationBody":
-        """Show an organization."""
+    def of(cls, organization: Organization, taxes: Sequence[TaxBody]) -> "OrganizationBody":
+        """Show an organization with the taxes of its default billing entity."""
         return show(
             cls,
             organization,
@@ -114,7 +116,7 @@ class OrganizationBody(Struct, kw_only=True):
             billing_configuration=OrganizationBillingBody(**organization.billing_configuration),
             webhook_url=None,
             webhook_urls=[],
-            taxes=[],
+            taxes=list(taxes),
             created_at=iso_seconds(organization.created_at),
         )
 
