@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from invoicing import plans
+from invoicing import plan_versions, plans
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charges import PlanCharge
 from invoicing.errors import Invalid
@@ -96,9 +96,12 @@ async def override(
         charges=plan.charges,
         fixed_charges=[structs.replace(one, id=own_ids[one.id]) for one in plan.fixed_charges],
     )
-    return await plans.insert(
+    made = await plans.insert(
         connection, copy, changes, wanted, before=prices, units=units, now=now
     )
+    if own_ids:
+        await plan_versions.copy_units(connection, organization_id, plan.id, copy.id, own_ids)
+    return made
 
 
 def _all_of(

@@ -5,7 +5,7 @@ versions that wait already are published anew with the change in them. In force 
 version with the greatest `effective_at` that is not after it; of several with the same, the last.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -212,6 +212,24 @@ async def agreed_units(
         connection, organization_id=organization_id, fixed_charge_id=fixed_charge_id, limit=limit
     )
     return [AgreedUnits.of(row) async for row in rows]
+
+
+async def copy_units(
+    connection: Connection,
+    organization_id: UUID,
+    plan_id: UUID,
+    copy_id: UUID,
+    ids: Mapping[UUID, UUID],
+) -> None:
+    """Agree of a copy what was agreed of its plan; `ids` are its fixed charges' and theirs."""
+    await _queries.copy_units(
+        connection,
+        organization_id=organization_id,
+        plan_id=plan_id,
+        copy_id=copy_id,
+        ids=list(ids),
+        copy_ids=list(ids.values()),
+    )
 
 
 async def _note_units(

@@ -78,3 +78,13 @@ insert into invoicing.fixed_charge_units (
 select :organization_id, :plan_id, n.fixed_charge_id, n.units, :effective_at, n.applies_immediately
 from unnest(:fixed_charge_ids::uuid[], :units::numeric[], :applies_immediately::boolean[])
     as n (fixed_charge_id, units, applies_immediately);
+
+-- name: copy_units!
+-- What was agreed of a plan's fixed charges was agreed of those of its copy too.
+insert into invoicing.fixed_charge_units (
+    organization_id, plan_id, fixed_charge_id, units, effective_at, applies_immediately)
+select u.organization_id, :copy_id, wanted.copy_id, u.units, u.effective_at, u.applies_immediately
+from unnest(:ids::uuid[], :copy_ids::uuid[]) as wanted (id, copy_id)
+join invoicing.fixed_charge_units u
+    on u.organization_id = :organization_id and u.fixed_charge_id = wanted.id and u.plan_id = :plan_id
+order by u.number;

@@ -1,0 +1,161 @@
+"""What changes of plans cost, through the billing run: worked numbers of Lago's scenarios."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from msgspec import structs
+
+from invoicing import add_ons, subscription_changes
+from invoicing.activation_rules import ActivationRule
+from invoicing.fixed_charges import FixedChargeChanges
+from invoicing.plan_overrides import PlanOverrides
+from invoicing.subscription_changes import SubscriptionChanges
+from invoicing.subscription_moves import move_due
+from ledger.ids import new_uuid
+from tests.wallet_service.months import Months, day
+from tests.wallet_service.story import open_story, paid
+
+
+@pytest.fixture
+async def months(database_dsn, redis_url, settings_for) -> AsyncIterator[Months]:
+    settings = structs.replace(settings_for(database_dsn), redis_url=redis_url)
+    async with open_story(settings) as story:
+        yield Months(story)
+
+
+async def own_fees(months: Months) -> list[list[int]]:
+    """The plan's amounts of each invoice, in the order in which they were made."""
+    found = []
+    for invoice in await months.invoices():
+        lines = await months.lines(invoice)
+        found.append([line.amount_cents for line in lines if line.fee_type == "subscription"])
+    return found
+
+
+async def credits_of(months: Months) -> list[int]:
+    async with months.services.database.tenant(months.organization_id) as connection:
+        rows = await connection.fetch(
+            "select credit_amount_cents from invoicing.credit_notes order by id"
+        )
+    return [row["credit_amount_cents"] for row in rows]
+
+
+async def move(months: Months, at) -> None:
+    async with months.services.database.worker.acquire() as connection, connection.transaction():
+        await move_due(connection, now=at)
+
+
+async def test_a_chain_of_upgrades_gives_back_what_each_has_billed(months):
+    """Source: spec multiple_upgrade_spec: 871; 968 and 1226; before tax 645 and 968 come back."""
+    for code, amount in (("one", 1000), ("two", 1500), ("three", 1900)):
+        await months.plan(code, amount_cents=amount, pay_in_advance=True)
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "one", "sub", at=day(8, 5, 9))
+    await months.bill(day(8, 5, 10))
+    await months.subscribe("acme", "two", "sub", at=day(8, 12, 9))
+    await months.bill(day(8, 12, 10))
+    await months.subscribe("acme", "three", "sub", at=day(8, 12, 11))
+    await months.bill(day(8, 12, 12))
+    assert await own_fees(months) == [[871], [968], [1226]]
+    assert await credits_of(months) == [645, 968]
+    assert (await months.bill(day(8, 31))).invoices == 0
+    await months.bill(day(9, 1))
+    assert (await own_fees(months))[-1] == [1900]
+    await months.check()
+
+
+async def test_a_year_follows_a_month_a_day_before_its_end(months):
+    """Source: spec upgrade_spec: 9016 for 275 of 366 days, and 32 of a day are given back."""
+    await months.plan("month", amount_cents=1000, pay_in_advance=True)
+    await months.plan("year", amount_cents=12_000, interval="yearly", pay_in_advance=True)
+    await months.customer("acme", has_wallet=False, currency="USD")
+    started = day(6, 29, 10, year=2023)
+    await months.subscribe("acme", "month", "sub", at=started, billing_time="anniversary")
+    changed = day(9, 28, 10, year=2023)
+    await months.bill(changed - timedelta(hours=1))
+    await months.subscribe("acme", "year", "sub", at=changed)
+    await months.bill(changed)
+    assert await own_fees(months) == [[1000], [1000], [1000], [9016]]
+    assert await credits_of(months) == [32]
+
+
+async def test_a_cheaper_year_follows_a_month_at_its_end(months):
+    """Source: spec downgrade_spec: 78,875 for 243 of 366 days."""
+    await months.plan("month", amount_cents=12_900, pay_in_advance=True)
+    await months.plan("year", amount_cents=118_800, interval="yearly", pay_in_advance=True)
+    await months.customer("acme", has_wallet=False, currency="USD")
+    started = day(7, 1, 10, year=2023)
+    await months.subscribe("acme", "month", "sub", at=started, billing_time="anniversary")
+    await months.bill(day(10, 20, year=2023))
+    await months.subscribe("acme", "year", "sub", at=day(10, 20, year=2023))
+    await move(months, day(11, 1, year=2023))
+    await months.bill(day(11, 1, year=2023))
+    assert (await own_fees(months))[-1] == [78_875]
+    assert sum(len(fees) for fees in await own_fees(months)) == 5
+    assert await credits_of(months) == []
+
+
+async def test_a_quarter_in_arrears_is_billed_until_the_day_before_an_upgrade(months):
+    """Source: spec upgrade_proration_spec: 32,000 for 32 of 91 days."""
+    await months.plan("quarter", amount_cents=91_000, interval="quarterly")
+    await months.plan("more", amount_cents=100_000, interval="quarterly")
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "quarter", "sub", at=day(5, 20, 10, year=2024))
+    await months.subscribe("acme", "more", "sub", at=day(6, 21, 10, year=2024))
+    await months.bill(day(6, 21, 11, year=2024))
+    assert await own_fees(months) == [[32_000]]
+
+
+async def test_a_trial_is_billed_as_it_ends(months):
+    """Source: spec free_trial_billing_spec: 2,741,935 for 17 of 31 days."""
+    await months.plan("pro", amount_cents=5_000_000, pay_in_advance=True, trial_period=Decimal(10))
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "pro", "sub", at=day(3, 5, 10, year=2024))
+    assert (await months.bill(day(3, 15, 9, year=2024))).invoices == 0
+    await months.bill(day(3, 15, 11, year=2024))
+    assert await own_fees(months) == [[2_741_935]]
+
+
+async def test_what_waits_to_be_paid_begins_once_its_wallet_has_paid(months):
+    await months.plan("pro", amount_cents=1000, pay_in_advance=True)
+    await months.customer("acme", paid(50))
+    now = day(3, 1, 10)
+    rule = ActivationRule(id=new_uuid(now), created_at=now, updated_at=now)
+    await months.subscribe("acme", "pro", "sub", at=now, activation_rules=[rule])
+    await move(months, now)
+    await months.bill(now)
+    (invoice,) = await months.invoices()
+    assert invoice.payment_status == "succeeded"
+    await move(months, now)
+    async with months.services.database.tenant(months.organization_id) as connection:
+        status = await connection.fetchval("select status from invoicing.subscriptions")
+    assert status == "active"
+
+
+async def test_prices_of_its_own_bill_no_unit_twice(months):
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        place = connection, months.organization_id
+        seat = add_ons.AddOnChanges(
+            code="seat", name="Seat", amount_cents=500, amount_currency="USD"
+        )
+        await add_ons.create(*place, seat, now=day(1, 1, year=2025))
+    seats = FixedChargeChanges(
+        add_on_code="seat", charge_model="standard", units=Decimal(2), pay_in_advance=True
+    )
+    await months.plan("team", wanted_fixed_charges=[seats])
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "team", "sub", at=day(3, 1))
+    await months.bill(day(3, 1))
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        place = connection, months.organization_id
+        changes = SubscriptionChanges(plan_overrides=PlanOverrides(amount_cents=100))
+        await subscription_changes.update(*place, "sub", changes, now=day(3, 10))
+    await months.bill(day(4, 1))
+    first, second = [await months.lines(invoice) for invoice in await months.invoices()]
+    assert [(fee.fee_type, fee.amount_cents) for fee in first] == [("fixed_charge", 1000)]
+    assert [(fee.fee_type, fee.amount_cents) for fee in second] == [
+        ("subscription", 100),
+        ("fixed_charge", 1000),
+    ]
