@@ -351,3 +351,40 @@ def test_refunds_are_told_once_and_only_where_there_is_one(
             json={"credit_note": {}},
         )
         assert refused(strange, 404) == "credit_note_not_found"
+
+
+def test_a_real_invoice_is_paid_and_all_of_it_given_back(lago: Client, api: httpx.Client) -> None:
+    setup = {"name": "Setup", "code": "lago-cn", "amount_cents": 33_33, "amount_currency": "EUR"}
+    assert api.post("/add_ons", json={"add_on": setup}).status_code == 200
+    tax = {"code": "lago-cn-vat", "name": "VAT", "rate": "19"}
+    assert api.post("/taxes", json={"tax": tax}).status_code == 200
+    customer = {"external_id": "lago-real", "currency": "EUR", "tax_codes": ["lago-cn-vat"]}
+    assert api.post("/customers", json={"customer": customer}).status_code == 200
+    billed = api.post(
+        "/invoices",
+        json={
+            "invoice": {
+                "external_customer_id": "lago-real",
+                "currency": "EUR",
+                "fees": [{"add_on_code": "lago-cn", "units": 3}],
+            }
+        },
+    ).json()["invoice"]
+    assert (billed["status"], billed["total_amount_cents"]) == ("finalized", 118_99)
+    lago.payments.create(
+        Payment(invoice_id=billed["lago_id"], amount_cents=118_99, reference="wire")
+    )
+    (fee,) = billed["fees"]
+    for cents, total in ((33_33, 39_66), (33_33, 39_66), (33_33, 39_67)):
+        note = lago.credit_notes.create(
+            CreditNote(
+                invoice_id=billed["lago_id"],
+                refund_amount_cents=total,
+                items=Items(__root__=[Item(fee_id=fee["lago_id"], amount_cents=cents)]),
+            )
+        )
+        lago.credit_notes.update(CreditNoteUpdate(refund_status="succeeded"), note.lago_id)
+    paid = api.get(f"/invoices/{billed['lago_id']}").json()["invoice"]
+    assert (paid["payment_status"], paid["total_due_amount_cents"]) == ("succeeded", 0)
+    notes = api.get("/customers/lago-real/credit_notes").json()["credit_notes"]
+    assert sum(one["refund_amount_cents"] for one in notes) == 118_99

@@ -23,7 +23,7 @@ from invoicing.credit_note_amounts import (
 from invoicing.errors import Invalid
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
-from tests.invoicing.billed import fee_of, invoice_of
+from tests.invoicing.billed import NOW, fee_of, invoice_of
 
 
 def days_of(fee: Fee, days: int, whole: int, *, amount_cents: int | None = None) -> Item:
@@ -156,6 +156,13 @@ def test_what_wallets_paid_can_be_credited_but_not_refunded() -> None:
     assert parts_of("refund", 30_00, invoice=invoice, limits=limits) == Parts(
         refund_cents=12_00, credit_cents=18_00
     )
+
+
+def test_what_the_payers_bank_has_taken_back_is_not_refunded_again() -> None:
+    fee = fee_of(100_00)
+    invoice = invoice_of(fee, paid=100_00, payment_dispute_lost_at=NOW)
+    limits = limits_of(50_00, invoice=invoice, before=Before())
+    assert (limits.creditable_cents, limits.refundable_cents) == (50_00, 0)
 
 
 def test_what_went_back_before_cannot_go_back_again() -> None:
