@@ -5,11 +5,12 @@ draft, generating ─ fixed ─► finalizing ─ settled by the book ─ conclu
 Pure. Who finalises stores each step before the next, and repeats it after a crash. [ADR 19]
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -50,13 +51,22 @@ _OF_INVOICE: Final = (
 _NOT_CONTENT: Final = frozenset({"created_at", "updated_at", "payment_status"})
 
 
+def _reader(kind: type[Fee | InvoiceCredit]) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*(name for name in kind.__struct_fields__ if name not in _NOT_CONTENT))
+
+
+_said_by_invoice: Final = attrgetter(*_OF_INVOICE)
+_said_by_fee: Final = _reader(Fee)
+_said_by_credit: Final = _reader(InvoiceCredit)
+
+
 def content_digest(
     invoice: Invoice, fees: Iterable[Fee], credits_: Iterable[InvoiceCredit]
 ) -> bytes:
     """What tells whether two invoices say the same: all but when they were made, and numbers."""
-    said = {name: getattr(invoice, name) for name in _OF_INVOICE}
-    lines = [_plain(fee) for fee in fees]
-    lowered = [_plain(credit) for credit in credits_]
+    said = _said_by_invoice(invoice)
+    lines = [_said_by_fee(fee) for fee in fees]
+    lowered = [_said_by_credit(credit) for credit in credits_]
     return blake2b(_encode([said, lines, lowered]), digest_size=32).digest()
 
 
@@ -117,12 +127,6 @@ def with_hash(invoice: Invoice) -> Invoice:
 def is_nothing(invoice: Invoice) -> bool:
     """Whether there is nothing on it: not that there is nothing left to pay."""
     return invoice.fees_amount_cents == 0 and invoice.invoice_type == "subscription"
-
-
-def _plain(record: Fee | InvoiceCredit) -> dict[str, Any]:
-    return {
-        name: getattr(record, name) for name in record.__struct_fields__ if name not in _NOT_CONTENT
-    }
 
 
 @cache

@@ -196,12 +196,27 @@ def memory_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def postgres_s(folder: Path) -> float:
+    """Processor time of Postgres so far: of its processes that there are, and that there were."""
+    postmaster = (folder / "postgres" / "postmaster.pid").read_text().split()[0]
+    ticks = 0
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if fields[1] == postmaster or entry.parent.name == postmaster:
+            ended = fields[13:15] if entry.parent.name == postmaster else ()
+            ticks += sum(int(field) for field in (*fields[11:13], *ended))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def report(name: str, *figures: str) -> None:
     """One row of the table."""
     print(f"{name:<44}" + "".join(f"{figure:>16}" for figure in figures), flush=True)
 
 
-async def run(services: Services, dsn: str, arguments: argparse.Namespace) -> bool:
+async def run(services: Services, dsn: str, folder: Path, arguments: argparse.Namespace) -> bool:
     """Print the table; says whether all of it is as it should be."""
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     began = time.perf_counter()
@@ -221,11 +236,12 @@ async def run(services: Services, dsn: str, arguments: argparse.Namespace) -> bo
             early.append(memory_mb())
 
     opened = worker_transactions(services.database)
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu, postgres = time.perf_counter(), time.process_time(), postgres_s(folder)
     done = await services.invoices.bill(opened, until=END, now=END, on_progress=note)
     took = time.perf_counter() - began
     report("bill them", f"{took:.1f} s", f"{done.invoices / took:,.0f}/s")
-    report("of it this process", f"{time.process_time() - cpu:.1f} s")
+    own, theirs = time.process_time() - cpu, postgres_s(folder) - postgres
+    report("processor: this process, Postgres", f"{own:.1f} s", f"{theirs:.1f} s")
     report(
         "invoices, fees, problems", *(f"{n:,}" for n in (done.invoices, done.fees, done.problems))
     )
@@ -271,7 +287,7 @@ async def main() -> int:
                 deadline_s=30,
             )
             async with open_services(settings) as services:
-                return 0 if await run(services, dsn, arguments) else 1
+                return 0 if await run(services, dsn, folder, arguments) else 1
         finally:
             await valkey.stop()
             await server.stop()

@@ -1,6 +1,6 @@
 """The book of invoices: settled, paid, voided and credited, each once under a key of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -74,6 +74,8 @@ class InvoiceBook:
         self._database = database
         self._committer = committer
         self._rates = rates
+        self._met: dict[UUID, bool] = {}
+        """Of grants that were looked up ahead, whether they were given away."""
 
     async def settle(
         self, organization_id: UUID, customer_id: UUID, request: SettleRequest, *, now: datetime
@@ -213,11 +215,31 @@ class InvoiceBook:
         self, organization_id: UUID, grant_ids: Iterable[UUID]
     ) -> tuple[UUID, ...]:
         ids = sorted(grant_ids)
-        if not ids:
-            return ()
+        met = self._met
+        if all(one in met for one in ids):
+            return tuple(one for one in ids if met[one])
         async with self._database.tenant(organization_id) as connection:
             rows = _queries.promotional_grants(connection, organization_id=organization_id, ids=ids)
             return tuple([row["id"] async for row in rows])
+
+    async def meet(self, requests: Sequence[tuple[UUID, SettleRequest]]) -> None:
+        """Look up the grants of many requests of (organization, request) that are to be settled.
+
+        What they are never changes; those of the last call are remembered.
+        """
+        wanted = [
+            (organization_id, grant)
+            for organization_id, request in requests
+            for grant in request.debited_from
+        ]
+        async with self._database.worker.acquire() as connection:
+            rows = _queries.grants_given_away(
+                connection,
+                organization_ids=[organization_id for organization_id, _ in wanted],
+                ids=[grant for _, grant in wanted],
+            )
+            given = {row["id"] async for row in rows}
+        self._met = {grant: grant in given for _, grant in wanted}
 
     async def _payers(self, organization_id: UUID, grant_ids: Iterable[UUID]) -> tuple[Payer, ...]:
         ids = sorted(grant_ids)

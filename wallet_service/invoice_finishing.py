@@ -75,6 +75,8 @@ class InvoiceFinisher:
         finished: list[Invoice] = []
         for start in range(0, len(fixed), _AT_ONCE):
             portion = fixed[start : start + _AT_ONCE]
+            if len(portion) > 1:
+                await self._book.meet([(one.organization_id, request_of(one)) for one in portion])
             settlements = await asyncio.gather(*(self._settle(one, now=now) for one in portion))
             settled = {
                 (invoice.organization_id, invoice.id): settlement
