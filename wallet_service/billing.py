@@ -56,7 +56,8 @@ log: Final = structlog.get_logger("wallet_service.billing")
 
 _PORTION: Final = 200
 """Subscriptions that are billed together: bounds memory, and how long a transaction is."""
-_TRIES_MAX: Final = 3
+_AT_ONCE: Final = 2
+"""Portions under way: while the store works for one, the other is computed."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -113,25 +114,31 @@ class Billing:
         """Bill all that is due by `until`; what was billed before is not looked at again.
 
         `opened` opens the transactions that write. `check` is called between portions and may
-        raise: what is done stays done. While one portion is finished the next one is read.
+        raise: what is done stays done.
         """
         run = Run(until=until, now=now, organization_id=organization_id)
-        finishing: asyncio.Task[list[Invoice]] | None = None
-        try:
-            while (due := await self._due(opened, run)) is not None:
+        turn = asyncio.Lock()
+
+        async def work() -> None:
+            while True:
                 check()
+                async with turn:
+                    due = await self._due(opened, run)
+                if due is None:
+                    return
                 portion, waiting = await self._bill(opened, run, due)
-                if finishing is not None:
-                    await finishing
-                finishing = asyncio.create_task(self._finisher.finish(opened, waiting, now=now))
+                await self._finisher.finish(opened, waiting, now=now)
                 run.progress = run.progress.plus(portion)
                 await self._note(opened, run)
                 on_progress(run.progress)
-            if finishing is not None:
-                await finishing
+
+        workers = [asyncio.create_task(work()) for _ in range(_AT_ONCE)]
+        try:
+            await asyncio.gather(*workers)
         finally:
-            if finishing is not None and not finishing.done():
-                await asyncio.wait([finishing])
+            for worker in workers:
+                worker.cancel()
+            await asyncio.wait(workers)
         if run.record is not None:
             await self._note(opened, run, is_finished=True)
         return run.progress
