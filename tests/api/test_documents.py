@@ -193,14 +193,14 @@ async def issue(dsn: str, organization_id: UUID, external_id: str) -> Issued:
                 reason="order_change",
                 currency="EUR",
                 issuing_date=date(2026, 11, 5),
-                total_amount_cents=600,
-                credit_amount_cents=600,
+                total_amount_cents=550,
+                credit_amount_cents=550,
                 refund_amount_cents=0,
                 offset_amount_cents=0,
                 taxes_amount_cents=100,
                 taxes_rate=Decimal(20),
-                sub_total_excluding_taxes_amount_cents=500,
-                coupons_adjustment_amount_cents=0,
+                sub_total_excluding_taxes_amount_cents=450,
+                coupons_adjustment_amount_cents=50,
                 applied_taxes=[TAX | {"amount_cents": 100, "base_amount_cents": 500}],
                 created_at=NOW,
                 updated_at=NOW,
@@ -281,7 +281,7 @@ def test_lagos_client_downloads(lago, issued):
     invoice = lago.invoices.download(str(issued.invoice))
     assert (invoice.lago_id, invoice.total_amount_cents) == (str(issued.invoice), 800)
     note = lago.credit_notes.download(str(issued.note))
-    assert note.total_amount_cents == 600
+    assert note.total_amount_cents == 550
     for url in (invoice.file_url, note.file_url):
         assert httpx.get(url, trust_env=False).content.startswith(b"%PDF")
 
@@ -320,7 +320,11 @@ def test_an_invoice_can_be_had_as_csv_and_json(api, issued):
 
 def test_a_credit_note_and_a_receipt_have_files_too(api, issued):
     for path, root, words in (
-        (f"/credit_notes/{issued.note}", "credit_note", ("Rechnungskorrektur", "6,00€")),
+        (
+            f"/credit_notes/{issued.note}",
+            "credit_note",
+            ("Rechnungskorrektur", "Gutscheine-0,50€", "5,50€"),
+        ),
         (f"/payment_receipts/{issued.receipt}", "payment_receipt", ("Zahlungsbeleg", "8,00€")),
     ):
         link = api.post(f"{path}/download_pdf").json()[root]["file_url"]

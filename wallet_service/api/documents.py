@@ -9,11 +9,13 @@ from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from invoicing import credit_notes, invoices, payment_receipts
 from wallet_service import services
 from wallet_service.api.dependencies import Now, Services, Tenant
+from wallet_service.api.errors import ErrorBody
 from wallet_service.api.payment_receipts import show_receipts
 from wallet_service.api.schemas.credit_notes import CreditNoteReply
 from wallet_service.api.schemas.formats import read_id
@@ -216,6 +218,16 @@ class PaymentReceiptDocuments(Controller):
 @get(
     f"{LINK_PATH}/{{token:str}}",
     summary="Open a link to a document",
+    responses={
+        status: ResponseSpec(ErrorBody, description=text, generate_examples=False)
+        for status, text in (
+            (400, "The address cannot be read."),
+            (404, "No link, or one that has ended."),
+            (405, "What the thing has become forbids this."),
+            (422, "The document cannot be made in this form any more."),
+            (503, "Not now; the same request may succeed later."),
+        )
+    },
     tags=["documents"],
     media_type="application/octet-stream",
 )

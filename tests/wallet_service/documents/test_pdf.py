@@ -4,6 +4,7 @@ import zlib
 from datetime import date
 from decimal import Decimal
 from io import BytesIO
+from string import Formatter
 
 import pytest
 from msgspec import structs
@@ -13,7 +14,7 @@ from tests.wallet_service.documents import samples
 from wallet_service.documents.document import Document, Party, Reduction, State
 from wallet_service.documents.einvoices import Syntax, einvoice
 from wallet_service.documents.pdf import Renderer
-from wallet_service.documents.words import languages
+from wallet_service.documents.words import languages, words_of
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,27 @@ def test_every_paper_can_be_written_in_every_language(renderer, language, kind):
     shown = text_of(renderer.pdf(kind(language)))
     assert "Northwind Intelligence SAS" in shown
     assert "{" not in shown
+
+
+def test_every_language_has_the_same_words():
+    english = words_of("en").texts
+    for language in languages():
+        texts = words_of(language).texts
+        assert texts.keys() == english.keys()
+        for key, text in texts.items():
+            assert places(text) == places(english[key]), (language, key)
+
+
+def places(text: str) -> set[str]:
+    """Name what is filled into a text."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("kind", ["coupon", "coupons", "credit_note", "progressive_billing"])
+def test_whatever_lowers_a_document_has_a_name(renderer, kind):
+    lowered = [Reduction(kind=kind, name="Launch", amount_cents=5000)]
+    document = structs.replace(samples.invoice(), before_taxes=lowered)
+    assert "-€50.00" in text_of(renderer.pdf(document))
 
 
 def test_what_wallets_have_paid_is_shown_to_the_last_digit(renderer):
