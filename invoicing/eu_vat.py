@@ -11,6 +11,7 @@ is valid is said by its form and check digits alone: nobody is asked.
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -94,6 +95,7 @@ def tax_code_for(
     return standard_code(where)
 
 
+@lru_cache(maxsize=10_000)  # every line of a customer's invoices asks for the same one
 def _validated(number: str) -> VatNumber | None:
     country = _VAT_PREFIXES.get(number[:2])
     if country is None:
