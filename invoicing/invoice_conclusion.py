@@ -7,11 +7,13 @@ Pure. Who finalises stores each step before the next, and repeats it after a cra
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
+from uuid import UUID
 
 import msgspec
 from msgspec import structs
@@ -20,6 +22,7 @@ from invoicing.fees import Fee
 from invoicing.invoice_credits import InvoiceCredit
 from invoicing.invoices import Invoice
 from invoicing.settlements import Settlement, SettleRequest
+from rating.exact import EXACT, ZERO
 
 __all__ = ["concluded", "content_digest", "fixed", "is_nothing", "request_of", "with_hash"]
 
@@ -48,7 +51,10 @@ _OF_INVOICE: Final = (
     "customer_as_billed",
     "entity_as_billing",
 )
-_NOT_CONTENT: Final = frozenset({"created_at", "updated_at", "payment_status"})
+_NOT_CONTENT: Final = frozenset(
+    {"created_at", "updated_at", "payment_status", "succeeded_at", "failed_at", "refunded_at"}
+)
+"""What follows when an invoice is paid, and when it was made."""
 
 
 def _reader(kind: type[Fee | InvoiceCredit]) -> Callable[[Any], tuple[Any, ...]]:
@@ -64,9 +70,12 @@ def content_digest(
     invoice: Invoice, fees: Iterable[Fee], credits_: Iterable[InvoiceCredit]
 ) -> bytes:
     """What tells whether two invoices say the same: all but when they were made, and numbers."""
-    said = _said_by_invoice(invoice)
-    lines = [_said_by_fee(fee) for fee in fees]
-    lowered = [_said_by_credit(credit) for credit in credits_]
+    said = _as_read_back(_said_by_invoice(invoice))
+    lines = [_as_read_back(_said_by_fee(fee)) for fee in sorted(fees, key=_line_order)]
+    lowered = [
+        _as_read_back(_said_by_credit(credit))
+        for credit in sorted(credits_, key=lambda credit: credit.id)
+    ]
     return blake2b(_encode([said, lines, lowered]), digest_size=32).digest()
 
 
@@ -127,6 +136,39 @@ def with_hash(invoice: Invoice) -> Invoice:
 def is_nothing(invoice: Invoice) -> bool:
     """Whether there is nothing on it: not that there is nothing left to pay."""
     return invoice.fees_amount_cents == 0 and invoice.invoice_type == "subscription"
+
+
+def _line_order(fee: Fee) -> tuple[int, UUID]:
+    return fee.position, fee.id
+
+
+def _as_read_back(values: tuple[Any, ...]) -> list[Any]:
+    """The same for what was computed and for what is read back, whose numbers are spelt otherwise.
+
+    An amount of 500 may have been 5.0E+2, and in a JSON column the Decimal 20 becomes an int.
+    """
+    return [_SAID[type(value)](value) if type(value) in _SAID else value for value in values]
+
+
+def _number(value: Decimal) -> Decimal:
+    return EXACT.normalize(value or ZERO)
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_json(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_in_json(one) for one in cast("list[Any]", value)]
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return _number(Decimal(value))
+    return value
+
+
+_SAID: Final[dict[type, Callable[[Any], Any]]] = {
+    Decimal: _number,
+    dict: _in_json,
+    list: _in_json,
+}
 
 
 @cache

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ledger import Ledger
 from wallet_service.checks import invariants
 from wallet_service.checks.findings import Finding
+from wallet_service.checks.invoices import check_invoices_tie_out
 from wallet_service.checks.rerating import check_rating_is_pure
 from wallet_service.checks.snapshot import Snapshot, open_snapshot
 from wallet_service.database import Database
@@ -29,6 +30,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     invariants.check_holds_end_once,
     invariants.check_captures_are_paid,
     check_rating_is_pure,
+    check_invoices_tie_out,
     invariants.check_grants_add_up,
     invariants.check_history_is_append_only,
     invariants.check_usage_is_rolled_up,
