@@ -6,6 +6,8 @@ The exact price is computed here, from the tokens alone.
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -24,6 +26,7 @@ from wallet_service.cli.replay.trace import Call, read_trace
 from wallet_service.decision.commands import Funding
 from wallet_service.jobs import grants
 from wallet_service.jobs.leader import Term
+from wallet_service.settings import Settings
 from wallet_service.usage import EventRequest
 
 TRACE = Path(__file__).parents[3] / "shared" / "data" / "AzureLLMInferenceTrace_conv.csv"
@@ -160,7 +163,9 @@ async def usage_billed(months: Months, invoice: Invoice) -> dict[str, Decimal]:
 
 
 @pytest.mark.skipif(not TRACE.exists(), reason=f"{TRACE.name} is not here")
-async def test_events_invoices_and_the_book_tie_out_over_a_month(months: Months) -> None:
+async def test_events_invoices_and_the_book_tie_out_over_a_month(
+    months: Months, tmp_path: Path
+) -> None:
     calls = calls_of_a_month()
     before = [call for at, call in calls if at < UPGRADE]
     after = [call for at, call in calls if at >= UPGRADE]
@@ -223,6 +228,32 @@ async def test_events_invoices_and_the_book_tie_out_over_a_month(months: Months)
         AccountCode.CUSTOMER_CREDIT: 0,
     }
     await months.check()
+    await asyncio.to_thread(bean_check, months.services.settings, tmp_path)
+
+
+def bean_check(settings: Settings, folder: Path) -> None:
+    """The whole book as a journal, checked by an accounting program that is not ours."""
+    environment = {
+        "PATH": "",
+        "WALLET_DATABASE_URL": settings.database_url,
+        "WALLET_REDIS_URL": settings.redis_url,
+    }
+    report = (sys.executable, "-m", "wallet_service.cli", "report", "trial-balance")
+    told = subprocess.run(
+        (*report, "--format", "beancount"),
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    journal = folder / "month.beancount"
+    journal.write_text(told.stdout)
+    program = Path(sys.executable).parent / "bean-check"
+    checked = subprocess.run(
+        [program, "--no-cache", journal], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert told.stdout.count("\n") > CALLS
 
 
 def expected(*lines_cents: int) -> tuple[int, int, int]:
