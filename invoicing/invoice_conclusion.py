@@ -28,6 +28,8 @@ __all__ = ["concluded", "content_digest", "fixed", "is_nothing", "request_of", "
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
+_normalize: Final = EXACT.normalize
+
 _OF_INVOICE: Final = (
     "organization_id",
     "id",
@@ -147,28 +149,27 @@ def _as_read_back(values: tuple[Any, ...]) -> list[Any]:
 
     An amount of 500 may have been 5.0E+2, and in a JSON column the Decimal 20 becomes an int.
     """
-    return [_SAID[type(value)](value) if type(value) in _SAID else value for value in values]
-
-
-def _number(value: Decimal) -> Decimal:
-    return EXACT.normalize(value or ZERO)
+    said = list(values)
+    for position, value in enumerate(values):
+        kind = type(value)
+        if kind is Decimal:
+            said[position] = _normalize(value) if value else ZERO
+        elif value and (kind is list or kind is dict):
+            said[position] = _in_json(value)
+    return said
 
 
 def _in_json(value: Any) -> Any:
-    if isinstance(value, dict):
+    kind: type = type(value)
+    if kind is str or not value:  # what is false is told apart from zero
+        return value if kind is not Decimal else 0
+    if kind is dict:
         return {key: _in_json(one) for key, one in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
+    if kind is list:
         return [_in_json(one) for one in cast("list[Any]", value)]
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return _number(Decimal(value))
-    return value
-
-
-_SAID: Final[dict[type, Callable[[Any], Any]]] = {
-    Decimal: _number,
-    dict: _in_json,
-    list: _in_json,
-}
+    if kind is int:
+        return _normalize(Decimal(value))
+    return _normalize(value) if kind is Decimal else value
 
 
 @cache
