@@ -14,7 +14,6 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType, convert, structs, to_builtins
 
 from invoicing import fees, invoices
-from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotAllowed
 from invoicing.fees import Fee
 from invoicing.records import Connection
@@ -23,9 +22,11 @@ from rating.exact import EXACT
 
 __all__ = ["Adjustment", "AdjustmentChanges", "adjust", "adjusted", "delete", "set_payment_status"]
 
-_AMOUNT_MAX: Final = Decimal(10) ** 15
-"""In the currency's unit: far beyond what an invoice asks for, and its cents fit into 64 bits."""
+_AMOUNT_MAX: Final = Decimal(10) ** 12
+"""In the currency's unit: far beyond what a line asks for, and all lines fit into 64 bits."""
+_UNITS_MAX: Final = Decimal(10) ** 18
 _NUMBER_DIGITS_MAX: Final = 40
+_SMALLEST_EXPONENT: Final = -20
 
 
 class Adjustment(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -161,17 +162,22 @@ def _with(fee: Fee, adjustment: Adjustment) -> Fee:
 def _check(fee: Fee, adjustment: Adjustment) -> None:
     """Raise Invalid with all that is wrong."""
     problems: dict[str, list[str]] = {}
-    for name in ("units", "unit_precise_amount"):
+    for name, most in (("units", _UNITS_MAX), ("unit_precise_amount", _AMOUNT_MAX)):
         value: Decimal | None = getattr(adjustment, name)
         if value is None:
             continue
-        if not value.is_finite() or value < 0 or value > _AMOUNT_MAX:
+        if not value.is_finite() or not 0 <= value <= most:
             problems[name] = ["value_is_out_of_range"]
-        elif len(value.as_tuple().digits) > _NUMBER_DIGITS_MAX or value.adjusted() < -20:  # noqa: PLR2004
+        elif (
+            len(value.as_tuple().digits) > _NUMBER_DIGITS_MAX
+            or value.adjusted() < _SMALLEST_EXPONENT
+        ):
             problems[name] = ["value_is_invalid"]
     if problems:
         raise Invalid(problems)
-    amount = _with(fee, adjustment).precise_amount_cents
-    if abs(amount) > EXACT.scaleb(_AMOUNT_MAX, CURRENCIES[fee.amount_currency]):
+    units = fee.units if adjustment.units is None else adjustment.units
+    each = adjustment.unit_precise_amount
+    each = fee.precise_unit_amount if each is None else each
+    if abs(EXACT.multiply(units, each)) > _AMOUNT_MAX:
         field = "units" if adjustment.units is not None else "unit_precise_amount"
         raise Invalid.field(field, "value_is_out_of_range")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from invoicing import billed_periods, fees, invoice_credits
 from invoicing.billed_periods import BilledPeriod
@@ -212,17 +212,30 @@ async def show_totalled(
     lines: Sequence[Fee],
     lowered: Sequence[InvoiceCredit],
     periods: Sequence[BilledPeriod] = (),
+    *,
+    subscription_names: Mapping[UUID, str] | None = None,
 ) -> InvoiceBody:
-    """An invoice that is at hand, stored or not, with all that it is made of."""
+    """An invoice that is at hand, stored or not, with all that it is made of.
+
+    `subscription_names` are the external ids of those that may not be stored.
+    """
     organization_id = invoice.organization_id
     facts = await _facts(connection, organization_id, [invoice])
     wanted = {fee.subscription_id for fee in lines} | {one.subscription_id for one in periods}
     rows = _queries.subscriptions_of_invoice(
         connection, organization_id=organization_id, ids=[one for one in wanted if one]
     )
+    fee_facts = await facts_of_fees(connection, organization_id, lines)
+    if subscription_names:
+        names = {**subscription_names, **fee_facts.subscriptions}
+        billed = invoice.customer_as_billed or {}
+        customers = {invoice.customer_id: billed["external_id"]} if billed else {}
+        fee_facts = structs.replace(
+            fee_facts, subscriptions=names, customers={**customers, **fee_facts.customers}
+        )
     details = InvoiceDetails(
         fees=lines,
-        fee_facts=await facts_of_fees(connection, organization_id, lines),
+        fee_facts=fee_facts,
         credits=lowered,
         periods=periods,
         subscriptions=[InvoicedSubscriptionRow.of(row) async for row in rows],
@@ -234,7 +247,9 @@ async def _facts(
     connection: Connection, organization_id: UUID, found: Sequence[Invoice]
 ) -> Mapping[UUID, InvoiceFacts]:
     """What these invoices do not say by themselves; mostly they do."""
-    nameless = [invoice for invoice in found if invoice.customer_as_billed is None]
+    nameless = [
+        invoice for invoice in found if "created_at" not in (invoice.customer_as_billed or {})
+    ]
     customers = (
         await load_customers(
             connection, [(organization_id, invoice.customer_id) for invoice in nameless]

@@ -93,11 +93,10 @@ class BilledCustomer(Struct, kw_only=True):
 
     @classmethod
     def of(cls, invoice: Invoice, now_known: Customer | None) -> "BilledCustomer | None":
-        """Show who was billed; `now_known` is for an invoice that does not say so yet."""
-        stored = invoice.customer_as_billed
-        if stored is None and now_known is not None:
-            stored = msgspec.to_builtins(now_known)
-        if stored is None:
+        """Show who was billed; `now_known` is for what the invoice does not say by itself."""
+        stored: dict[str, Any] = {} if now_known is None else msgspec.to_builtins(now_known)
+        stored |= invoice.customer_as_billed or {}
+        if "created_at" not in stored:
             return None
         metadata = [{**entry, "lago_id": entry["id"]} for entry in stored.get("metadata") or ()]
         changed = stored.get("updated_at") or stored["created_at"]

@@ -25,7 +25,7 @@ from invoicing.subscription_changes import SubscriptionRequest
 from ledger.ids import new_uuid
 from wallet_service.billing import Billing, Run
 from wallet_service.database import Database
-from wallet_service.invoice_writing import lowered_of
+from wallet_service.invoice_writing import as_billed, lowered_of
 
 __all__ = ["InvoicePreviews", "Preview", "PreviewRequest"]
 
@@ -114,9 +114,13 @@ class InvoicePreviews:
         recipients, billables = await self._billing.read(connection, run, due)
         recipient = recipients[due[0].subscription.id]
         built = build_invoice(billables, recipient, now=now)
+        known = as_billed(recipient)
+        invoice = structs.replace(
+            built.invoice, customer_as_billed=known["customer"], entity_as_billing=known["entity"]
+        )
         (deduction,) = await deductions_of(connection, run.taxes, [lowered_of(built)], locks=False)
         return Preview(
-            totalled=total_up(built.invoice, built.fees, deduction, now=now),
+            totalled=total_up(invoice, built.fees, deduction, now=now),
             subscriptions=[one.subscription for one in due],
         )
 

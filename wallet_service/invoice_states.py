@@ -140,7 +140,7 @@ async def _credit_all(
     refund = parts.refund_cents
     credit = left - (refund or 0) if parts.credit_cents is None else parts.credit_cents
     refund = left - credit if refund is None else refund
-    if credit < 0 or credit + refund != left:
+    if credit < 0 or refund < 0 or credit + refund != left:
         named = "credit_amount" if parts.credit_cents is not None else "refund_amount"
         raise Invalid.field(named, "value_is_out_of_range", f"both are to come to {left}")
     note = await crediting.create(

@@ -176,6 +176,17 @@ ROWS = [
             ("DELETE", None),
         )
     ),
+    *(
+        Row("POST /invoices/preview", "/invoices/preview", 404, body)
+        for body in (
+            {"customer": {"external_id": "{customer}"}, "plan_code": "own"},
+            {"customer": {"external_id": "own"}, "plan_code": "{plan}"},
+            {
+                "customer": {"external_id": "own"},
+                "subscriptions": {"external_ids": ["{subscription}"]},
+            },
+        )
+    ),
     Row("GET /invoices", "/invoices?external_customer_id={customer}", 200),
     Row("GET /invoices", "/invoices?search_term={invoice}", 200),
     Row("GET /invoices", "/invoices?metadata[secret]={customer}", 200),
@@ -196,6 +207,7 @@ ROWS = [
             ("PUT", "/refresh", None),
             ("PUT", "/finalize", None),
             ("POST", "/retry", None),
+            ("POST", "/regenerate", None),
             ("POST", "/retry_payment", None),
             ("POST", "/payment_url", None),
             ("POST", "/void", None),

@@ -9,8 +9,15 @@ from lago_python_client.client import Client
 from lago_python_client.exceptions import LagoApiError
 from lago_python_client.models import Invoice, InvoiceMetadata, InvoiceMetadataList
 from lago_python_client.models.add_on import AddOn
+from lago_python_client.models.customer import Customer
 from lago_python_client.models.fee import Fee
-from lago_python_client.models.invoice import InvoiceFee, InvoiceFeesList, OneOffInvoice
+from lago_python_client.models.invoice import (
+    InvoiceFee,
+    InvoiceFeesList,
+    InvoicePreview,
+    OneOffInvoice,
+)
+from lago_python_client.models.subscription import Subscriptions
 
 from tests.api.conftest import Service
 from tests.api.drafts import drafting
@@ -346,3 +353,40 @@ def test_lines_of_invoices_are_neither_paid_nor_deleted_by_themselves(
     with pytest.raises(LagoApiError) as refusal:
         lago.fees.update(Fee(payment_status="often"), fee_id)
     assert refusal.value.response["error_details"] == {"payment_status": ["value_is_invalid"]}
+
+
+def test_an_invoice_is_downloaded(lago: Client, add_on: str) -> None:
+    made = lago.invoices.create(one_off(add_on))
+    shown = lago.invoices.download(made.lago_id)
+    assert shown is not None
+    assert (shown.lago_id, shown.number) == (made.lago_id, made.number)
+    assert shown.file_url.startswith("http")
+
+
+def test_the_next_invoice_is_previewed(
+    lago: Client, api: httpx.Client, drafts: dict[str, Json]
+) -> None:
+    customer = Customer(external_id="lago-final")
+    shown = lago.invoices.preview(
+        InvoicePreview(
+            customer=customer, subscriptions=Subscriptions(external_ids=["lago-final-0"])
+        )
+    )
+    assert (shown.status, shown.invoice_type, shown.currency) == ("draft", "subscription", "USD")
+    assert shown.customer.external_id == "lago-final"
+    assert shown.customer.name == "Lago-Final"  # null, as the client sends it, clears nothing
+    (plan,) = (fee for fee in shown.fees.__root__ if fee.item.type == "subscription")
+    assert plan.amount_cents == 20_00
+    assert (plan.external_subscription_id, plan.external_customer_id) == (
+        *("lago-final-0", "lago-final"),
+    )
+    new = {
+        "customer": {"name": "New", "currency": "USD"},
+        "plan_code": plan.item.code,
+        "billing_time": "anniversary",
+    }
+    answer = api.post("/invoices/preview", json=new)
+    assert answer.status_code == 200, answer.text
+    invoice = answer.json()["invoice"]
+    assert (invoice["fees_amount_cents"], invoice["customer"]["name"]) == (20_00, "New")
+    assert api.get(f"/invoices/{invoice['lago_id']}").status_code == 404

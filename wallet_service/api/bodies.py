@@ -13,7 +13,14 @@ import msgspec
 from litestar.types import Receive
 from msgspec.structs import StructConfig
 
-from wallet_service.api.errors import bad_request, encoded, field_error, too_large
+from wallet_service.api.errors import (
+    ApiError,
+    bad_request,
+    encoded,
+    field_error,
+    of_wire,
+    too_large,
+)
 
 _T = TypeVar("_T")
 _IDENTITY: Final = (b"", b"identity")
@@ -34,25 +41,32 @@ _ANY: Final = msgspec.json.Decoder(float_hook=_number)
 class BodyDecoder(Generic[_T]):
     """Decodes bodies of one type.
 
-    `lax` lets numbers, booleans and nothing come as strings, as Lago does. A type that forbids
-    unknown fields takes no null for one that it knows. The key check costs some 5 us for a short
+    `lax` lets numbers, booleans and nothing come as strings, as Lago does. A type whose `is_bare`
+    is true has no envelope; its fields are named all the same. A type that forbids unknown fields
+    takes no null for one that it knows. The key check costs some 5 us for a short
     body; `may_repeat_keys` is for bodies that were checked otherwise.
     """
 
-    __slots__ = ("_checks_keys", "_decode", "_refuses_nulls")
+    __slots__ = ("_checks_keys", "_decode", "_is_bare", "_refuses_nulls")
 
     def __init__(self, kind: type[_T], *, lax: bool = True, may_repeat_keys: bool = False) -> None:
         self._decode = msgspec.json.Decoder(kind, strict=not lax, float_hook=_number).decode
         self._checks_keys = not may_repeat_keys
         self._refuses_nulls = is_closed(kind)
+        self._is_bare: bool = getattr(kind, "is_bare", False)
 
     def decode(self, body: bytes) -> _T:
         """Decode, or raise ApiError, or what msgspec raises (see `errors.TABLE`)."""
         if not body:
             raise bad_request("the body is missing")
         if b"\\u0000" in body:
-            refuse_nul(body)
-        decoded = self._decode(body)
+            refuse_nul(body, is_bare=self._is_bare)
+        try:
+            decoded = self._decode(body)
+        except msgspec.ValidationError as error:
+            if not self._is_bare:
+                raise
+            raise ApiError(of_wire(error, is_bare=True)) from None
         if self._checks_keys:
             refuse_repeated_keys(body)
         if self._refuses_nulls and b"null" in body:
@@ -95,11 +109,12 @@ def refuse_repeated_keys(body: bytes) -> None:
     _find_repeats(body.decode().lstrip(), 0)
 
 
-def refuse_nul(body: bytes) -> None:
+def refuse_nul(body: bytes, *, is_bare: bool = False) -> None:
     """Raise if a text in a body, or a key, holds the character NUL; names its field."""
     for path, text in _texts(_ANY.decode(body), ()):
         if _NUL in text:
-            names = [name for part in path[1:] if (name := part.replace(_NUL, ""))]
+            inner = path if is_bare else path[1:]
+            names = [name for part in inner if (name := part.replace(_NUL, ""))]
             raise field_error(".".join(names) or "base", "value_is_invalid")
 
 

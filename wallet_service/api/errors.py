@@ -240,8 +240,10 @@ _NAMED: Final = re.compile(
 )
 
 
-def of_wire(error: msgspec.ValidationError) -> Refusal:
+def of_wire(error: msgspec.ValidationError, *, is_bare: bool = False) -> Refusal:
     """Name the field that msgspec complains of, and give its complaint a stable code.
+
+    `is_bare`: the body has no envelope, so that its first fields are named too.
 
     >>> complaint = "Expected `int`, got `str` - at `$.plan.charges[0].min_amount_cents`"
     >>> of_wire(msgspec.ValidationError(complaint)).details
@@ -252,6 +254,8 @@ def of_wire(error: msgspec.ValidationError) -> Refusal:
     what, path = match["what"], match["path"] or ""
     named = _NAMED.match(what)
     segments = [segment for segment in re.split(r"[.\[\]]+", path) if segment]
+    if is_bare and (segments or named):
+        segments.insert(0, "body")
     if named:
         segments.append(named["name"])
     if len(segments) <= 1:  # the envelope itself

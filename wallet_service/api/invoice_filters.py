@@ -121,6 +121,6 @@ def _metadata(request: _Request) -> dict[str, str]:
     if len(pairs) > _METADATA_PAIRS_MAX:
         raise field_error("metadata", "invalid_count")
     texts = [*pairs, *pairs.values()]
-    if any(len(text) > _METADATA_LENGTH_MAX or "\x00" in text for text in texts):
+    if any(len(text) > _METADATA_LENGTH_MAX for text in texts):
         raise field_error("metadata", "value_is_invalid")
     return pairs

@@ -15,6 +15,7 @@ from wallet_service.api.errors import field_error
 from wallet_service.api.invoice_filters import WantedInvoices, provide_wanted_invoices
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.formats import read_id
+from wallet_service.api.schemas.invoice_previews import PreviewInput
 from wallet_service.api.schemas.invoices import (
     InvoiceReply,
     InvoicesReply,
@@ -24,7 +25,7 @@ from wallet_service.api.schemas.invoices import (
     PaymentDetailsReply,
     VoidEnvelope,
 )
-from wallet_service.invoice_bodies import list_invoices, show_invoice
+from wallet_service.invoice_bodies import list_invoices, show_invoice, show_totalled
 
 _Request: TypeAlias = Request[Any, Any, Any]
 _void = BodyDecoder(VoidEnvelope)
@@ -46,6 +47,22 @@ class Invoices(Controller):
         request = data.invoice.request()
         invoice = await services.invoices.create_one_off(tenant.organization_id, request, now=now)
         return await _reply(services, invoice)
+
+    @post("/preview", status_code=200, summary="Preview the next invoice")
+    async def preview(
+        self, data: JSONBody[PreviewInput], tenant: Tenant, services: Services, now: Now
+    ) -> InvoiceReply:
+        """What would be billed next: of subscriptions, or of one to a plan. Nothing is stored."""
+        found = await services.invoices.preview(tenant.organization_id, data.request(), now=now)
+        async with services.database.tenant(tenant.organization_id) as connection:
+            body = await show_totalled(
+                connection,
+                found.totalled.invoice,
+                found.totalled.fees,
+                found.totalled.credits,
+                subscription_names={one.id: one.external_id for one in found.subscriptions},
+            )
+        return InvoiceReply(body)
 
     @get("/", summary="List invoices", dependencies=_WANTED)
     async def list(
@@ -141,6 +158,16 @@ class InvoiceActions(Controller):
     ) -> InvoiceReply:
         """Go on with an invoice that has failed."""
         invoice = await services.invoices.retry(
+            tenant.organization_id, read_id(invoice_id, "invoice"), now=now
+        )
+        return await _reply(services, invoice)
+
+    @post("/regenerate", status_code=200, summary="Bill again what a voided invoice had billed")
+    async def regenerate(
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+    ) -> InvoiceReply:
+        """Make a new invoice of what a voided one was for, as it is known now."""
+        invoice = await services.invoices.regenerate(
             tenant.organization_id, read_id(invoice_id, "invoice"), now=now
         )
         return await _reply(services, invoice)

@@ -1,7 +1,7 @@
 """Invoices on the wire."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -164,6 +164,8 @@ class VoidInput(Struct):
 
 class VoidEnvelope(VoidInput):
     """The same, as it is or under `invoice`: callers send both."""
+
+    is_bare: ClassVar[bool] = True
 
     invoice: Given[VoidInput] = UNSET
 
