@@ -32,7 +32,7 @@ from unnest(:organization_ids::uuid[], :subscription_ids::uuid[]) as w (organiza
 cross join lateral (
     select * from invoicing.billed_periods p
     where p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
-      and p.charges_to_at <= :before and p.sealed_xact_id is not null
+      and p.charges_to_at <= :before and p.sealed_xact_id is not null and p.reason <> 'progressive_billing'
     order by p.charges_to_at desc limit 1
 ) p;
 

@@ -44,4 +44,5 @@ select coalesce(sum(f.precise_amount_cents), 0)
 from invoicing.fees f
 join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
 where f.organization_id = :organization_id and f.subscription_id = :subscription_id and f.from_datetime >= :start
-  and f.fee_type = 'charge' and f.deleted_at is null and i.status in ('draft', 'finalizing', 'finalized');
+  and f.fee_type = 'charge' and f.deleted_at is null and i.status in ('draft', 'finalizing', 'finalized')
+  and i.invoice_type <> 'progressive_billing';

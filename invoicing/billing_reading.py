@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -18,6 +19,9 @@ from invoicing.usage_versions import Versions
 from rating.period import Period
 
 __all__ = ["UsedInPeriod", "bounds_of_usage", "read_usage"]
+
+
+_NOTHING_AHEAD: Final[Mapping[int, int | None]] = {}
 
 
 class UsedInPeriod(Struct, frozen=True, kw_only=True):
@@ -46,13 +50,21 @@ def bounds_of_usage(subscription: ScheduledSubscription, moment: BillingMoment) 
 
 
 async def read_usage(
-    connection: Connection, versions: Versions, catalogue: Catalogue, due: Sequence[DueMoment]
+    connection: Connection,
+    versions: Versions,
+    catalogue: Catalogue,
+    due: Sequence[DueMoment],
+    *,
+    since: Mapping[int, int | None] = _NOTHING_AHEAD,
 ) -> list[UsedInPeriod]:
-    """The usage of moments, in their order; nothing for those that bill none."""
+    """The usage of moments, in their order; nothing for those that bill none.
+
+    `since` tells, by position, from which transaction on it is asked who has paid.
+    """
     asked = [at for at, one in enumerate(due) if one.moment.charges_period is not None]
     questions = [_question(due[at]) for at in asked]
     usages = await rate_periods(connection, versions, questions)
-    paid = await _paid(connection, due, asked, usages)
+    paid = await _paid(connection, due, asked, usages, since)
     found = [UsedInPeriod() for _ in due]
     for at, usage in zip(asked, usages, strict=True):
         metrics = {charge.charge.listed.billable_metric_id for charge in usage.charges}
@@ -71,6 +83,7 @@ async def _paid(
     due: Sequence[DueMoment],
     asked: Sequence[int],
     usages: Sequence[PeriodUsage],
+    since: Mapping[int, int | None],
 ) -> dict[int, Paid]:
     """Who paid for the usage when it happened, where anything was paid."""
     places = [at for at, usage in zip(asked, usages, strict=True) if _is_debited(usage)]
@@ -86,7 +99,9 @@ async def _paid(
             )
         )
     currencies = [due[at].subscription.amount_currency for at in places]
-    paid = await paid_usage(connection, stretches, asset_codes=currencies)
+    paid = await paid_usage(
+        connection, stretches, asset_codes=currencies, since=[since.get(at) for at in places]
+    )
     return dict(zip(places, paid, strict=True))
 
 

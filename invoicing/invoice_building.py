@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from invoicing.billed_periods import BilledPeriod
 from invoicing.billing_facts import BilledPlanFacts, Paid, Recipient
@@ -21,9 +21,11 @@ from invoicing.currencies import CURRENCIES
 from invoicing.derived_ids import derived_id, timed_id
 from invoicing.fees import Fee
 from invoicing.fixed_fees import commitment_fees, fixed_fees
+from invoicing.invoice_totals import ProgressiveCredit
 from invoicing.invoices import Invoice
 from invoicing.late_usage import LateUsage, late_fees
 from invoicing.plan_terms import PlanTerms
+from invoicing.progressive_billing import BilledAhead
 from invoicing.subscription_fees import subscription_fee
 from invoicing.tax_shares import TaxTerms
 from invoicing.usage import PeriodUsage
@@ -52,6 +54,8 @@ class Billable(Struct, frozen=True, kw_only=True):
     """What the plan asks for beside its usage, where it asks for any."""
     billed_before: Decimal = ZERO
     """What earlier invoices billed of usage in the plan's period, in cents, precisely."""
+    ahead: BilledAhead = BilledAhead()
+    """What progressive invoices have billed of its usage."""
     late: Sequence[LateUsage] = ()
     """What earlier periods come to otherwise than was billed of them."""
     sealed_xact_id: int | None = None
@@ -69,6 +73,7 @@ class BuiltInvoice(Struct, frozen=True, kw_only=True):
     """By subscription."""
     plan_tax_codes: dict[UUID, list[str]]
     """By subscription."""
+    progressive: list[ProgressiveCredit] = []
     named_taxes: Mapping[UUID, Sequence[TaxTerms]] | None = None
     """By line, where a tax service says them."""
     tax_problems: list[dict[str, Any]] = []
@@ -174,6 +179,11 @@ def build_invoice(
         ),
         plan_codes={one.subscription.id: one.plan.code for one in group},
         plan_tax_codes={one.subscription.id: one.plan.tax_codes for one in group},
+        progressive=[
+            structs.replace(credit, fee_ids=_usage_of(one.subscription.id, fees))
+            for one in group
+            for credit in one.ahead.credits
+        ],
     )
 
 
@@ -226,7 +236,7 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
             bounds=moment.charges_period.part,
             metric_names=one.metric_names,
         )
-        fees += usage_fees(place, billed)
+        fees += one.ahead.without(usage_fees(place, billed))
     if one.terms is not None:
         fees += commitment_fees(
             place,
@@ -288,6 +298,15 @@ def _period(one: Billable, invoice_id: UUID, *, now: datetime) -> BilledPeriod:
         sealed_xact_id=one.sealed_xact_id if charges else None,
         moment=to_builtins(moment),
         created_at=now,
+    )
+
+
+def _usage_of(subscription_id: UUID, fees: Iterable[Fee]) -> frozenset[UUID]:
+    """The lines of usage of a subscription."""
+    return frozenset(
+        fee.id
+        for fee in fees
+        if fee.subscription_id == subscription_id and fee.fee_type == "charge"
     )
 
 

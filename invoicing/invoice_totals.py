@@ -156,10 +156,20 @@ def settle_request(
         credit_notes_minor=minor_of(invoice.credit_notes_amount_cents, currency),
         debited_minor=debited - overage,
         overage_minor=overage,
-        debited_from=dict(paid),
+        debited_from=_at_most(paid, debited - overage),
         payables=[_payable(fee) for fee in fees],
         uses_wallets=invoice.invoice_type in _WALLETS_PAY,
     )
+
+
+def _at_most(paid: Mapping[UUID, int], most: int) -> dict[UUID, int]:
+    """Who paid, and no more than was debited: events of one instant may be known twice."""
+    left = max(most, 0)
+    found: dict[UUID, int] = {}
+    for grant, amount in sorted(paid.items()):
+        found[grant] = min(max(amount, 0), left)
+        left -= found[grant]
+    return {grant: amount for grant, amount in found.items() if amount}
 
 
 def minor_of(cents: int, currency: str) -> int:

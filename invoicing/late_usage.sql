@@ -9,7 +9,7 @@ from unnest(:organization_ids::uuid[], :subscription_ids::uuid[], :before::times
 cross join lateral (
     select p.sealed_xact_id, p.charges_to_at from invoicing.billed_periods p
     where p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
-      and p.billing_at < w.before and p.sealed_xact_id is not null
+      and p.billing_at < w.before and p.sealed_xact_id is not null and p.reason <> 'progressive_billing'
     order by p.charges_to_at desc limit 1
 ) sealed
 cross join lateral (
@@ -35,7 +35,8 @@ from unnest(:organization_ids::uuid[], :subscription_ids::uuid[], :since::timest
     as w (organization_id, subscription_id, since)
 join invoicing.billed_periods p on p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
 join invoicing.invoices i on i.organization_id = p.organization_id and i.id = p.invoice_id
-where p.charges_to_at > w.since and p.sealed_xact_id is not null and i.status in ('finalizing', 'finalized', 'closed')
+where p.charges_to_at > w.since and p.sealed_xact_id is not null and p.reason <> 'progressive_billing'
+  and i.status in ('finalizing', 'finalized', 'closed')
 order by p.organization_id, p.subscription_id, p.charges_from_at;
 
 -- name: billed_lines
@@ -54,5 +55,5 @@ from invoicing.fees f
 join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
 where f.organization_id = :organization_id and f.subscription_id = :subscription_id and f.fee_type = 'charge'
   and f.from_datetime = any(:starts::timestamptz[]) and f.deleted_at is null
-  and i.status in ('finalizing', 'finalized', 'closed')
+  and i.status in ('finalizing', 'finalized', 'closed') and i.invoice_type <> 'progressive_billing'
 order by f.created_at, f.position, f.id;

@@ -39,6 +39,7 @@ from invoicing.invoice_building import Billable, BuiltInvoice, build_invoice, gr
 from invoicing.invoice_totals import TotalledInvoice
 from invoicing.invoices import Invoice
 from invoicing.late_usage import read_late
+from invoicing.progressive_billing import BilledAhead, billed_ahead
 from invoicing.records import Connection
 from invoicing.tax_services import TaxService
 from invoicing.usage_versions import Versions
@@ -279,7 +280,9 @@ class Billing:
             connection,
             {(one.subscription.organization_id, one.subscription.plan_id) for one in due},
         )
-        facts = await read_usage(connection, self._versions, run.catalogue, due)
+        ahead = await billed_ahead(connection, due)
+        since = {position: one.sealed_xact_id for position, one in ahead.items()}
+        facts = await read_usage(connection, self._versions, run.catalogue, due, since=since)
         late = await read_late(connection, self._versions, run.catalogue, due)
         billables: list[Billable] = []
         for position, (one, fact) in enumerate(zip(due, facts, strict=True)):
@@ -293,6 +296,7 @@ class Billing:
                     usage=fact.usage,
                     metric_names=fact.metric_names,
                     paid=fact.paid,
+                    ahead=ahead.get(position, BilledAhead()),
                     late=late.get(position, ()),
                     terms=terms,
                     billed_before=await _billed_before(connection, one) if terms else ZERO,

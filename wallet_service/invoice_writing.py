@@ -93,6 +93,7 @@ def lowered_of(built: BuiltInvoice) -> Lowered:
         fees=built.fees,
         plan_codes=built.plan_codes,
         plan_tax_codes=built.plan_tax_codes,
+        progressive=built.progressive,
         named_taxes=built.named_taxes,
         is_taxed=not built.tax_problems,
     )

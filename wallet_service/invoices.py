@@ -51,6 +51,7 @@ from wallet_service.invoice_payloads import payload_of
 from wallet_service.invoice_previews import InvoicePreviews, Preview, PreviewRequest
 from wallet_service.invoice_writing import fix, lowered_of, store
 from wallet_service.one_off_invoices import OneOffRequest, build_one_off
+from wallet_service.progressive_billing import ProgressiveBilling
 from wallet_service.tax_services import ask
 from wallet_service.unused_credits import UnusedCredits
 
@@ -82,6 +83,7 @@ class Invoices:
             unused=UnusedCredits(credit_notes=credit_notes),
             tax_service=tax_service,
         )
+        self.progressive = ProgressiveBilling(billing=self.billing, finisher=self.finisher)
         self._previews = InvoicePreviews(database=database, billing=self.billing)
 
     async def bill(

@@ -20,7 +20,7 @@ from wallet_service.jobs.leader import Term
 from wallet_service.jobs.measures import BILLED
 from wallet_service.services import Services
 
-__all__ = ["bill_due", "finalize_drafts", "finish_invoices", "mark_overdue"]
+__all__ = ["bill_due", "bill_thresholds", "finalize_drafts", "finish_invoices", "mark_overdue"]
 
 log: Final = structlog.get_logger("wallet_service.worker")
 
@@ -39,6 +39,13 @@ async def bill_due(services: Services, term: Term) -> int:
     BILLED.labels("fees").inc(done.fees)
     BILLED.labels("problems").inc(done.problems)
     return done.invoices
+
+
+async def bill_thresholds(services: Services, term: Term) -> int:
+    """Bill the usage of whoever has crossed a usage threshold; says how many invoices that made."""
+    now = datetime.now(UTC)
+    opened = _opened(services, term)
+    return await services.invoices.progressive.run(opened, now=now, check=term.check)
 
 
 async def finalize_drafts(services: Services, term: Term) -> int:

@@ -1,0 +1,41 @@
+-- What is billed before its period ends.
+
+-- name: find_watched
+-- Thresholds of the subscription count instead of its plan's.
+select s.organization_id, s.id, s.external_id,
+    case when jsonb_array_length(s.usage_thresholds) > 0 then s.usage_thresholds else p.usage_thresholds end as thresholds
+from invoicing.subscriptions s
+join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
+where s.status = 'active' and s.id > :after
+  and (jsonb_array_length(s.usage_thresholds) > 0 or jsonb_array_length(p.usage_thresholds) > 0)
+order by s.id limit :limit;
+
+-- name: lock_subscription^
+select id from invoicing.subscriptions where organization_id = :organization_id and id = :id for no key update;
+
+-- name: reached_before$
+select max((t.threshold ->> 'lifetime_usage_amount_cents')::bigint)
+from invoicing.billed_periods b
+join invoicing.invoices i on i.organization_id = b.organization_id and i.id = b.invoice_id
+cross join lateral jsonb_array_elements(i.applied_usage_thresholds) as t (threshold)
+where b.organization_id = :organization_id and b.subscription_id = :subscription_id
+  and b.reason = 'progressive_billing' and i.status <> 'voided';
+
+-- name: billed_ahead
+-- What was billed of each period, without what a later one of them took off again.
+select w.position, b.organization_id, b.invoice_id, i.number,
+    i.fees_amount_cents - i.progressive_billing_credit_amount_cents as amount_cents,
+    b.sealed_xact_id::text::bigint as sealed_xact_id
+from unnest(
+    :positions::int[], :organization_ids::uuid[], :subscription_ids::uuid[], :starts::timestamptz[],
+    :ends::timestamptz[]) as w (position, organization_id, subscription_id, start, "end")
+join invoicing.billed_periods b
+    on b.organization_id = w.organization_id and b.subscription_id = w.subscription_id
+   and b.reason = 'progressive_billing' and b.charges_from_at = w.start and b.charges_to_at <= w."end"
+join invoicing.invoices i
+    on i.organization_id = b.organization_id and i.id = b.invoice_id and i.status in ('finalizing', 'finalized')
+order by w.position, b.billing_at;
+
+-- name: lines_ahead
+select charge_id, charge_filter_id, pricing_group, debited_minor from invoicing.fees
+where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid[]) and deleted_at is null;
