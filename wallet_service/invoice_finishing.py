@@ -89,6 +89,8 @@ class InvoiceFinisher:
         return finished
 
     async def _settle(self, invoice: Invoice, *, now: datetime) -> Settlement | None:
+        if invoice.invoice_type == "credit":
+            return _document(invoice)  # the purchase itself books the money
         try:
             return await self._book.settle(
                 invoice.organization_id, invoice.customer_id, request_of(invoice), now=now
@@ -151,6 +153,22 @@ class InvoiceFinisher:
             now=now,
         )
         return [*hashed, *closed]
+
+
+def _document(invoice: Invoice) -> Settlement:
+    """What the settlement of an invoice is that books nothing."""
+    return Settlement(
+        debited_minor=0,
+        overage_minor=0,
+        wallets_minor=0,
+        refunded_minor=0,
+        credited_minor=0,
+        rounding_minor=0,
+        due_cents=invoice.total_amount_cents,
+        prepaid_cents=0,
+        prepaid_granted_cents=0,
+        prepaid_purchased_cents=0,
+    )
 
 
 async def _recipients(connection: Connection, waiting: Sequence[Invoice]) -> dict[UUID, Recipient]:

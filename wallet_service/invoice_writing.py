@@ -28,6 +28,9 @@ _NOT_BILLED: Final = frozenset(
     {"organization_id", "tax_codes", "billing_configuration", "updated_at", "email_settings"}
 )
 
+_TAKE_COUPONS: Final = frozenset({"subscription", "progressive_billing"})
+"""What is bought once has no coupons, and neither have credits. Source: Lago."""
+
 
 class Raced(Exception):
     """Somebody has changed or billed a subscription meanwhile: it is to be looked at again."""
@@ -94,6 +97,8 @@ def lowered_of(built: BuiltInvoice) -> Lowered:
         plan_codes=built.plan_codes,
         plan_tax_codes=built.plan_tax_codes,
         progressive=built.progressive,
+        takes_coupons=built.invoice.invoice_type in _TAKE_COUPONS,
+        takes_credit_notes=built.invoice.invoice_type != "credit",
         named_taxes=built.named_taxes,
         is_taxed=not built.tax_problems,
     )

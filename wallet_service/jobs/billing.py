@@ -13,6 +13,7 @@ import structlog
 from invoicing import invoices, outbox
 from invoicing.errors import InvoicingError
 from invoicing.invoices import Invoice
+from wallet_service.credit_invoices import CreditInvoices
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import Opening, worker_transactions
 from wallet_service.invoice_payloads import payload_of
@@ -20,7 +21,14 @@ from wallet_service.jobs.leader import Term
 from wallet_service.jobs.measures import BILLED
 from wallet_service.services import Services
 
-__all__ = ["bill_due", "bill_thresholds", "finalize_drafts", "finish_invoices", "mark_overdue"]
+__all__ = [
+    "PurchaseBiller",
+    "bill_due",
+    "bill_thresholds",
+    "finalize_drafts",
+    "finish_invoices",
+    "mark_overdue",
+]
 
 log: Final = structlog.get_logger("wallet_service.worker")
 
@@ -46,6 +54,19 @@ async def bill_thresholds(services: Services, term: Term) -> int:
     now = datetime.now(UTC)
     opened = _opened(services, term)
     return await services.invoices.progressive.run(opened, now=now, check=term.check)
+
+
+class PurchaseBiller:
+    """Bills the credits that customers buy."""
+
+    def __init__(self) -> None:
+        self._invoices: CreditInvoices | None = None
+
+    async def run(self, services: Services, term: Term) -> int:
+        """Make the invoices of new purchases, and follow what becomes of those that wait."""
+        if self._invoices is None:
+            self._invoices = CreditInvoices(finisher=services.invoices.finisher)
+        return await self._invoices.run(_opened(services, term), now=datetime.now(UTC))
 
 
 async def finalize_drafts(services: Services, term: Term) -> int:
