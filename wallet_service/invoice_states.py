@@ -119,6 +119,8 @@ class InvoiceStates:
             invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
             if invoice.status == "voided":
                 return invoice
+            if invoice.total_due_amount_cents:  # paid or credited otherwise meanwhile
+                raise NotAllowed("not_voidable")
             voided = structs.replace(invoice, status="voided", voided_at=now, updated_at=now)
             await invoices.save(connection, voided)
             await _tell(connection, voided, "invoice.voided", now=now)
@@ -128,14 +130,20 @@ class InvoiceStates:
 async def _credit_all(
     connection: Connection, invoice: Invoice, parts: CreditedParts, *, now: datetime
 ) -> UUID | None:
-    """Decide on a note of all that is left of an invoice; None where nothing is."""
+    """Decide on a note of all that is left of an invoice; None where nothing is.
+
+    Raises NotAllowed where more is due than is left to be credited: nothing could pay that.
+    """
     organization_id, invoice_id = invoice.organization_id, invoice.id
     lines = (await fees.of_invoices(connection, organization_id, [invoice_id]))[invoice_id]
     items = await _left_of(connection, invoice, lines)
-    if not items:
+    due = await payments.free_due(connection, invoice)
+    if not items and not due:
         return None
     found = await crediting.estimate(connection, invoice, items)
-    offset = min(await payments.free_due(connection, invoice), found.amounts.total_cents)
+    if due > found.amounts.total_cents:
+        raise NotAllowed("not_voidable")
+    offset = due
     left = found.amounts.total_cents - offset
     refund = parts.refund_cents
     credit = left - (refund or 0) if parts.credit_cents is None else parts.credit_cents

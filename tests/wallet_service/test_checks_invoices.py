@@ -195,6 +195,10 @@ PLANTED = {
         ),
         ("is voided, and",),
     ),
+    "an invoice that is void, neither taken back nor credited": (
+        "update invoicing.invoices set settlement = settlement - 'voided' where status = 'voided'",
+        ("is voided, and",),
+    ),
     "a payment that was not booked": (
         (
             "update invoicing.invoices set total_paid_amount_cents = total_paid_amount_cents + 1 "

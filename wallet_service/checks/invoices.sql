@@ -92,7 +92,8 @@ where i.booked is distinct from i.expected
 order by i.id limit :limit;
 
 -- name: voided_otherwise_than_booked(limit)
--- I12: of an invoice that was taken back nothing is left on `receivable`.
+-- I12: of an invoice that was taken back nothing is left on `receivable`: all of it was booked the other way, or it was
+-- voided by a credit note, and then nothing of it is due.
 select format('invoice %s is voided, and %s of it is left on receivable', i.id, sum(i.amount)) as breach
 from (
     select i.organization_id, i.id, case 14 when d.code then t.amount when c.code then -t.amount end as amount
@@ -106,7 +107,12 @@ from (
     left join wallet.book_transfers t on t.id = s.transfer_id
     left join wallet.book_accounts d on d.id = t.debit_account_id
     left join wallet.book_accounts c on c.id = t.credit_account_id
-    where i.status = 'voided' and i.invoice_type <> 'credit'
+    where i.status = 'voided' and i.invoice_type <> 'credit' and i.settlement -> 'voided' is not null
+    union all
+    select i.organization_id, i.id,
+        i.total_amount_cents - i.total_paid_amount_cents - i.total_offsetted_credit_note_amount_cents
+    from invoicing.invoices i
+    where i.status = 'voided' and i.invoice_type <> 'credit' and i.settlement -> 'voided' is null
 ) i
 group by i.organization_id, i.id having sum(i.amount) <> 0
 order by i.id limit :limit;
