@@ -151,7 +151,7 @@ def _as_read_back(values: tuple[Any, ...]) -> list[Any]:
     """
     said = list(values)
     for position, value in enumerate(values):
-        kind = type(value)
+        kind = cast("object", type(value))
         if kind is Decimal:
             said[position] = _normalize(value) if value else ZERO
         elif value and (kind is list or kind is dict):
@@ -160,7 +160,7 @@ def _as_read_back(values: tuple[Any, ...]) -> list[Any]:
 
 
 def _in_json(value: Any) -> Any:
-    kind: type = type(value)
+    kind = cast("object", type(value))
     if kind is str or not value:  # what is false is told apart from zero
         return value if kind is not Decimal else 0
     if kind is dict:

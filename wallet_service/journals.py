@@ -203,7 +203,10 @@ class _Hledger:
                 yield self._posting(stand.account, stand.balance_minor, commodity)
 
     def entry(self, entry: Entry) -> str:
-        details = "".join(f"    ; {key}: {_plain(text)}\n" for key, text in entry.details.items())
+        details = "".join(
+            f"    ; {key}: {text if key == 'time' else _plain(text)}\n"
+            for key, text in entry.details.items()
+        )
         return (
             f"\n{entry.day} * {entry.reason}\n{details}"
             f"{self._posting(entry.debit, entry.amount_minor, entry.commodity)}"

@@ -18,6 +18,7 @@ from wallet_service.budget_terms import BudgetRequest
 from wallet_service.decision import Asset
 from wallet_service.decision.budget_state import BudgetKey
 from wallet_service.decision.commands import (
+    AMOUNT_CODE,
     Authorize,
     Capture,
     CreateWallet,
@@ -29,6 +30,9 @@ from wallet_service.decision.commands import (
     Refund,
     Void,
 )
+from wallet_service.grants import GrantRequest
+from wallet_service.jobs.leader import Term
+from wallet_service.jobs.revenue import Recogniser
 from wallet_service.operations import operation
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings
@@ -174,6 +178,36 @@ class Story:
                     external_id=name, external_customer_id=name, plan_code="tokens"
                 )
                 await subscription_changes.create(connection, place, request, now=now)
+
+    async def sell_hours(self, customer: UUID, name: str) -> None:
+        """A hundred hours are sold for 2.50 euros each; forty are used, and earned."""
+        now = datetime.now(UTC)
+        async with self.services.database.tenant(self.organization_id) as connection:
+            row = await assets.create(
+                connection,
+                self.organization_id,
+                code="HOURS",
+                name="Hours",
+                kind="unit",
+                scale=2,
+                now=now,
+            )
+        await self.wallet(customer, name, asset=row.asset())
+        request = GrantRequest(
+            amount="100",
+            kind="paid",
+            external_customer_id=name,
+            wallet_code="hours",
+            transaction_id=f"hours-{next(self._keys)}",
+            cost_basis="2.5",
+            cost_basis_currency="EUR",
+        )
+        await self.services.grants.create(self.organization_id, request, now=now)
+        item = Item(AMOUNT_CODE, {}, amount_minor=40_00)
+        key = f"hours-{next(self._keys)}"
+        debit = Debit(new_uuid(now), key, item.code, {}, None, None, now, item, row.asset())
+        await self.commit("event", customer, debit)
+        assert await Recogniser().run(self.services, Term(1)) == 1
 
     async def use(self, name: str, code: str, value: str) -> None:
         """Usage at its price."""

@@ -135,8 +135,14 @@ async def check_captures_are_paid(snapshot: Snapshot) -> Finding:
 
 
 async def check_grants_add_up(snapshot: Snapshot) -> Finding:
-    """I14. Granted = burnt + expired + voided + held + left, for every grant."""
-    return await _look(snapshot, "I14", _queries.grants_checked, _queries.grants_that_do_not_add_up)
+    """I14. Granted = burnt + expired + voided + held + left, for a grant; unused units are owed."""
+    return await _look(
+        snapshot,
+        "I14",
+        _queries.grants_checked,
+        _queries.grants_that_do_not_add_up,
+        _queries.deferred_otherwise_than_grants,
+    )
 
 
 async def check_history_is_append_only(snapshot: Snapshot) -> Finding:

@@ -238,6 +238,22 @@ where g.id is null or a.id is null
    or a.credits_posted - a.debits_posted - a.debits_pending < 0
 order by coalesce(g.id, a.id) limit :limit;
 
+-- name: deferred_otherwise_than_grants(limit)
+-- I14: what was paid for native units that are left is deferred revenue: what grants say of it is what the book has.
+select format('organization %s: deferred_revenue has %s %s, its grants defer %s', s.organization_id,
+    coalesce(a.balance, 0), s.code, coalesce(g.deferred, 0)) as breach
+from wallet.assets s
+left join (
+    select ledger, sum(credits_posted - debits_posted) as balance
+    from wallet.book_accounts where code = 19 group by ledger
+) a on a.ledger = s.ledger
+left join (
+    select organization_id, cost_basis_currency, sum(deferred_minor - earned_minor - broken_minor) as deferred
+    from wallet.grants where deferred_minor > 0 group by organization_id, cost_basis_currency
+) g on g.organization_id = s.organization_id and g.cost_basis_currency = s.code
+where coalesce(a.balance, 0) <> coalesce(g.deferred, 0)
+order by 1 limit :limit;
+
 -- name: rollups_checked$
 select count(*) from invoicing.usage_rollups;
 

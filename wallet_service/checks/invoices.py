@@ -27,10 +27,7 @@ _CENTS: Final = [10 ** (MONEY_SCALE - digits) for digits in CURRENCIES.values()]
 
 
 async def check_invoices_tie_out(snapshot: Snapshot) -> Finding:
-    """I12. Invoices are their lines and their legs, unchanged, numbered without a gap, billed once.
-
-    What they leave to pay is the balance of receivable, what credit notes leave is customer credit.
-    """
+    """I12. Invoices are their lines and legs, as sent, gapless, billed once; dues add up."""
     breaches: list[str] = []
     for query in (
         _queries.invoices_otherwise_than_lines,

@@ -73,6 +73,7 @@ async def told(server_settings, new_database) -> Told:
         poor = await story.customer("poor", paid(10))
         await story.capture(poor, await story.hold(poor, 10), 14)
         await tell_units(story, poor)
+        await story.sell_hours(poor, "poor")
         await tell_invoices(story, customer)
         await as_owner(
             settings,
@@ -177,7 +178,7 @@ def rows_of(result: Result) -> list[dict[str, str]]:
 
 
 def minor(row: dict[str, str], column: str) -> int:
-    scale = {"TRUE": 0, "GPU_": 2, "GPU__": 18}.get(row["asset_code"], 9)
+    scale = {"TRUE": 0, "GPU_": 2, "HOURS": 2, "GPU__": 18}.get(row["asset_code"], 9)
     return int(Decimal(row[column]).scaleb(scale))
 
 
@@ -224,6 +225,13 @@ async def test_revenue_is_told_by_who_paid_and_what_it_was_for(run):
     assert amounts["taxes", "credit_notes"] == Decimal("-0.1")
 
 
+async def test_units_are_earned_at_what_was_paid_for_them(run):
+    rows = rows_of(await run("revenue", "--format", "csv", "--by", "total"))
+    amounts = {(row["asset_code"], row["line"]): row["amount"] for row in rows}
+    assert amounts["EUR", "units_used"] == "100"
+    assert amounts["HOURS", "usage_paid"] == "40"
+
+
 async def test_revenue_by_metric_is_all_revenue(run):
     total = rows_of(await run("revenue", "--format", "csv", "--by", "total", "--asset", "USD"))
     for by in ("metric", "plan", "subscription"):
@@ -248,6 +256,9 @@ async def test_what_is_owed_is_what_the_accounts_say(run, told):
     assert owed["USD", "overage"]["closing"] == "4"
     assert owed["USD", "customer_credit"]["closing"] == "0.7"
     assert owed["USD", "promotional_credits"]["closing"] == "1"  # held still
+    assert owed["EUR", "deferred_revenue"]["increase"] == "250"
+    assert owed["EUR", "deferred_revenue"]["closing"] == "150"
+    assert owed["HOURS", "paid_credits"]["closing"] == "60"
     assert owed["GPU_", "paid_credits"]["closing"] == "1234567.89"
 
 
