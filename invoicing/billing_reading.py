@@ -18,8 +18,11 @@ from invoicing.usage_rollups import Stretch
 from invoicing.usage_versions import Versions
 from rating.period import Period
 
-__all__ = ["UsedInPeriod", "bounds_of_usage", "read_usage"]
+__all__ = ["BILLED_EVENTS_MAX", "UsedInPeriod", "bounds_of_usage", "read_usage"]
 
+
+BILLED_EVENTS_MAX: Final = 2_000_000
+"""Of one subscription and period, where a price depends on their order; sums have no limit."""
 
 _NOTHING_AHEAD: Final[Mapping[int, int | None]] = {}
 
@@ -119,6 +122,7 @@ def _question(one: DueMoment) -> Question:
         bounds=bounds_of_usage(subscription, one.moment),
         period=period_of(days, subscription, end=_end(one)),
         as_of=one.moment.billing_at,
+        events_max=BILLED_EVENTS_MAX,
     )
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from invoicing.billed_periods import BilledPeriod
 from invoicing.billing_facts import Catalogue, Paid, paid_usage
 from invoicing.billing_moments import BillingMoment
-from invoicing.billing_reading import bounds_of_usage, period_of
+from invoicing.billing_reading import BILLED_EVENTS_MAX, bounds_of_usage, period_of
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
@@ -178,6 +178,7 @@ async def _read(
                 bounds=bounds,
                 period=period_of(days, subscription, end=days.part.end),
                 as_of=moment.billing_at,
+                events_max=BILLED_EVENTS_MAX,
             )
         )
     usages = await rate_periods(connection, versions, questions)

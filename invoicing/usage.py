@@ -104,6 +104,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """The part of it that the subscription lived."""
     as_of: datetime
     """Now: which of the plan's charges are listed, used or not."""
+    events_max: int = EVENTS_MAX
+    """How many events may be rated one by one."""
 
 
 async def rate_period(
@@ -363,7 +365,7 @@ async def _all_lines(
 ) -> dict[UsageKey, list[UsageLine]]:
     """All events of some prices, in their order. Raises NotAllowed if they are too many."""
     found: dict[UsageKey, list[UsageLine]] = {bucket.key: [] for bucket in buckets}
-    if sum(bucket.events for bucket in buckets) > EVENTS_MAX:
+    if sum(bucket.events for bucket in buckets) > question.events_max:
         raise NotAllowed("too_many_events")
     for recurring in (False, True):
         some = [bucket for bucket in buckets if bucket.terms.recurring is recurring]
@@ -422,6 +424,6 @@ async def _first_lines(
         read += len(portion)
         if not waiting:
             break
-        if read > EVENTS_MAX:
+        if read > question.events_max:
             raise NotAllowed("too_many_events")
     return found

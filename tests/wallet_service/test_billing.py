@@ -1,16 +1,21 @@
 """The billing run: what was used is billed once, settled to the unit, numbered without a gap."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from msgspec import structs
 
-from invoicing import add_ons
+from invoicing import add_ons, applied_coupons, billing_entities, coupons, taxes
+from invoicing.billing_entities import BillingEntityChanges
 from invoicing.errors import NotAllowed
 from invoicing.one_off_fees import OneOffFee
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import USD, open_story, paid
+from wallet_service.errors import Busy, Unavailable
+from wallet_service.jobs.billing import bill_due, finalize_drafts, finish_invoices
+from wallet_service.jobs.leader import Deposed, Term
 from wallet_service.one_off_invoices import OneOffRequest
 from wallet_service.usage import ReverseRequest
 
@@ -197,3 +202,140 @@ async def test_what_comes_late_is_a_line_of_the_next_invoice_that_names_what_it_
     assert [line.amount_cents for line in await months.lines((await months.invoices())[-1])] == [
         200
     ]
+
+
+async def number_by(months: Months, numbering: str) -> None:
+    async with months.services.database.tenant(months.organization_id) as connection:
+        await billing_entities.ensure_default(connection, months.organization_id, now=day(1, 1))
+        await billing_entities.update(
+            connection,
+            months.organization_id,
+            "default",
+            BillingEntityChanges(document_numbering=numbering, document_number_prefix="BENT-11"),
+            now=day(1, 1),
+        )
+
+
+async def test_numbers_go_on_in_both_series_when_a_billing_entity_changes_how_it_numbers(months):
+    """Source: Lago, invoice_numbering_spec: …-001-003, BENT-11-202310-010, BENT-11-001-005."""
+    await months.plan("pro", amount_cents=1000)
+    for name in ("acme", "bolt"):
+        await months.customer(name, has_wallet=False)
+        await months.subscribe(name, "pro", name, at=day(3, 1))
+    numbers: list[str] = []
+    for month, numbering in ((4, "per_customer"), (5, "per_billing_entity"), (6, "per_customer")):
+        await number_by(months, numbering)
+        await months.bill(day(month, 1))
+        numbers += sorted(one.number for one in (await months.invoices())[-2:])
+    assert numbers == [
+        "BENT-11-001-001",
+        "BENT-11-002-001",
+        "BENT-11-202605-003",
+        "BENT-11-202605-004",
+        "BENT-11-001-003",
+        "BENT-11-002-003",
+    ]
+
+
+async def test_a_leader_that_was_replaced_writes_no_invoice(months):
+    await months.plan("pro", amount_cents=1000)
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    with pytest.raises(Deposed):
+        await bill_due(months.services, Term(-1))
+    assert await months.invoices() == []
+
+
+async def test_the_worker_makes_drafts_final_when_their_grace_period_is_over(months):
+    draft = await draft_of(months)
+    term = Term(0)
+    assert draft.expected_finalization_date < datetime.now(UTC).date()
+    assert await finalize_drafts(months.services, term) == 1
+    (final,) = await months.invoices()
+    assert (final.status, final.total_amount_cents) == ("finalized", 1300)
+    assert await finalize_drafts(months.services, term) == 0
+    await months.check()
+
+
+async def test_what_was_begun_and_not_finished_is_finished_by_the_worker(months, monkeypatch):
+    draft = await draft_of(months)
+
+    async def away(*_, **__):
+        raise Busy
+
+    with monkeypatch.context() as broken:
+        broken.setattr(months.services.invoice_book, "settle", away)
+        with pytest.raises(Unavailable):
+            await months.services.invoices.finalize(months.organization_id, draft.id, now=day(4, 3))
+    assert [one.status for one in await months.invoices()] == ["finalizing"]
+    assert await finish_invoices(months.services, Term(0)) == 1
+    (final,) = await months.invoices()
+    assert final.status == "finalized"
+    with monkeypatch.context() as broken:
+        broken.setattr(months.services.invoice_book, "void", away)
+        with pytest.raises(Unavailable):
+            await months.services.invoices.void(months.organization_id, final.id, now=day(4, 3))
+    assert await finish_invoices(months.services, Term(0)) == 1
+    assert [one.status for one in await months.invoices()] == ["voided"]
+    await months.check()
+
+
+async def test_an_invoice_of_nothing_is_closed_where_nothing_is_not_sent(months):
+    await months.plan("usage", standard("tokens", "1"))
+    await months.customer("acme", has_wallet=False, finalize_zero_amount_invoice="skip")
+    await months.subscribe("acme", "usage", "acme-1", at=day(3, 1))
+    await months.bill(day(4, 1))
+    await months.use("acme-1", "tokens", "1", at=day(4, 2))
+    await months.bill(day(5, 1))
+    closed, final = await months.invoices()
+    assert (closed.status, closed.number) == ("closed", "")
+    assert (final.status, final.number[-8:]) == ("finalized", "-001-001")
+    await months.check()
+
+
+async def test_coupons_come_before_taxes_and_wallets_pay_the_rest_and_a_void_undoes_all(months):
+    await months.plan("pro", amount_cents=10_000)
+    await months.customer("acme", paid(50), currency="USD")
+    async with months.services.database.tenant(months.organization_id) as connection:
+        place = months.organization_id
+        vat = taxes.TaxChanges(
+            code="vat", name="VAT", rate=Decimal(20), applied_to_organization=True
+        )
+        await taxes.create(connection, place, vat, now=day(1, 1))
+        ten = coupons.CouponChanges(
+            code="ten",
+            name="Ten",
+            coupon_type="fixed_amount",
+            amount_cents=1000,
+            amount_currency="USD",
+            frequency="once",
+        )
+        await coupons.create(connection, place, ten, now=day(1, 1))
+        await applied_coupons.apply_coupon(
+            connection,
+            place,
+            external_customer_id="acme",
+            coupon_code="ten",
+            terms=applied_coupons.Terms(),
+            now=day(1, 1),
+        )
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.bill(day(4, 1))
+    (invoice,) = await months.invoices()
+    assert (
+        invoice.coupons_amount_cents,
+        invoice.sub_total_excluding_taxes_amount_cents,
+        invoice.taxes_amount_cents,
+        invoice.prepaid_credit_amount_cents,
+        invoice.total_amount_cents,
+    ) == (1000, 9000, 1800, 5000, 5800)
+    await months.check()
+    await months.services.invoices.void(place, invoice.id, now=day(4, 2))
+    await months.check()
+    again = await months.services.invoices.regenerate(place, invoice.id, now=day(4, 2))
+    assert (again.coupons_amount_cents, again.total_amount_cents) == (1000, 5800)
+    await months.bill(day(5, 1))
+    last = (await months.invoices(invoice_type="subscription"))[-1]
+    assert max(one.total_amount_cents for one in await months.invoices()) == 12_000
+    assert last.currency == "USD"
+    await months.check()
