@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.api.billed import billing
 from tests.api.conftest import NewShop, Service
+from tests.api.drafts import drafting
 from tests.api.market import Shop, standard
 from wallet_service.api.app import create_app
 from wallet_service.embedded.redis import Redis
@@ -87,7 +88,11 @@ async def names(shop: Shop, service: Service, redis_server: Redis) -> dict[str, 
         "credit_amount_cents": 30_00,
         "refund_amount_cents": 30_00,
     }
+    async with drafting(service, redis_server.url(), shop.api) as make:
+        (draft,) = await make("schemathesis-drafted")
     return {
+        "invoice_id": draft["lago_id"],
+        "fee_id": draft["fees"][1]["lago_id"],
         "note_id": shop.ok("/credit_notes", credit_note=note)["credit_note"]["lago_id"],
         "payment_id": payment["lago_id"],
         "receipt_id": receipt_of(shop),
@@ -127,8 +132,8 @@ def test_every_answer_is_one_that_was_promised(
 ) -> None:
     operation = operations[label]
     wanted = {parameter.name for parameter in operation.path_parameters}
-    # A file's type is told by its address, which no schema can say.
-    is_kept_away = label.startswith("DELETE") or "/document." in label
+    # A file's type is told by its address, and an empty body is no JSON: no schema can say that.
+    is_kept_away = label.startswith("DELETE") or "/document." in label or "retry_pay" in label
     leads_somewhere = bool(wanted) and wanted <= names.keys() and not is_kept_away
     known = {name: names[name] for name in wanted} if leads_somewhere else {}
 
