@@ -170,6 +170,7 @@ async def store(dsn: str, market: Market) -> None:
                 first=first,
                 last=min(first + PORTION, market.events) - 1,
                 total=market.events,
+                subscriptions=market.subscriptions,
                 start=START,
             )
         await connection.execute("vacuum analyze invoicing.events")

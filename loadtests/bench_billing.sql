@@ -20,7 +20,7 @@ from made;
 -- name: store_events!
 -- The n-th event is of the n-th subscription, going round, and of the charges in turn.
 with subscribers as materialized (
-    select s.id, s.external_id, s.customer_id, row_number() over (order by s.id) - 1 as place, count(*) over () as of,
+    select s.id, s.external_id, s.customer_id, row_number() over (order by s.id) - 1 as place,
         (select g.id from wallet.grants g
          where g.organization_id = s.organization_id and g.customer_id = s.customer_id limit 1) as grant_id
     from invoicing.subscriptions s where s.organization_id = :organization_id
@@ -42,5 +42,5 @@ select :organization_id, gen_random_uuid(), 'event-' || n, s.customer_id, s.exte
     gen_random_uuid(), :start, 'USD',
     jsonb_build_array(jsonb_build_array(gen_random_uuid(), s.grant_id, 10000000 * (c.place + 1), 0, c.code))
 from generate_series(:first::int, :last::int) n
-join subscribers s on s.place = n % s.of
-join charges c on c.place = (n / s.of) % 10;
+join subscribers s on s.place = n % :subscriptions::int
+join charges c on c.place = (n / :subscriptions::int) % 10;
