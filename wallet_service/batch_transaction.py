@@ -68,6 +68,8 @@ class Judged(Struct):
     """In the order of the operations; None where the customer, or a budget, is busy."""
     state: LockedState | None = None
     """None if all were busy."""
+    wants_locks: bool = False
+    """Nobody was locked: an outcome of None is one that is to be judged under locks."""
 
 
 class BatchTransaction:
@@ -93,21 +95,22 @@ class BatchTransaction:
         skip_locked: bool,
         ended: set[UUID],
         is_repeated: bool = False,
+        takes_locks: bool = False,
         written: asyncio.Event | None = None,
     ) -> Judged:
         """Lock, read, decide, write, commit. ``ended``: holds that the ledger says are over.
 
         With an engine in this database, keys are taken to be new, and holds to be in the book as
-        they are here: the write tells if they are not. ``is_repeated`` looks first. ``written`` is
-        set when only the commit is left. Raises Again, LedgerConflict, HoldsEnded, and whatever the
-        stores raise.
+        they are here: the write tells if they are not. ``is_repeated`` looks first, ``takes_locks``
+        is for who was tried without. ``written`` is set when only the commit is left. Raises Again,
+        LedgerConflict, HoldsEnded, and whatever the stores raise.
         """
         await self._open_house(batch)
         await self._introduce_buckets(batch)
-        if self._unlocked and skip_locked and not is_repeated and not ended:
+        if self._unlocked and skip_locked and not (is_repeated or takes_locks or ended):
             done = await self._unlocked.run(batch, written=written)
             if done is not None:
-                return Judged(*done)
+                return Judged(*done, wants_locks=True)
         balances = None if self._engine else await self._look_up(batch)
         customers = [operation.customer for operation in batch]
         async with (

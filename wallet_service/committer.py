@@ -79,6 +79,8 @@ class _Pending(Struct, eq=False):
     is_alone: bool = False
     subjects: tuple[object, ...] = ()
     """Its customer, and the budgets of many customers: what one batch at a time may hold."""
+    takes_locks: bool = False
+    """It was tried without, and refused: what is refused is refused under locks."""
     is_taken: bool = False
     """It is in a batch; until then, nothing of it can have happened."""
     is_unsure: bool = False
@@ -332,8 +334,14 @@ class Committer:
         if busy:
             for pending in busy:
                 pending.is_taken = pending.is_unsure
-            self._waiting.extend(busy)
-            self._wake_waiting.set()
+            if done.wants_locks:
+                for pending in reversed(busy):
+                    pending.takes_locks = True
+                    self._queue.appendleft(pending)
+                self._wake.set()
+            else:
+                self._waiting.extend(busy)
+                self._wake_waiting.set()
         if done.state is None:
             return
         for pending, outcome in judged:
@@ -391,6 +399,7 @@ class Committer:
                     skip_locked=skip_locked,
                     ended=ended,
                     is_repeated=attempt > 0,
+                    takes_locks=any(pending.takes_locks for pending in batch),
                     written=written,
                 )
             except HoldsEnded as refusal:

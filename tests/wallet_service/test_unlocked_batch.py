@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.wallet_service.till import Till, outcomes_of
+from wallet_service import customer_reading
 from wallet_service.database import Database
 from wallet_service.errors import InsufficientFunds, NotAllowed
 
@@ -193,7 +195,7 @@ async def test_who_is_refused_takes_the_locks_and_holds_up_nobody(till: Till):
         assert isinstance(held, bytes)
         assert isinstance(refused, InsufficientFunds)
         assert await version_of(till, rich) == before + 1
-        assert sum(text.startswith("begin; execute wait_for") for text in seen) == 1
+        assert sum(text.startswith("begin; execute lock_free") for text in seen) == 1
         # Neither is careful afterwards.
         seen.clear()
         fine = [till.hold(f"{customer}-next", customer, 5) for customer in (rich, poor)]
@@ -214,4 +216,55 @@ async def test_one_key_twice_in_a_batch_with_a_refusal_is_one_effect(till: Till)
     assert first == second
     assert isinstance(refused, InsufficientFunds)
     assert await till.balances(customer) == (40, 60, 0)
+    await till.check(customer)
+
+
+async def test_who_is_refused_does_not_wait_for_customers_who_are_busy(till: Till):
+    rich, poor = await funded(till, 100), await funded(till, 10)
+    busy = await funded(till, 100)
+    async with till.database.committer.acquire() as holder, holder.transaction():
+        await holder.execute(
+            "select from wallet.customer_versions where customer_id = $1 for no key update", busy
+        )
+        async with till.worker() as worker:
+            waiting = asyncio.create_task(worker.submit(till.hold("waits", busy, 60)))
+            await asyncio.sleep(0.1)  # in a batch that waits for the lock
+            asked = [till.hold(f"{customer}-call", customer, 60) for customer in (rich, poor)]
+            held, refused = await outcomes_of(worker, asked)
+            assert isinstance(held, bytes)
+            assert isinstance(refused, InsufficientFunds)
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+    for customer in (rich, poor):
+        await till.check(customer)
+
+
+async def test_what_was_judged_before_a_long_stall_is_judged_again(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+):
+    """As if the process had been stopped between the read and the write."""
+    customer = await funded(till, 100)
+    read = customer_reading.read_funded
+    late: list[datetime] = []
+
+    async def read_long_ago(*arguments: Any, only_locked: bool) -> Any:
+        state, book = await read(*arguments, only_locked=only_locked)
+        if not only_locked:
+            state.now -= timedelta(seconds=11)
+            late.append(state.now)
+        return state, book
+
+    monkeypatch.setattr(customer_reading, "read_funded", read_long_ago)
+    database, seen = watched(till)
+    async with till.worker(database=database) as worker:
+        assert isinstance(await worker.submit(till.hold("call", customer, 60)), bytes)
+    (judged_at,) = late
+    assert sum(WRITE in text for text in seen) == 1
+    assert await till.balances(customer) == (40, 60, 0)
+    async with till.database.worker.acquire() as connection:
+        created_at = await connection.fetchval(
+            "select created_at from wallet.authorizations where customer_id = $1", customer
+        )
+    assert created_at > judged_at + timedelta(seconds=10)
     await till.check(customer)

@@ -20,6 +20,12 @@ declare
     written bigint;
     moved   bigint;
 begin
+    -- Judged before a stall of the process that asks: what it took for its present is past, and holds that it makes may
+    -- be over already.
+    if (operations[1]).created_at < clock_timestamp() - interval '10 seconds' then
+        raise serialization_failure using message = 'judged too long ago';
+    end if;
+
     with unmoved as (
         select v.organization_id, v.customer_id
         from wallet.customer_versions v
