@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
-from invoicing.billing_schedule import DueMoment
+from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.fees import Fee
 from invoicing.invoice_totals import ProgressiveCredit
 from invoicing.records import Connection, from_json, load_queries, to_json
@@ -27,7 +27,9 @@ __all__ = [
     "applied",
     "billed_ahead",
     "crossed",
+    "find_moved",
     "find_watched",
+    "keep",
     "reached_before",
 ]
 
@@ -105,16 +107,42 @@ async def find_watched(connection: Connection, *, after: UUID, limit: int) -> li
     ]
 
 
-async def reached_before(
-    connection: Connection, organization_id: UUID, subscription_id: UUID, *, locks: bool = False
-) -> int:
+async def find_moved(connection: Connection, seen: Sequence[tuple[Watched, int]]) -> set[UUID]:
+    """Which have been used by transactions that were not seen when they were looked at.
+
+    Each comes with the transaction from which on events may not have been seen.
+    """
+    rows = _queries.find_moved(
+        connection,
+        organization_ids=[one.organization_id for one, _ in seen],
+        ids=[one.id for one, _ in seen],
+        since=[str(since) for _, since in seen],
+    )
+    return {row["id"] async for row in rows}
+
+
+async def keep(
+    connection: Connection, subscription: ScheduledSubscription, *, now: datetime
+) -> bool:
+    """Keep a subscription as it was read, for the caller's transaction.
+
+    False where it has changed, or was billed. A run that has read it meanwhile reads it again.
+    """
+    row = await _queries.keep_subscription(
+        connection,
+        organization_id=subscription.organization_id,
+        id=subscription.id,
+        read_at=subscription.updated_at,
+        next_billing_at=subscription.next_billing_at,
+        now=now,
+    )
+    return row is not None
+
+
+async def reached_before(connection: Connection, organization_id: UUID, external_id: str) -> int:
     """The lifetime usage with which a threshold was crossed last; nothing if none was."""
-    if locks:
-        await _queries.lock_subscription(
-            connection, organization_id=organization_id, id=subscription_id
-        )
     reached: int | None = await _queries.reached_before(
-        connection, organization_id=organization_id, subscription_id=subscription_id
+        connection, organization_id=organization_id, external_id=external_id
     )
     return reached or 0
 

@@ -10,15 +10,28 @@ where s.status = 'active' and s.id > :after
   and (jsonb_array_length(s.usage_thresholds) > 0 or jsonb_array_length(p.usage_thresholds) > 0)
 order by s.id limit :limit;
 
--- name: lock_subscription^
-select id from invoicing.subscriptions where organization_id = :organization_id and id = :id for no key update;
+-- name: find_moved
+-- Which of these have events of transactions that were not seen when they were looked at.
+select w.id from unnest(:organization_ids::uuid[], :ids::uuid[], :since::text[]::xid8[]) as w (organization_id, id, since)
+where exists (
+    select from invoicing.events e
+    where e.organization_id = w.organization_id and e.subscription_id = w.id and e.xact_id >= w.since);
+
+-- name: keep_subscription^
+-- Whoever else has read it meanwhile, to bill its period, has to read it again.
+update invoicing.subscriptions set updated_at = greatest(:now, updated_at + interval '1 microsecond')
+where organization_id = :organization_id and id = :id and updated_at = :read_at
+  and next_billing_at is not distinct from :next_billing_at
+returning id;
 
 -- name: reached_before$
+-- Lifetime usage goes on when a subscription is followed by another one, and so do the thresholds that it has crossed.
 select max((t.threshold ->> 'lifetime_usage_amount_cents')::bigint)
-from invoicing.billed_periods b
+from invoicing.subscriptions s
+join invoicing.billed_periods b on b.organization_id = s.organization_id and b.subscription_id = s.id
 join invoicing.invoices i on i.organization_id = b.organization_id and i.id = b.invoice_id
 cross join lateral jsonb_array_elements(i.applied_usage_thresholds) as t (threshold)
-where b.organization_id = :organization_id and b.subscription_id = :subscription_id
+where s.organization_id = :organization_id and s.external_id = :external_id
   and b.reason = 'progressive_billing' and i.status <> 'voided';
 
 -- name: billed_ahead

@@ -24,6 +24,7 @@ from invoicing.invoice_conclusion import concluded, request_of, with_hash
 from invoicing.invoice_numbers import number_all
 from invoicing.invoice_totals import minor_of
 from invoicing.invoices import Invoice
+from invoicing.progressive_excess import credit_excess
 from invoicing.records import Connection
 from invoicing.settlements import Settlement
 from wallet_service.database import Database
@@ -138,6 +139,7 @@ class InvoiceFinisher:
             if credited:
                 cents = credited // minor_of(1, invoice.currency)
                 await crediting.create_booked(connection, invoice, cents, Terms(), now=now)
+        await credit_excess(connection, [*hashed, *closed], now=now)
         await outbox.add_all(
             connection,
             [

@@ -83,7 +83,9 @@ class Invoices:
             unused=UnusedCredits(credit_notes=credit_notes),
             tax_service=tax_service,
         )
-        self.progressive = ProgressiveBilling(billing=self.billing, finisher=self.finisher)
+        self.progressive = ProgressiveBilling(
+            billing=self.billing, finisher=self.finisher, tax_service=tax_service
+        )
         self._previews = InvoicePreviews(database=database, billing=self.billing)
 
     async def bill(

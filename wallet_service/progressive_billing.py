@@ -1,14 +1,24 @@
-"""Usage is billed as soon as lifetime usage reaches a threshold, before its period ends."""
+"""Usage is billed as soon as lifetime usage reaches a threshold, before its period ends.
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Final
+    look      which subscriptions with thresholds have been used since they were looked at
+    read      their usage, in one snapshot and without locks
+    write     in one transaction, unless a subscription was changed or billed meanwhile
+    finish    settled by the book, and concluded with a number (`invoice_finishing`)
+
+It may stop anywhere: what was not written is still crossed, and what is `finalizing` is finished by
+the worker.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import structlog
-from msgspec import structs
+from msgspec import Struct, structs
 
-from invoicing import billed_periods, lifetime_usages, subscriptions
+from invoicing import billed_periods, lifetime_usages, outbox, subscriptions
 from invoicing.billing_facts import Recipient
 from invoicing.billing_moments import BillingMoment, stretch
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription, find_scheduled
@@ -16,12 +26,23 @@ from invoicing.errors import InvoicingError
 from invoicing.invoice_building import Billable, BuiltInvoice, build_invoice
 from invoicing.invoices import Invoice
 from invoicing.periods import Bounds, period_at
-from invoicing.progressive_billing import Watched, applied, crossed, find_watched, reached_before
+from invoicing.progressive_billing import (
+    Watched,
+    applied,
+    crossed,
+    find_moved,
+    find_watched,
+    keep,
+    reached_before,
+)
 from invoicing.records import Connection
+from invoicing.tax_services import TaxService
+from invoicing.usage_thresholds import UsageThreshold
 from wallet_service.billing import Billing, Run
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
-from wallet_service.invoice_writing import total_all
+from wallet_service.invoice_writing import Raced, total_all
+from wallet_service.tax_services import ask
 
 __all__ = ["ProgressiveBilling"]
 
@@ -29,77 +50,168 @@ log: Final = structlog.get_logger("wallet_service.billing")
 
 _PORTION: Final = 200
 _NIL: Final = UUID(int=0)
+_LOOK_AGAIN: Final = timedelta(hours=1)
+"""Lifetime usage also moves without events: with time, with prices, by hand."""
+_PROBLEMS: Final = (InvoicingError, WalletError, asyncpg.PostgresError, ArithmeticError)
+
+
+class _Look(Struct, frozen=True, kw_only=True):
+    """When a subscription was looked at last, and what was seen."""
+
+    thresholds: list[UsageThreshold]
+    sealed_xact_id: int
+    """Events of transactions from this one on may not have been seen."""
+    at: datetime
+
+
+class _Crossing(Struct, frozen=True, kw_only=True):
+    """A subscription that has crossed thresholds, with the invoice for it."""
+
+    subscription: ScheduledSubscription
+    built: BuiltInvoice
+    reached_before_cents: int
 
 
 class ProgressiveBilling:
-    """Looks at the subscriptions that have thresholds."""
+    """Looks at the subscriptions that have thresholds. Made once a process."""
 
-    def __init__(self, *, billing: Billing, finisher: InvoiceFinisher) -> None:
+    def __init__(
+        self, *, billing: Billing, finisher: InvoiceFinisher, tax_service: TaxService | None = None
+    ) -> None:
         self._billing = billing
         self._finisher = finisher
+        self._tax_service = tax_service
+        self._looks: dict[UUID, _Look] = {}
 
     async def run(
         self, opened: Opening, *, now: datetime, check: Callable[[], None] = lambda: None
     ) -> int:
         """Bill the usage of whoever has crossed a threshold; says how many invoices that made."""
+        run = Run(until=now, now=now, organization_id=None)
         made, after = 0, _NIL
+        known: set[UUID] = set()
         while True:
             check()
             async with opened() as connection:
                 watched = await find_watched(connection, after=after, limit=_PORTION)
-            for one in watched:
-                check()
-                try:
-                    made += await self._look_at(opened, one, now=now)
-                except (InvoicingError, WalletError) as error:
-                    log.warning("threshold_waits", subscription=str(one.id), reason=error.code)
+                moved = await self._moved(connection, watched, now=now)
+            known |= {one.id for one in watched}
+            made += await self._bill(opened, run, moved)
             if len(watched) < _PORTION:
+                self._looks = {id_: look for id_, look in self._looks.items() if id_ in known}
                 return made
             after = watched[-1].id
 
-    async def _look_at(self, opened: Opening, watched: Watched, *, now: datetime) -> int:
-        """Bill one subscription, if it has crossed a threshold."""
-        run = Run(until=now, now=now, organization_id=watched.organization_id)
-        place = watched.organization_id, watched.id
-        async with opened() as connection:
-            found = await self._built(connection, run, watched)
-        if found is None:
-            return 0
-        before, built = found
-        async with opened() as connection:
-            if await reached_before(connection, *place, locks=True) != before:
-                return 0
-            (totalled,) = await total_all(connection, run.taxes, [built], locks=True, now=now)
-            await billed_periods.claim(connection, built.periods)
-        await self._finisher.finish(opened, [totalled.invoice], now=now)
-        return 1
+    async def _moved(
+        self, connection: Connection, watched: Sequence[Watched], *, now: datetime
+    ) -> list[Watched]:
+        """Those that are to be looked at: used since the last time, changed, or long not seen."""
+        rested: list[tuple[Watched, int]] = []
+        for one in watched:
+            look = self._looks.get(one.id)
+            if look and look.thresholds == one.thresholds and now - look.at < _LOOK_AGAIN:
+                rested.append((one, look.sealed_xact_id))
+        used = await find_moved(connection, rested) if rested else set[UUID]()
+        resting = {one.id for one, _ in rested} - used
+        return [one for one in watched if one.id not in resting]
 
-    async def _built(
-        self, connection: Connection, run: Run, watched: Watched
-    ) -> tuple[int, BuiltInvoice] | None:
-        """The invoice, and the lifetime usage of the one before it; None where none is due."""
-        place = watched.organization_id, watched.id
-        (scheduled,) = await find_scheduled(connection, [place], now=run.now)
-        moment = _moment(scheduled, now=run.now)
-        if moment is None:
-            return None
-        due = DueMoment(scheduled, moment, scheduled.next_billing_at)
-        recipients, (billable,) = await self._billing.read(connection, run, [due])
-        only_usage = structs.replace(billable, late=(), terms=None)
-        built = _progressive(only_usage, recipients[watched.id], now=run.now)
-        subscription = await subscriptions.get(connection, place[0], watched.external_id)
-        lifetime = await lifetime_usages.find(connection, subscription, now=run.now)
-        used = sum(fee.amount_cents for fee in built.fees)
-        total = lifetime.historical_cents + lifetime.invoiced_cents + used
-        before = await reached_before(connection, *place)
-        passed = crossed(watched.thresholds, before, total)
-        if not passed or not used:
-            return None
-        invoice = structs.replace(
-            built.invoice,
-            applied_usage_thresholds=applied(passed, lifetime_cents=total, now=run.now),
-        )
-        return before, structs.replace(built, invoice=invoice)
+    async def _bill(self, opened: Opening, run: Run, watched: Sequence[Watched]) -> int:
+        """Bill these together; where one cannot be read, each by itself."""
+        if not watched:
+            return 0
+        try:
+            crossings = await self._crossings(opened, run, watched)
+        except _PROBLEMS as error:
+            if len(watched) == 1:
+                _warn(watched[0].id, error)
+                return 0
+            return sum([await self._bill(opened, run, [one]) for one in watched])
+        made = 0
+        for crossing in crossings:
+            try:
+                await self._write(opened, run, crossing)
+                made += 1
+            except (*_PROBLEMS, Raced) as error:
+                _warn(crossing.subscription.id, error)
+        return made
+
+    async def _crossings(
+        self, opened: Opening, run: Run, watched: Sequence[Watched]
+    ) -> list[_Crossing]:
+        """Which of these have crossed thresholds."""
+        async with opened() as connection:
+            places = [(one.organization_id, one.id) for one in watched]
+            scheduled = await find_scheduled(connection, places, now=run.now)
+        due = [
+            DueMoment(one, moment, one.next_billing_at)
+            for one in scheduled
+            if (moment := _moment(one, now=run.now)) is not None
+        ]
+        if not due:
+            return []
+        recipients, billables = await self._billing.read_snapshot(opened, run, due)
+        thresholds = {one.id: one.thresholds for one in watched}
+        found: list[_Crossing] = []
+        async with opened() as connection:
+            for billable in billables:
+                id_ = billable.subscription.id
+                built = _progressive(billable, recipients[id_], now=run.now)
+                crossing = await _crossing(connection, billable, built, thresholds[id_])
+                if crossing is not None:
+                    found.append(crossing)
+                elif billable.sealed_xact_id is not None:
+                    self._looks[id_] = _Look(
+                        thresholds=thresholds[id_],
+                        sealed_xact_id=billable.sealed_xact_id,
+                        at=run.now,
+                    )
+        return found
+
+    async def _write(self, opened: Opening, run: Run, crossing: _Crossing) -> None:
+        """Bill one that has crossed; raises Raced where it was changed or billed meanwhile."""
+        (built,) = await ask(self._tax_service, [crossing.built])
+        subscription = crossing.subscription
+        place = subscription.organization_id, subscription.external_id
+        async with opened() as connection:
+            if not await keep(connection, subscription, now=run.now):
+                raise Raced
+            if await reached_before(connection, *place) != crossing.reached_before_cents:
+                raise Raced
+            (totalled,) = await total_all(connection, run.taxes, [built], locks=True, now=run.now)
+            if len(await billed_periods.claim(connection, built.periods)) != len(built.periods):
+                raise Raced
+            await outbox.add_all(connection, _words(subscription, totalled.invoice), now=run.now)
+        if totalled.invoice.status == "finalizing":
+            await self._finisher.finish(opened, [totalled.invoice], now=run.now)
+
+
+async def _crossing(
+    connection: Connection,
+    billable: Billable,
+    built: BuiltInvoice,
+    thresholds: Sequence[UsageThreshold],
+) -> _Crossing | None:
+    """The thresholds that usage has crossed, on the invoice; None where it has crossed none."""
+    used = sum(fee.amount_cents for fee in built.fees)
+    if not used:
+        return None
+    place = billable.subscription.organization_id, billable.subscription.external_id
+    now = billable.moment.billing_at
+    subscription = await subscriptions.get(connection, *place)
+    lifetime = await lifetime_usages.find(connection, subscription, now=now)
+    total = lifetime.historical_cents + lifetime.invoiced_cents + used
+    before = await reached_before(connection, *place)
+    passed = crossed(thresholds, before, total)
+    if not passed:
+        return None
+    invoice = structs.replace(
+        built.invoice, applied_usage_thresholds=applied(passed, lifetime_cents=total, now=now)
+    )
+    return _Crossing(
+        subscription=billable.subscription,
+        built=structs.replace(built, invoice=invoice),
+        reached_before_cents=before,
+    )
 
 
 def _moment(subscription: ScheduledSubscription, *, now: datetime) -> BillingMoment | None:
@@ -123,9 +235,36 @@ def _moment(subscription: ScheduledSubscription, *, now: datetime) -> BillingMom
 
 
 def _progressive(billable: Billable, recipient: Recipient, *, now: datetime) -> BuiltInvoice:
-    built = build_invoice([billable], recipient, now=now)
+    """The invoice of the usage so far alone."""
+    only_usage = structs.replace(billable, late=(), terms=None)
+    built = build_invoice([only_usage], recipient, now=now)
     invoice: Invoice = structs.replace(
         built.invoice, invoice_type="progressive_billing", status="generating"
     )
     fees = [fee for fee in built.fees if fee.events_count]  # a minimum is not missing yet
     return structs.replace(built, invoice=invoice, fees=fees)
+
+
+def _words(subscription: ScheduledSubscription, invoice: Invoice) -> list[outbox.Message]:
+    """What the world is told: each threshold that was reached."""
+    shown: dict[str, Any] = {
+        "lago_id": str(subscription.id),
+        "external_id": subscription.external_id,
+        "external_customer_id": subscription.external_customer_id,
+        "status": subscription.status,
+    }
+    return [
+        outbox.Message(
+            organization_id=subscription.organization_id,
+            webhook_type="subscription.usage_threshold_reached",
+            object_type="subscription",
+            object_id=subscription.id,
+            payload={**shown, "usage_threshold": threshold, "lago_invoice_id": str(invoice.id)},
+        )
+        for threshold in invoice.applied_usage_thresholds
+    ]
+
+
+def _warn(subscription_id: UUID, error: Exception) -> None:
+    reason = getattr(error, "code", type(error).__name__)
+    log.warning("threshold_waits", subscription=str(subscription_id), reason=reason)

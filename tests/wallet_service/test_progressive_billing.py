@@ -1,5 +1,6 @@
 """Progressive billing: usage is billed when a threshold is crossed, and never twice."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
@@ -7,11 +8,15 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
+from invoicing.charge_changes import ChargeChanges
 from invoicing.progressive_billing import crossed
 from invoicing.usage_thresholds import ThresholdChanges, UsageThreshold
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
+from tests.wallet_service.test_billing_crashes import Fuse, Killed, fused
+from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import worker_transactions
+from wallet_service.progressive_billing import ProgressiveBilling
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -93,3 +98,211 @@ async def test_the_period_is_billed_less_what_was_billed_when_a_threshold_was_cr
     await months.bill(day(5, 1))  # what was billed ahead did not come late
     last = (await months.invoices(invoice_type="subscription"))[-1]
     assert last.fees_amount_cents == 3100
+
+
+def volume(code: str, *ranges: tuple[int, int | None, str]) -> ChargeChanges:
+    return ChargeChanges(
+        billable_metric_code=code,
+        charge_model="volume",
+        properties={
+            "volume_ranges": [
+                {
+                    "from_value": first,
+                    "to_value": last,
+                    "per_unit_amount": price,
+                    "flat_amount": "0",
+                }
+                for first, last, price in ranges
+            ]
+        },
+    )
+
+
+async def interims(months: Months) -> list[tuple[int, list[int]]]:
+    """What each progressive invoice asks for before taxes, and the thresholds that it names."""
+    return [
+        (
+            one.sub_total_excluding_taxes_amount_cents,
+            [threshold["amount_cents"] for threshold in one.applied_usage_thresholds],
+        )
+        for one in await months.invoices(invoice_type="progressive_billing")
+    ]
+
+
+@pytest.mark.parametrize("funding", [0, 7, 500])
+async def test_several_thresholds_crossed_at_once_are_one_invoice_and_the_recurring_one_goes_on(
+    months, funding
+):
+    await months.plan(
+        "steps",
+        standard("tokens", "0.01"),
+        wanted_thresholds=[
+            ThresholdChanges(amount_cents=1000),
+            ThresholdChanges(amount_cents=2000),
+            ThresholdChanges(amount_cents=500, recurring=True),
+        ],
+    )
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "steps", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "2123.4567", at=day(3, 2))
+    assert await look(months, day(3, 2, 1)) == 1
+    await months.use("acme-1", "tokens", "300", at=day(3, 3))
+    assert await look(months, day(3, 3, 1)) == 0
+    await months.use("acme-1", "tokens", "100", at=day(3, 4))
+    assert await look(months, day(3, 4, 1)) == 1
+    assert await interims(months) == [(2123, [1000, 2000]), (400, [500])]
+    words = await months.story.read(
+        "select count(*) from invoicing.outbox"
+        " where webhook_type = 'subscription.usage_threshold_reached'"
+    )
+    assert words == 3
+    await months.use("acme-1", "tokens", "10", at=day(3, 5))
+    await months.bill(day(4, 1))
+    (final,) = await months.invoices(invoice_type="subscription")
+    assert final.fees_amount_cents == 2533
+    assert final.sub_total_excluding_taxes_amount_cents == 10
+    due = sum(one.total_amount_cents for one in await months.invoices())
+    assert due == max(2533 - funding * 100, 0)
+    await months.check()
+
+
+async def test_only_what_has_been_used_since_is_looked_at_again(months, monkeypatch):
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    read = months.services.invoices.billing.read_snapshot
+    asked: list[int] = []
+
+    async def counted(opened, run, due):
+        asked.append(len(due))
+        return await read(opened, run, due)
+
+    monkeypatch.setattr(months.services.invoices.billing, "read_snapshot", counted)
+    await look(months, day(3, 2))
+    await look(months, day(3, 2))
+    assert asked == [1]
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 1))
+    assert await look(months, day(3, 2)) == 1
+    assert asked == [1, 1]
+    await look(months, day(3, 2, 2))  # with time usage may move by itself
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("funding", [0, 50, 1000])
+async def test_what_was_billed_ahead_beyond_what_the_period_comes_to_is_credited(months, funding):
+    await months.plan(
+        "bulk",
+        volume("tokens", (0, 1000, "0.2"), (1001, None, "0.05")),
+        wanted_thresholds=[ThresholdChanges(amount_cents=20_000)],
+    )
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "bulk", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000", at=day(3, 2))
+    assert await look(months, day(3, 2, 1)) == 1
+    await months.use("acme-1", "tokens", "1000", at=day(3, 3))
+    await months.bill(day(4, 1))
+    await months.services.credit_notes.finish_due(now=day(4, 2))
+    (final,) = await months.invoices(invoice_type="subscription")
+    assert final.fees_amount_cents == 10_000
+    assert final.progressive_billing_credit_amount_cents == 10_000
+    (interim,) = await months.invoices(invoice_type="progressive_billing")
+    assert interim.fees_amount_cents == 20_000
+    notes = await months.story.read(
+        "select jsonb_agg(jsonb_build_array(status, credit_amount_cents))"
+        " from invoicing.credit_notes"
+    )
+    assert json.loads(notes) == [["finalized", 10_000]]
+    await months.check()
+
+
+async def test_who_changes_to_a_dearer_plan_does_not_cross_the_same_thresholds_again(months):
+    await months.plan(
+        "max",
+        standard("tokens", "0.0002"),
+        amount_cents=9900,
+        wanted_thresholds=[ThresholdChanges(amount_cents=20_000)],
+    )
+    await months.customer("acme", paid(1000))
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1200000", at=day(3, 2))
+    assert await look(months, day(3, 2, 1)) == 1
+    await months.subscribe("acme", "max", "acme-1", at=day(3, 10))
+    await months.bill(day(3, 10, 1))
+    (final,) = await months.invoices(invoice_type="subscription")
+    assert final.progressive_billing_credit_amount_cents == 24_000
+    await months.use("acme-1", "tokens", "1000", at=day(3, 11))
+    assert await look(months, day(3, 11, 1)) == 0
+    await months.check()
+
+
+async def test_whoever_bills_the_period_and_whoever_bills_the_threshold_exclude_each_other(
+    months, monkeypatch
+):
+    await months.customer("acme", paid(1000))
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 20))
+    billing = months.services.invoices.billing
+    read = billing.read_snapshot
+
+    async def slow(opened, run, due):
+        found = await read(opened, run, due)
+        await months.bill(day(4, 1))
+        return found
+
+    monkeypatch.setattr(billing, "read_snapshot", slow)
+    assert await look(months, day(3, 31, 23)) == 0
+    monkeypatch.setattr(billing, "read_snapshot", read)
+    build = billing.build
+
+    async def late(connection, run, due):
+        found = await build(connection, run, due)
+        monkeypatch.setattr(billing, "build", build)
+        assert await look(months, day(4, 30, 23)) == 1
+        return found
+
+    await months.use("acme-1", "tokens", "1000000", at=day(4, 20))
+    monkeypatch.setattr(billing, "build", late)
+    await months.bill(day(5, 1))
+    await months.bill(day(5, 1))
+    assert await interims(months) == [(20_000, [20_000])]
+    last = (await months.invoices(invoice_type="subscription"))[-1]
+    assert last.fees_amount_cents == 23_100
+    assert last.progressive_billing_credit_amount_cents == 20_000
+    await months.check()
+
+
+async def test_a_threshold_that_is_billed_by_a_process_that_dies_at_any_step_is_billed_once(
+    months, monkeypatch
+):
+    await months.customer("acme", paid(150))
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    settle, fuse = InvoiceBook.settle, Fuse(0)
+
+    async def settle_or_die(self, *arguments, **named):
+        fuse.step()
+        result = await settle(self, *arguments, **named)
+        fuse.step()
+        return result
+
+    monkeypatch.setattr(InvoiceBook, "settle", settle_or_die)
+    opened = fused(worker_transactions(months.services.database), fuse)
+    invoices = months.services.invoices
+    deaths = 0
+    while True:
+        fuse.left = deaths + 1
+        started = ProgressiveBilling(billing=invoices.billing, finisher=invoices.finisher)
+        try:
+            await started.run(opened, now=day(3, 3))
+        except Killed:
+            deaths += 1
+            continue
+        break
+    assert deaths > 10
+    fuse.left = 0
+    for invoice in await months.invoices(status="finalizing"):
+        await invoices.retry(months.organization_id, invoice.id, now=day(3, 3))
+    (interim,) = await months.invoices()
+    assert (interim.status, interim.total_amount_cents) == ("finalized", 5000)
+    assert await months.story.read("select count(*) from invoicing.outbox") == 2
+    await months.bill(day(4, 1))
+    await months.check()
