@@ -206,7 +206,8 @@ async def _write_journal(reports: "RevenueReports", options: _Options, *, now: d
     journal = await reports.journal(by_day=options.by == "day", now=now)
     dialect = "beancount" if options.output == "beancount" else "hledger"
     async for text in written(journal, dialect):
-        click.echo(text, nl=False)
+        sys.stdout.write(text)  # click would flush each
+    sys.stdout.flush()
 
 
 async def _shown(reports: "RevenueReports", report: str, *, by: str | None) -> "Shown":
