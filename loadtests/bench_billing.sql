@@ -21,9 +21,10 @@ from made;
 -- The n-th event is of the n-th subscription, going round, and of the charges in turn.
 with subscribers as materialized (
     select s.id, s.external_id, s.customer_id, row_number() over (order by s.id) - 1 as place,
-        (select g.id from wallet.grants g
-         where g.organization_id = s.organization_id and g.customer_id = s.customer_id limit 1) as grant_id
-    from invoicing.subscriptions s where s.organization_id = :organization_id
+        g.id as grant_id
+    from invoicing.subscriptions s
+    join wallet.grants g on g.organization_id = s.organization_id and g.customer_id = s.customer_id
+    where s.organization_id = :organization_id
 ),
 charges as materialized (
     select v.id as version_id, c.charge ->> 'id' as charge_id, c.charge ->> 'billable_metric_code' as code, c.place - 1 as place
