@@ -211,6 +211,17 @@ async def items_of(
     return found
 
 
+async def mode_of(connection: Connection, note: CreditNote) -> str:
+    """How a draft was to be given, as the ended subscription says: one of MODES.
+
+    Its parts do not tell: what was not due or paid of the draft invoice may be of the final one.
+    """
+    mode: str | None = await _queries.mode_of_note(
+        connection, organization_id=note.organization_id, credit_note_id=note.id
+    )
+    return mode or ("offset" if note.offset_amount_cents else "credit")
+
+
 async def surroundings(
     connection: Connection, organization_id: UUID, invoice_ids: Sequence[UUID]
 ) -> dict[UUID, Surroundings]:

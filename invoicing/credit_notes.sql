@@ -126,6 +126,15 @@ from invoicing.credit_note_items
 where organization_id = :organization_id and credit_note_id = any(:credit_note_ids::uuid[])
 order by credit_note_id, id;
 
+-- name: mode_of_note$
+select s.on_termination_credit_note
+from invoicing.credit_note_items i
+join invoicing.fees f on f.organization_id = i.organization_id and f.id = i.fee_id
+join invoicing.subscriptions s on s.organization_id = f.organization_id and s.id = f.subscription_id
+where i.organization_id = :organization_id and i.credit_note_id = :credit_note_id
+order by i.id
+limit 1;
+
 -- name: unfinished
 select organization_id, id
 from invoicing.credit_notes

@@ -147,7 +147,8 @@ async def finalize_drafts(
 ) -> list[CreditNote]:
     """Compute an invoice's drafts anew, now that its amounts are final; they are to be issued.
 
-    The caller has locked the invoice. A draft that nothing is left for goes without a number.
+    The caller has locked the invoice. A draft that nothing is left for goes without a number, and
+    each is stored before the next is computed: what one sets off is no longer due to another.
     """
     final: list[CreditNote] = []
     for note in await credit_notes.of_invoice(connection, invoice.organization_id, invoice.id):
@@ -168,7 +169,9 @@ async def _computed_anew(
     items = within([_item(row) for row in rows if row.fee_id in known], fees=fees, before=before)
     amounts = amounts_of(items, invoice=invoice, fees=fees, before=before)
     limits = limits_of(amounts.total_cents, invoice=invoice, before=before)
-    mode = "offset" if note.offset_amount_cents else "credit"
+    due = await payments.free_due(connection, invoice)
+    limits = structs.replace(limits, offsettable_cents=min(limits.offsettable_cents, due))
+    mode = await credit_notes.mode_of(connection, note)
     parts = parts_of(mode, amounts.total_cents, invoice=invoice, limits=limits)
     changed = structs.replace(_with_amounts(note, amounts, parts), updated_at=now)
     if parts.total_cents:

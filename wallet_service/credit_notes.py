@@ -227,6 +227,8 @@ class CreditNotes:
                 done += 1
             except WalletError as error:  # the next run tries again
                 log.warning("credit_note_unfinished", note_id=str(note_id), code=error.code)
+            except Exception:  # one note that is wrong stops no other
+                log.exception("credit_note_failed", note_id=str(note_id))
         return done
 
 

@@ -322,6 +322,56 @@ async def test_the_note_of_a_draft_is_a_draft_until_the_invoice_is_final(bills: 
     assert done.number == f"{draft.number}-CN001"
 
 
+async def test_the_drafts_of_one_invoice_set_off_no_more_than_is_due_together(bills: Bills) -> None:
+    customer = await bills.customer("two drafts")
+    draft, lines = await bills.invoice(customer, line_of(60_00), line_of(60_00), status="draft")
+    async with bills.services.database.tenant(bills.organization_id) as connection:
+        for fee in lines:
+            await crediting.create_for_unused(
+                connection, draft, [item(fee, 60_00)], "offset", Terms(), now=now()
+            )
+        # By the time that it is final, wallets have paid 50.00 of it.
+        final = structs.replace(
+            draft, status="finalized", prepaid_credit_amount_cents=50_00, total_amount_cents=70_00
+        )
+        await invoices.save(connection, final)
+        issued = await crediting.finalize_drafts(connection, final, now=now())
+    assert [(one.offset_amount_cents, one.credit_amount_cents) for one in issued] == [
+        (60_00, 0),
+        (10_00, 50_00),
+    ]
+    assert await bills.services.credit_notes.finish_due(now=later()) == 2
+    after = await bills.found(draft)
+    assert (after.total_due_amount_cents, after.payment_status) == (0, "succeeded")
+
+
+async def test_a_note_that_is_wrong_stops_no_other(
+    bills: Bills, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoice, (fee,) = await bills.invoice(await bills.customer("wrong"), line_of(100_00))
+    desk, book = bills.services.credit_notes, bills.services.invoice_book
+
+    async def dies(*_: Any, **__: Any) -> Any:
+        raise OutcomePending
+
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "issue_credit_note", dies)
+        for cents in (10_00, 20_00):
+            with pytest.raises(OutcomePending):
+                await issue(bills, invoice, wanted(item(fee, cents), credit=cents))
+    before = book.issue_credit_note
+
+    async def is_wrong(organization: Any, customer: Any, request: Any, **terms: Any) -> Any:
+        assert request.credit_cents != 10_00
+        return await before(organization, customer, request, **terms)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "issue_credit_note", is_wrong)
+        assert await desk.finish_due(now=later()) == 1
+    assert await desk.finish_due(now=later()) == 1
+    assert await bills.house(AccountCode.CUSTOMER_CREDIT) == -30_00
+
+
 async def test_what_the_book_has_credited_gets_a_note_that_books_nothing(bills: Bills) -> None:
     customer = await bills.customer("booked")
     invoice, _ = await bills.invoice(customer, line_of(10_00))

@@ -1,6 +1,7 @@
 """Days that were paid for in advance and not used come back, and pay the last invoice."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,13 +9,18 @@ import pytest
 from msgspec import structs
 
 from invoicing import credit_notes, subscription_changes, taxes
+from invoicing.credit_note_amounts import Item, Parts
 from invoicing.credit_notes import CreditNote
 from invoicing.invoices import Invoice
 from invoicing.subscription_changes import Termination
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story
+from wallet_service.credit_notes import Wanted
 from wallet_service.errors import OutcomePending
 from wallet_service.payments import GRACE, NewPayment
+
+
+STARTED = day(2, 8)
 
 
 @pytest.fixture
@@ -47,12 +53,12 @@ async def notes(months: Months, invoice: Invoice) -> list[CreditNote]:
         return await credit_notes.of_invoice(connection, months.organization_id, invoice.id)
 
 
-async def begin(months: Months, **terms: Any) -> None:
+async def begin(months: Months, *, at: datetime = STARTED, **terms: Any) -> None:
     """100.00 a month in advance and 20 % of tax, from 8 February on; usage of 50.00."""
     await tax(months, "20")
     await months.plan("pro", standard("tokens", "1"), amount_cents=100_00, pay_in_advance=True)
     await months.customer("acme", has_wallet=False, **terms)
-    await months.subscribe("acme", "pro", "acme-1", at=day(2, 8))
+    await months.subscribe("acme", "pro", "acme-1", at=at)
 
 
 # Source: lago-api spec/scenarios/subscriptions/terminate_manually_spec.rb: 90.00; ended on 21 Feb
@@ -164,6 +170,41 @@ async def test_of_a_draft_the_note_is_a_draft_and_final_with_it(months: Months) 
     assert await months.services.credit_notes.finish_due(now=later) == 1
     (note,) = await notes(months, first)
     assert (note.status, note.number) == ("finalized", f"{final.number}-CN001")
+    await months.check()
+
+
+async def test_a_draft_note_keeps_to_what_was_asked_where_nothing_was_due_of_the_draft(
+    months: Months,
+) -> None:
+    await begin(months, at=day(2, 1))
+    await months.bill(day(2, 1, 1))
+    (first,) = await months.invoices()
+    (line,) = await months.lines(first)
+    credit = await months.services.credit_notes.create(
+        months.organization_id,
+        first.id,
+        Wanted(
+            items=[Item(fee_id=line.id, amount_cents=100_00, precise_amount_cents=Decimal(100_00))],
+            parts=Parts(credit_cents=120_00),
+        ),
+        now=day(2, 2),
+    )
+    await months.customer(
+        "acme", has_wallet=False, billing_configuration={"invoice_grace_period": 30}
+    )
+    await months.bill(day(3, 1, 1))
+    draft = (await months.invoices())[-1]
+    assert (draft.status, draft.credit_notes_amount_cents) == ("draft", 120_00)
+    await end(months, day(3, 21, 12), "offset")
+    await months.bill(day(3, 21, 13))
+    await months.services.credit_notes.void(months.organization_id, credit.id, now=day(3, 22))
+    final = await months.services.invoices.finalize(
+        months.organization_id, draft.id, now=day(4, 10)
+    )
+    assert final.total_amount_cents == 120_00
+    await months.services.credit_notes.finish_due(now=day(4, 10) + 2 * GRACE)
+    (note,) = await notes(months, draft)
+    assert (note.offset_amount_cents, note.credit_amount_cents) == (note.total_amount_cents, 0)
     await months.check()
 
 
