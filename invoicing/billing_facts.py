@@ -208,11 +208,23 @@ async def load_customers(
 
 
 async def billed_usage_before(
-    connection: Connection, organization_id: UUID, subscription_id: UUID, *, start: datetime
+    connection: Connection,
+    organization_id: UUID,
+    subscription_id: UUID,
+    *,
+    start: datetime,
+    ahead_from: datetime,
 ) -> Decimal:
-    """What invoices have billed of usage since a time, in cents, precisely."""
+    """What invoices have billed of usage since a time, in cents, precisely.
+
+    Without what events from `ahead_from` on were billed in advance: the caller knows that.
+    """
     found: Decimal = await _queries.billed_usage_before(
-        connection, organization_id=organization_id, subscription_id=subscription_id, start=start
+        connection,
+        organization_id=organization_id,
+        subscription_id=subscription_id,
+        start=start,
+        ahead_from=ahead_from,
     )
     return found
 

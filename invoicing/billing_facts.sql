@@ -26,9 +26,21 @@ from unnest(
     :asset_codes::text[], :since::text[]::xid8[])
     with ordinality as w (organization_id, subscription_id, start, "end", asset_code, since, position)
 cross join lateral (
+    select exists (
+        select from invoicing.fees f
+        where f.organization_id = w.organization_id and f.subscription_id = w.subscription_id
+          and f.event_transaction_id is not null) as has_fees
+    offset 0
+) a
+cross join lateral (
     select e.paid from invoicing.events e
     where e.organization_id = w.organization_id and e.subscription_id = w.subscription_id
       and e.timestamp >= w.start and e.timestamp < w."end" and e.rating_status = 'rated'
+      -- Without those that were billed in advance: that names who paid.
+      and (not a.has_fees or not exists (
+        select from invoicing.fees f
+        where f.organization_id = w.organization_id and f.subscription_id = w.subscription_id
+          and f.event_transaction_id = e.transaction_id))
       and e.asset_code = w.asset_code and (w.since is null or e.xact_id >= w.since) and e.reverses_event_id is null and e.lines -> 0 ->> 'charge_id' is not null
       and not exists (
         select from invoicing.events r
@@ -45,4 +57,5 @@ from invoicing.fees f
 join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
 where f.organization_id = :organization_id and f.subscription_id = :subscription_id and f.from_datetime >= :start
   and f.fee_type = 'charge' and f.deleted_at is null and i.status in ('draft', 'finalizing', 'finalized')
-  and i.invoice_type <> 'progressive_billing';
+  and i.invoice_type <> 'progressive_billing'
+  and (f.event_transaction_id is null or f.from_datetime < :ahead_from);

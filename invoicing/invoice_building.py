@@ -13,6 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct, structs, to_builtins
 
+from invoicing.advance_fees import BilledInAdvance
 from invoicing.billed_periods import BilledPeriod
 from invoicing.billing_facts import BilledPlanFacts, Paid, Recipient
 from invoicing.billing_moments import BillingMoment, Stretch
@@ -56,6 +57,8 @@ class Billable(Struct, frozen=True, kw_only=True):
     """What earlier invoices billed of usage in the plan's period, in cents, precisely."""
     ahead: BilledAhead = BilledAhead()
     """What progressive invoices have billed of its usage."""
+    in_advance: BilledInAdvance = BilledInAdvance()
+    """What its events were billed by themselves."""
     late: Sequence[LateUsage] = ()
     """What earlier periods come to otherwise than was billed of them."""
     sealed_xact_id: int | None = None
@@ -236,14 +239,14 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
             bounds=moment.charges_period.part,
             metric_names=one.metric_names,
         )
-        fees += one.ahead.without(usage_fees(place, billed))
+        fees += one.ahead.without(one.in_advance.without(usage_fees(place, billed)))
     if one.terms is not None:
         fees += commitment_fees(
             place,
             moment,
             one.terms,
             fees,
-            billed_before=one.billed_before,
+            billed_before=EXACT.add(one.billed_before, one.in_advance.precise_cents),
             has_own_fee_before=plan.pay_in_advance,
         )
     fees += late_fees(place, one.late)

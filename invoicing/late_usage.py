@@ -27,6 +27,7 @@ from invoicing.usage import Question, rate_periods
 from invoicing.usage_fees import BilledUsage, FeePlace, usage_fees
 from invoicing.usage_rollups import Stretch
 from invoicing.usage_versions import Versions
+from ledger.money import Rounding
 from rating.exact import EXACT, ZERO
 
 __all__ = ["LateUsage", "late_fees", "read_late"]
@@ -91,14 +92,17 @@ def _difference(place: FeePlace, now: Fee | None, before: Sequence[Fee]) -> Fee 
     """What a line comes to now, less what was billed of it."""
     model = now or before[0]
     units = _less(now.units if now else ZERO, (fee.units for fee in before))
-    cents = (now.amount_cents if now else 0) - sum(fee.amount_cents for fee in before)
     debited = _less(now.debited_minor if now else ZERO, (fee.debited_minor for fee in before))
-    if not (units or cents or debited):
-        return None
     events = ((now.events_count or 0) if now else 0) - sum(fee.events_count or 0 for fee in before)
     precise = _less(
         now.precise_amount_cents if now else ZERO, (fee.precise_amount_cents for fee in before)
     )
+    cents = (now.amount_cents if now else 0) - sum(fee.amount_cents for fee in before)
+    if any(fee.event_transaction_id for fee in before):  # each of which was rounded by itself
+        cents = int(precise.to_integral_value(Rounding.HALF_AWAY))
+        units = units if cents or debited else ZERO
+    if not (units or cents or debited):
+        return None
     return structs.replace(
         model,
         id=derived_id(place.parent_id, "late", model.id),
@@ -116,6 +120,7 @@ def _difference(place: FeePlace, now: Fee | None, before: Sequence[Fee]) -> Fee 
         taxes_amount_cents=0,
         taxes_precise_amount_cents=ZERO,
         applied_taxes=[],
+        event_transaction_id=None,
         payment_status="pending",
         succeeded_at=None,
         created_at=place.now,

@@ -52,8 +52,9 @@ select
     f.is_adjusted, f.adjustment, f.event_transaction_id, f.from_datetime, f.to_datetime, f.payment_status,
     f.succeeded_at, f.failed_at, f.refunded_at, f.created_at, f.updated_at, f.deleted_at
 from invoicing.fees f
-join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
+left join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
 where f.organization_id = :organization_id and f.subscription_id = :subscription_id and f.fee_type = 'charge'
   and f.from_datetime = any(:starts::timestamptz[]) and f.deleted_at is null
-  and i.status in ('finalizing', 'finalized', 'closed') and i.invoice_type <> 'progressive_billing'
+  and (f.event_transaction_id is not null
+       or i.status in ('finalizing', 'finalized', 'closed') and i.invoice_type <> 'progressive_billing')
 order by f.created_at, f.position, f.id;

@@ -30,7 +30,7 @@ from rating.exact import EXACT, ONE, ZERO, divided
 from rating.minimums import true_up
 from rating.rounding import rounded
 
-__all__ = ["BilledUsage", "FeePlace", "cents_of", "each_of", "usage_fees"]
+__all__ = ["BilledUsage", "FeePlace", "cents_of", "each_of", "filter_name", "usage_fees"]
 
 _UNIT_DIGITS: Final = 15
 """Digits after the point of what one unit costs on average, which is only shown."""
@@ -112,7 +112,7 @@ def _fee(
         item_code=listed.billable_metric_code,
         item_name=billed.metric_names.get(listed.billable_metric_id, listed.billable_metric_code),
         invoice_display_name=listed.invoice_display_name,
-        filter_display_name=_filter_name(listed, fee.filter_id),
+        filter_display_name=filter_name(listed, fee.filter_id),
         billable_metric_code=listed.billable_metric_code,
         pricing_group=group,
         units=usage.units,
@@ -187,7 +187,7 @@ def _missing(
     ]
 
 
-def _filter_name(charge: PlanCharge, filter_id: UUID | None) -> str | None:
+def filter_name(charge: PlanCharge, filter_id: UUID | None) -> str | None:
     """What invoices call a filter: its name, or its values."""
     if filter_id is None:
         return None

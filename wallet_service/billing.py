@@ -24,6 +24,7 @@ import structlog
 from msgspec import Struct, structs
 
 from invoicing import billing_runs
+from invoicing.advance_fees import BilledInAdvance, billed_in_advance
 from invoicing.billing_facts import (
     Catalogue,
     Recipient,
@@ -51,7 +52,7 @@ from wallet_service.invoice_writing import Raced, total_all, write
 from wallet_service.tax_services import ask
 from wallet_service.unused_credits import UnusedCredits
 
-__all__ = ["Billing", "Progress", "Run"]
+__all__ = ["Billing", "Progress", "Run", "recipients_of"]
 
 log: Final = structlog.get_logger("wallet_service.billing")
 
@@ -284,12 +285,13 @@ class Billing:
     ) -> tuple[dict[UUID, Recipient], list[Billable]]:
         """All that it takes to bill these moments, and who is billed, by subscription."""
         sealed: int = await billing_runs.snapshot(connection)
-        recipients = await _recipients(connection, run, due)
+        recipients = await recipients_of(connection, run, due)
         plans = await run.catalogue.plans(
             connection,
             {(one.subscription.organization_id, one.subscription.plan_id) for one in due},
         )
         ahead = await billed_ahead(connection, due)
+        in_advance = await billed_in_advance(connection, due)
         since = {position: one.sealed_xact_id for position, one in ahead.items()}
         facts = await read_usage(connection, self._versions, run.catalogue, due, since=since)
         late = await read_late(connection, self._versions, run.catalogue, due)
@@ -306,6 +308,7 @@ class Billing:
                     metric_names=fact.metric_names,
                     paid=fact.paid,
                     ahead=ahead.get(position, BilledAhead()),
+                    in_advance=in_advance.get(position, BilledInAdvance()),
                     late=late.get(position, ()),
                     terms=terms,
                     billed_before=await _billed_before(connection, one) if terms else ZERO,
@@ -385,10 +388,10 @@ class Run:
 
 async def _entities(connection: Connection, run: Run, due: Sequence[DueMoment]) -> None:
     """Make the billing entities that organizations use for the first time."""
-    await _recipients(connection, run, due)
+    await recipients_of(connection, run, due)
 
 
-async def _recipients(
+async def recipients_of(
     connection: Connection, run: Run, due: Sequence[DueMoment]
 ) -> dict[UUID, Recipient]:
     """Who is billed for each subscription, and in whose name."""
@@ -417,7 +420,12 @@ async def _billed_before(connection: Connection, one: DueMoment) -> Decimal:
     if ended is None or (used is not None and used.part.start <= ended.part.start):
         return ZERO
     place = one.subscription.organization_id, one.subscription.id
-    return await billed_usage_before(connection, *place, start=ended.part.start)
+    return await billed_usage_before(
+        connection,
+        *place,
+        start=ended.part.start,
+        ahead_from=ended.part.end if used is None else used.part.start,
+    )
 
 
 def _by_customer(due: Sequence[DueMoment]) -> list[list[DueMoment]]:

@@ -41,6 +41,7 @@ from invoicing.records import Connection
 from invoicing.settlements import Settlement, VoidRequest
 from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
+from wallet_service.advance_billing import AdvanceBilling
 from wallet_service.billing import Billing, Progress, Run
 from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
@@ -86,6 +87,7 @@ class Invoices:
         self.progressive = ProgressiveBilling(
             billing=self.billing, finisher=self.finisher, tax_service=tax_service
         )
+        self.advance = AdvanceBilling(finisher=self.finisher)
         self._previews = InvoicePreviews(database=database, billing=self.billing)
 
     async def bill(
@@ -98,7 +100,8 @@ class Invoices:
         on_progress: Callable[[Progress], None] = lambda _: None,
         check: Callable[[], None] = lambda: None,
     ) -> Progress:
-        """Bill all that is due by `until` (`Billing.run`)."""
+        """Bill what is paid in advance, then all that is due by `until` (`Billing.run`)."""
+        await self.advance.run(opened, now=now, check=check)
         return await self.billing.run(
             opened,
             until=until,

@@ -24,6 +24,7 @@ from wallet_service.services import Services
 __all__ = [
     "PurchaseBiller",
     "bill_due",
+    "bill_in_advance",
     "bill_thresholds",
     "finalize_drafts",
     "finish_invoices",
@@ -47,6 +48,12 @@ async def bill_due(services: Services, term: Term) -> int:
     BILLED.labels("fees").inc(done.fees)
     BILLED.labels("problems").inc(done.problems)
     return done.invoices
+
+
+async def bill_in_advance(services: Services, term: Term) -> int:
+    """Bill events whose charges are paid in advance; says how many fees that made."""
+    opened = _opened(services, term)
+    return await services.invoices.advance.run(opened, now=datetime.now(UTC), check=term.check)
 
 
 async def bill_thresholds(services: Services, term: Term) -> int:

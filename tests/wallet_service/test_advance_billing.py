@@ -1,0 +1,105 @@
+"""Charges paid in advance: every event is billed once, as soon as it was rated."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec import structs
+
+from invoicing.charge_changes import ChargeChanges
+from invoicing.fees import Fee
+from tests.wallet_service.months import Months, day, standard
+from tests.wallet_service.story import open_story, paid
+from wallet_service.invoice_finishing import worker_transactions
+
+
+@pytest.fixture
+async def months(database_dsn, redis_url, settings_for) -> AsyncIterator[Months]:
+    settings = structs.replace(settings_for(database_dsn), redis_url=redis_url)
+    async with open_story(settings) as story:
+        months = Months(story)
+        await months.metric("tokens")
+        await months.metric("calls")
+        yield months
+
+
+async def look(months: Months, at) -> int:
+    opened = worker_transactions(months.services.database)
+    return await months.services.invoices.advance.run(opened, now=at)
+
+
+async def alone(months: Months) -> list[Fee]:
+    async with months.services.database.tenant(months.organization_id) as connection:
+        rows = await connection.fetch(
+            "select * from invoicing.fees where invoice_id is null order by created_at, id"
+        )
+    return [Fee.of(row) for row in rows]
+
+
+@pytest.mark.parametrize("funding", [0, 150, 1000])
+async def test_each_event_has_its_invoice_and_the_period_bills_none_again(months, funding):
+    """Source: Lago, pay_in_advance_charges_spec: a package of 2 for 100.00, 3 free."""
+    package = ChargeChanges(
+        billable_metric_code="tokens",
+        charge_model="package",
+        properties={"amount": "100", "free_units": 3, "package_size": 2},
+        pay_in_advance=True,
+    )
+    await months.plan("pro", package, standard("calls", "1"), amount_cents=3100)
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    for hour, units in enumerate(["3", "1", "2"]):
+        await months.use("acme-1", "tokens", units, at=day(3, 10, hour))
+        assert await look(months, day(3, 10, hour)) == 1
+        assert await look(months, day(3, 10, hour)) == 0
+    await months.use("acme-1", "calls", "5", at=day(3, 11))
+    assert await look(months, day(3, 11)) == 0
+    made = await months.invoices()
+    assert [one.fees_amount_cents for one in made] == [0, 10_000, 10_000]
+    assert [one.status for one in made] == ["finalized"] * 3
+    assert sum(one.total_amount_cents for one in made) == max(20_000 - funding * 100, 0)
+    await months.check()
+    await months.bill(day(4, 1))
+    period = (await months.invoices())[3]
+    assert period.fees_amount_cents == 3600
+    await months.bill(day(5, 1))
+    assert (await months.invoices())[4].fees_amount_cents == 3100
+    assert len(await months.invoices()) == 5
+    due = sum(one.total_amount_cents for one in await months.invoices())
+    assert due == max(20_000 + 3600 + 3100 - funding * 100, 0)
+    await months.check()
+
+
+@pytest.mark.parametrize("funding", [0, 1000])
+async def test_fees_that_are_not_invoiced_stand_alone(months, funding):
+    terms = {"pay_in_advance": True, "invoiceable": False}
+    await months.plan("pro", standard("tokens", "0.5", **terms), amount_cents=3100)
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "10", at=day(3, 10), key="first")
+    await months.use("acme-1", "tokens", "3", at=day(3, 10), key="second")
+    assert await look(months, day(3, 11)) == 2
+    made = await alone(months)
+    assert sorted((one.event_transaction_id, one.amount_cents) for one in made) == [
+        ("first", 500),
+        ("second", 150),
+    ]
+    wanted = {"succeeded" if funding else "pending"}
+    assert {one.payment_status for one in made} == wanted
+    assert await months.invoices() == []
+    await months.bill(day(4, 1))
+    assert [one.fees_amount_cents for one in await months.invoices()] == [3100]
+    await months.check()
+
+
+async def test_what_comes_after_its_period_was_billed_is_billed_by_the_next_invoice(months):
+    await months.plan("pro", standard("tokens", "1", pay_in_advance=True), amount_cents=3100)
+    await months.customer("acme", paid(100))
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "7", at=day(3, 10))
+    await months.bill(day(4, 1))
+    await months.use("acme-1", "tokens", "5", at=day(3, 20))
+    assert await look(months, day(4, 2)) == 0
+    await months.bill(day(5, 1))
+    made = await months.invoices()
+    assert [one.fees_amount_cents for one in made] == [700, 3100, 3600]
+    await months.check()
