@@ -19,7 +19,6 @@ from wallet_service.credit_notes import Wanted
 from wallet_service.errors import OutcomePending
 from wallet_service.payments import GRACE, NewPayment
 
-
 STARTED = day(2, 8)
 
 
