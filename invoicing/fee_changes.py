@@ -16,14 +16,16 @@ from msgspec import UNSET, Struct, UnsetType, convert, structs, to_builtins
 from invoicing import fees, invoices
 from invoicing.errors import Invalid, NotAllowed
 from invoicing.fees import Fee
+from invoicing.invoice_totals import MONEY_SCALE, most_cents
 from invoicing.records import Connection
 from invoicing.usage_fees import cents_of
+from ledger.money import MAX_MINOR
 from rating.exact import EXACT
 
 __all__ = ["Adjustment", "AdjustmentChanges", "adjust", "adjusted", "delete", "set_payment_status"]
 
-_AMOUNT_MAX: Final = Decimal(10) ** 12
-"""In the currency's unit: far beyond what a line asks for, and all lines fit into 64 bits."""
+_AMOUNT_MAX: Final = Decimal(MAX_MINOR).scaleb(-MONEY_SCALE)
+"""In the currency's unit: what the book counts at once."""
 _UNITS_MAX: Final = Decimal(10) ** 18
 _NUMBER_DIGITS_MAX: Final = 40
 _SMALLEST_EXPONENT: Final = -20
@@ -81,10 +83,12 @@ async def adjust(
     invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
     if invoice.status != "draft":
         raise NotAllowed("invalid_status")
-    fee = await fees.get(connection, organization_id, fee_id)
+    lines = (await fees.of_invoices(connection, organization_id, [invoice_id]))[invoice_id]
+    (fee,) = (line for line in lines if line.id == fee_id)
     given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
     adjustment = structs.replace(_stored(fee), **given)
-    _check(fee, adjustment)
+    others = sum(line.amount_cents for line in lines) - fee.amount_cents
+    _check(fee, adjustment, others_cents=others)
     stored: dict[str, Any] | None = to_builtins(adjustment)
     await fees.save(
         connection,
@@ -159,8 +163,8 @@ def _with(fee: Fee, adjustment: Adjustment) -> Fee:
     )
 
 
-def _check(fee: Fee, adjustment: Adjustment) -> None:
-    """Raise Invalid with all that is wrong."""
+def _check(fee: Fee, adjustment: Adjustment, *, others_cents: int) -> None:
+    """Raise Invalid with all that is wrong; the draft's other lines come to `others_cents`."""
     problems: dict[str, list[str]] = {}
     for name, most in (("units", _UNITS_MAX), ("unit_precise_amount", _AMOUNT_MAX)):
         value: Decimal | None = getattr(adjustment, name)
@@ -178,6 +182,11 @@ def _check(fee: Fee, adjustment: Adjustment) -> None:
     units = fee.units if adjustment.units is None else adjustment.units
     each = adjustment.unit_precise_amount
     each = fee.precise_unit_amount if each is None else each
-    if abs(EXACT.multiply(units, each)) > _AMOUNT_MAX:
+    amount = EXACT.multiply(units, each)
+    is_bookable = abs(amount) <= _AMOUNT_MAX
+    if is_bookable:
+        cents, _ = cents_of(amount, fee.amount_currency)
+        is_bookable = abs(others_cents + cents) < most_cents(fee.amount_currency)
+    if not is_bookable:
         field = "units" if adjustment.units is not None else "unit_precise_amount"
         raise Invalid.field(field, "value_is_out_of_range")

@@ -18,12 +18,13 @@ from msgspec import Struct, structs
 from invoicing.coupon_shares import UsableCoupon, apply_coupons, lower, net_cents
 from invoicing.currencies import CURRENCIES
 from invoicing.derived_ids import derived_id
+from invoicing.errors import Invalid
 from invoicing.fees import Fee
 from invoicing.invoice_credits import InvoiceCredit
 from invoicing.invoices import Invoice
 from invoicing.settlements import Payable, SettleRequest
 from invoicing.tax_shares import TaxTerms, apply_taxes, as_json
-from ledger.money import Rounding, rescale
+from ledger.money import MAX_MINOR, Rounding, rescale
 from rating.exact import EXACT, ZERO
 
 __all__ = [
@@ -32,7 +33,9 @@ __all__ = [
     "ProgressiveCredit",
     "TotalledInvoice",
     "UsableCreditNote",
+    "check_bookable",
     "minor_of",
+    "most_cents",
     "settle_request",
     "total_up",
 ]
@@ -177,6 +180,35 @@ def minor_of(cents: int, currency: str) -> int:
     return rescale(
         cents, scale=CURRENCIES[currency], to_scale=MONEY_SCALE, rounding=Rounding.HALF_AWAY
     )
+
+
+def most_cents(currency: str) -> int:
+    """The most that the book counts at once, in whole cents: about 9.2 billion euros."""
+    return MAX_MINOR // minor_of(1, currency)
+
+
+def check_bookable(invoice: Invoice) -> None:
+    """Raise Invalid where an invoice comes to more than the book could ever settle.
+
+    It is asked before anything is stored: what is fixed has to be settled one day. What is bought
+    (`credit`) is booked as a purchase, not as an invoice.
+    """
+    if invoice.invoice_type == "credit":
+        return
+    net = invoice.fees_amount_cents - invoice.progressive_billing_credit_amount_cents
+    debited = _whole_cents(invoice.debited_amount_minor, invoice.currency)
+    amounts = {
+        "fees": (
+            *(invoice.fees_amount_cents, net, net - debited, debited),
+            *(invoice.coupons_amount_cents, invoice.credit_notes_amount_cents),
+        ),
+        "taxes": (invoice.taxes_amount_cents, invoice.total_amount_cents),
+    }
+    # A cent is left for what is rounded: what was debited is counted in less than cents.
+    most = most_cents(invoice.currency) - 1
+    for field, cents in amounts.items():
+        if max(map(abs, cents)) > most:
+            raise Invalid.field(field, "value_is_out_of_range")
 
 
 def _whole_cents(minor: Decimal, currency: str) -> int:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from invoicing.add_ons import AddOn
 from invoicing.errors import Invalid
 from invoicing.fees import Fee
+from invoicing.invoice_totals import most_cents
 from invoicing.usage_fees import FeePlace, each_of
 from ledger.ids import new_uuid
 from ledger.money import to_shown_minor
@@ -20,7 +21,6 @@ __all__ = ["FEES_MAX", "OneOffFee", "one_off_fees"]
 FEES_MAX: Final = 500
 _UNITS_MAX: Final = Decimal(10) ** 15
 _UNIT_DIGITS_MAX: Final = 18
-_CENTS_MAX: Final = 2**63 - 1
 
 
 class OneOffFee(Struct, frozen=True, kw_only=True):
@@ -59,10 +59,11 @@ def _fee(place: FeePlace, position: int, one: OneOffFee, add_ons: Mapping[str, A
     exponent = one.units.as_tuple().exponent if one.units.is_finite() else None
     if not isinstance(exponent, int) or exponent < -_UNIT_DIGITS_MAX or one.units < 0:
         raise Invalid.field(f"{under}.units", "value_is_out_of_range")
-    if one.units > _UNITS_MAX or not 0 <= each <= _CENTS_MAX:
+    if one.units > _UNITS_MAX:
         raise Invalid.field(f"{under}.units", "value_is_out_of_range")
     precise = EXACT.multiply(one.units, Decimal(each))
-    if precise > _CENTS_MAX:
+    most = most_cents(place.currency)
+    if not 0 <= each <= most or precise > most:
         raise Invalid.field(f"{under}.unit_amount_cents", "value_is_out_of_range")
     start = one.from_datetime or place.now
     end = one.to_datetime or start

@@ -18,7 +18,12 @@ from invoicing.billing_schedule import DueMoment, schedule_all
 from invoicing.deductions import Lowered, TaxBook, deductions_of, take
 from invoicing.invoice_building import BuiltInvoice
 from invoicing.invoice_conclusion import content_digest, fixed
-from invoicing.invoice_totals import TotalledInvoice, settle_request, total_up
+from invoicing.invoice_totals import (
+    TotalledInvoice,
+    check_bookable,
+    settle_request,
+    total_up,
+)
 from invoicing.records import Connection
 from wallet_service.invoice_payloads import payload_of
 
@@ -134,7 +139,12 @@ def fix(totalled: TotalledInvoice, built: BuiltInvoice, *, now: datetime) -> Tot
 async def store(
     connection: Connection, totalled: Sequence[TotalledInvoice], *, now: datetime
 ) -> None:
-    """Store new invoices with their lines, and take what lowers those that are fixed."""
+    """Store new invoices with their lines, and take what lowers those that are fixed.
+
+    Raises Invalid where one comes to more than the book can settle.
+    """
+    for one in totalled:
+        check_bookable(one.invoice)
     await invoices.insert_all(connection, [one.invoice for one in totalled])
     await fees.insert_all(connection, [fee for one in totalled for fee in one.fees])
     credits_ = [credit for one in totalled for credit in one.credits]

@@ -35,7 +35,7 @@ from invoicing.deductions import deductions_of
 from invoicing.errors import NotAllowed, NotFound
 from invoicing.fee_changes import adjusted
 from invoicing.invoice_building import BuiltInvoice, build_invoice
-from invoicing.invoice_totals import TotalledInvoice, total_up
+from invoicing.invoice_totals import TotalledInvoice, check_bookable, total_up
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from invoicing.settlements import Settlement, VoidRequest
@@ -407,6 +407,7 @@ async def _replace(
     built = structs.replace(built, invoice=invoice, fees=adjusted(built.fees, lines))
     (deduction,) = await deductions_of(connection, run.taxes, [lowered_of(built)], locks=final)
     totalled = fix(total_up(invoice, built.fees, deduction, now=now), built, now=now)
+    check_bookable(totalled.invoice)
     await invoices.save(connection, totalled.invoice)
     await fees.insert_all(connection, totalled.fees)
     await invoice_credits.insert_all(connection, totalled.credits)

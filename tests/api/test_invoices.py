@@ -19,6 +19,8 @@ from wallet_service.settings import Settings
 
 ADD_ON = {"name": "Set-up", "amount_cents": 100_00, "amount_currency": "USD"}
 HUGE = 10**40
+MOST = 9_223_372_036
+"""In dollars: whole ones that the book counts at once."""
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +124,33 @@ def test_numbers_that_nobody_can_hold_and_nests_without_end_are_refused(shop: Sh
     big = {"add_on_code": "setup", "units": 10**15, "unit_amount_cents": 2**62}
     details = refused(shop.post("/invoices", invoice=one_off(fees=[big])))
     assert details == {"fees.0.unit_amount_cents": ["value_is_out_of_range"]}
+    for cents in (10**12, 2**62, 9 * 10**18):
+        for count in (1, 2):
+            lines = [{"add_on_code": "setup", "unit_amount_cents": cents}] * count
+            details = refused(shop.post("/invoices", invoice=one_off(fees=lines)))
+            assert details == {"fees.0.unit_amount_cents": ["value_is_out_of_range"]}
     many = [{"add_on_code": "setup", "units": 1, "unit_amount_cents": 2**62}] * 4
     answer = shop.post("/invoices", invoice=one_off(fees=many))
     assert answer.status_code == 422, answer.text
+
+
+def test_an_invoice_that_the_book_could_never_settle_is_refused(shop: Shop) -> None:
+    shop.ok("/customers", customer={"external_id": "rich", "currency": "USD"})
+    shop.ok("/taxes", tax={"name": "Thrice", "code": "thrice", "rate": "300"})
+
+    def lines(*cents: int, **terms: Any) -> Json:
+        named = [{"add_on_code": "setup", "unit_amount_cents": each} | terms for each in cents]
+        return one_off(external_customer_id="rich", fees=named)
+
+    third = MOST * 100 // 3
+    most = shop.ok("/invoices", invoice=lines(third, third, third))["invoice"]
+    assert (most["status"], most["fees_amount_cents"]) == ("finalized", 3 * third)
+    answer = shop.post("/invoices", invoice=lines(third, third, 2 * third))
+    assert refused(answer) == {"fees": ["value_is_out_of_range"]}
+    answer = shop.post("/invoices", invoice=lines(2 * third, tax_codes=["thrice"]))
+    assert refused(answer) == {"taxes": ["value_is_out_of_range"]}
+    found = shop.api.get("/customers/rich/invoices").json()["invoices"]
+    assert [one["lago_id"] for one in found] == [most["lago_id"]]
 
 
 def test_whoever_is_not_there_is_not_billed(shop: Shop) -> None:
@@ -248,7 +274,10 @@ def test_a_voiding_that_is_wrong_is_refused(
         ({"units": "1e-40"}, {"units": ["value_is_invalid"]}),
         ({"units": f"1.{'1' * 60}"}, {"units": ["value_is_invalid"]}),
         ({"unit_precise_amount": "-0.1"}, {"unit_precise_amount": ["value_is_out_of_range"]}),
-        ({"units": 10**11, "unit_precise_amount": 10**11}, {"units": ["value_is_out_of_range"]}),
+        ({"units": 10**11, "unit_precise_amount": 10**9}, {"units": ["value_is_out_of_range"]}),
+        ({"unit_precise_amount": 10**12}, {"unit_precise_amount": ["value_is_out_of_range"]}),
+        # The plan's 20.00 are on the same draft, and both together are more than the book counts.
+        ({"units": 1, "unit_precise_amount": MOST}, {"units": ["value_is_out_of_range"]}),
         ({"invoice_display_name": "x" * 256}, {"invoice_display_name": ["value_is_too_long"]}),
         ({"units": 1, "payment_status": "succeeded"}, {"payment_status": ["value_is_invalid"]}),
     ],
