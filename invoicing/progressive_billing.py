@@ -29,6 +29,7 @@ __all__ = [
     "crossed",
     "find_moved",
     "find_watched",
+    "is_taken_off",
     "keep",
     "reached_before",
 ]
@@ -145,6 +146,14 @@ async def reached_before(connection: Connection, organization_id: UUID, external
         connection, organization_id=organization_id, external_id=external_id
     )
     return reached or 0
+
+
+async def is_taken_off(connection: Connection, organization_id: UUID, invoice_id: UUID) -> bool:
+    """Whether the invoice of the period has taken off what a progressive invoice had billed."""
+    taken: bool = await _queries.is_taken_off(
+        connection, organization_id=organization_id, invoice_id=invoice_id
+    )
+    return taken
 
 
 async def billed_ahead(connection: Connection, due: Sequence[DueMoment]) -> dict[int, BilledAhead]:

@@ -25,14 +25,22 @@ where organization_id = :organization_id and id = :id and updated_at = :read_at
 returning id;
 
 -- name: reached_before$
--- Lifetime usage goes on when a subscription is followed by another one, and so do the thresholds that it has crossed.
+-- What was voided is not billed again before its period ends. Lifetime usage goes on when a subscription is followed by another one, and so do the thresholds that it has crossed.
 select max((t.threshold ->> 'lifetime_usage_amount_cents')::bigint)
 from invoicing.subscriptions s
 join invoicing.billed_periods b on b.organization_id = s.organization_id and b.subscription_id = s.id
 join invoicing.invoices i on i.organization_id = b.organization_id and i.id = b.invoice_id
 cross join lateral jsonb_array_elements(i.applied_usage_thresholds) as t (threshold)
 where s.organization_id = :organization_id and s.external_id = :external_id
-  and b.reason = 'progressive_billing' and i.status <> 'voided';
+  and b.reason = 'progressive_billing';
+
+-- name: is_taken_off$
+-- Whether a final invoice of its period has taken off what a progressive invoice had billed.
+select exists (
+    select from invoicing.invoice_credits c
+    join invoicing.invoices i on i.organization_id = c.organization_id and i.id = c.invoice_id
+    where c.organization_id = :organization_id and c.source_id = :invoice_id and c.kind = 'progressive_billing'
+      and i.invoice_type = 'subscription' and i.status in ('finalizing', 'finalized', 'closed'));
 
 -- name: billed_ahead
 -- What was billed of each period, without what a later one of them took off again.

@@ -28,6 +28,8 @@ log: Final = structlog.get_logger("wallet_service.invoices")
 
 PAYMENT_STATUSES: Final = ("pending", "succeeded", "failed")
 _REFERENCE: Final = "payment_status"
+_NOT_BY_NOTE: Final = frozenset({"credit", "progressive_billing"})
+"""A note would give back as well what was debited of usage that its period bills yet."""
 """What a payment refers to that is only said to have been made."""
 
 
@@ -110,7 +112,7 @@ class InvoiceStates:
         """
         async with self._database.tenant(organization_id) as connection:
             invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
-            if invoice.status != "finalized" or invoice.invoice_type == "credit":
+            if invoice.status != "finalized" or invoice.invoice_type in _NOT_BY_NOTE:
                 raise NotAllowed("not_voidable")
             note_id = await _credit_all(connection, invoice, parts, now=now)
         if note_id is not None:

@@ -26,6 +26,7 @@ from invoicing import (
     invoices,
     outbox,
     payments,
+    progressive_billing,
 )
 from invoicing.billing_facts import Paid, Recipient, load_customers
 from invoicing.billing_moments import BillingMoment
@@ -435,6 +436,10 @@ async def _is_voidable(connection: Connection, invoice: Invoice) -> bool:
     if invoice.status != "finalized" or invoice.total_paid_amount_cents:
         return False
     if await payments.free_due(connection, invoice) != invoice.total_due_amount_cents:
+        return False
+    if invoice.invoice_type == "progressive_billing" and await progressive_billing.is_taken_off(
+        connection, invoice.organization_id, invoice.id
+    ):
         return False
     notes = await credit_notes.of_invoice(connection, invoice.organization_id, invoice.id)
     return all(note.voided_amount_cents == note.total_amount_cents for note in notes)

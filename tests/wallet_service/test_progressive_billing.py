@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from invoicing.charge_changes import ChargeChanges
+from invoicing.errors import NotAllowed
 from invoicing.progressive_billing import crossed
 from invoicing.usage_thresholds import ThresholdChanges, UsageThreshold
 from tests.wallet_service.months import Months, day, standard
@@ -306,3 +307,31 @@ async def test_a_threshold_that_is_billed_by_a_process_that_dies_at_any_step_is_
     assert await months.story.read("select count(*) from invoicing.outbox") == 2
     await months.bill(day(4, 1))
     await months.check()
+
+
+@pytest.mark.parametrize("funding", [0, 250])
+async def test_what_was_billed_ahead_and_voided_is_billed_when_the_period_ends(months, funding):
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    assert await look(months, day(3, 3)) == 1
+    (interim,) = await months.invoices()
+    invoices, place = months.services.invoices, (months.organization_id, interim.id)
+    await invoices.void(*place, now=day(3, 4))
+    assert await look(months, day(3, 5)) == 0
+    await months.bill(day(4, 1))
+    (final,) = await months.invoices(invoice_type="subscription")
+    assert final.sub_total_including_taxes_amount_cents == 23_100
+    assert final.total_amount_cents == max(23_100 - funding * 100, 0)
+    await months.check()
+
+
+async def test_what_its_period_has_taken_off_is_not_voided(months):
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    assert await look(months, day(3, 3)) == 1
+    await months.bill(day(4, 1))
+    (interim,) = await months.invoices(invoice_type="progressive_billing")
+    with pytest.raises(NotAllowed, match="not_voidable"):
+        await months.services.invoices.void(months.organization_id, interim.id, now=day(4, 2))
