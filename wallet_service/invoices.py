@@ -432,7 +432,11 @@ async def _total(
 
 
 async def _is_voidable(connection: Connection, invoice: Invoice) -> bool:
-    """Whether nobody has paid an invoice, nor credited anything of it, nor is just doing so."""
+    """Whether nobody has paid an invoice, nor credited anything of it, nor is just doing so.
+
+    What its settlement credited is reversed with it, so a note of that keeps it as it is: voided,
+    the note has taken that credit back already.
+    """
     if invoice.status != "finalized" or invoice.total_paid_amount_cents:
         return False
     if await payments.free_due(connection, invoice) != invoice.total_due_amount_cents:
@@ -442,4 +446,8 @@ async def _is_voidable(connection: Connection, invoice: Invoice) -> bool:
     ):
         return False
     notes = await credit_notes.of_invoice(connection, invoice.organization_id, invoice.id)
-    return all(note.voided_amount_cents == note.total_amount_cents for note in notes)
+    return all(
+        note.voided_amount_cents == note.total_amount_cents
+        and (not note.books_nothing or not note.total_amount_cents)
+        for note in notes
+    )

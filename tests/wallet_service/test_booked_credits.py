@@ -11,7 +11,9 @@ from invoicing import applied_coupons, coupons, credit_notes
 from invoicing.applied_coupons import Terms
 from invoicing.coupons import CouponChanges
 from invoicing.credit_notes import CreditNote
+from invoicing.errors import NotAllowed
 from invoicing.invoices import Invoice
+from ledger.chart import AccountCode
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
 from wallet_service.payments import GRACE
@@ -60,7 +62,29 @@ async def test_a_voided_invoice_whose_wallet_has_ended_is_credited(months: Month
     await months.check()
 
 
+async def test_what_the_settlement_credited_is_taken_back_once(months: Months) -> None:
+    invoice = await credited(months)
+    note = await note_of(months, invoice)
+    desk = months.services
+    for _ in range(2):
+        with pytest.raises(NotAllowed, match="not_voidable"):
+            await desk.invoices.void(months.organization_id, invoice.id, now=day(4, 2))
+        if note.credit_status == "available":
+            note = await desk.credit_notes.void(months.organization_id, note.id, now=day(4, 2))
+    assert note.credit_status == "voided"
+    assert (await months.book())[AccountCode.CUSTOMER_CREDIT] == 0
+    await months.check()
+
+
 async def test_what_was_paid_in_real_time_beyond_the_invoice_is_credited(months: Months) -> None:
+    invoice = await credited(months)
+    note = await note_of(months, invoice)
+    assert (note.credit_status, note.balance_amount_cents) == ("available", 5_00)
+    await months.check()
+
+
+async def credited(months: Months) -> Invoice:
+    """An invoice of nothing for usage that a wallet, ended since, had paid 5.00 for."""
     await months.customer("acme", paid(12))
     await months.subscribe("acme", "usage", "acme-1", at=day(3, 1))
     await months.use("acme-1", "tokens", "10", at=day(3, 10))
@@ -86,6 +110,4 @@ async def test_what_was_paid_in_real_time_beyond_the_invoice_is_credited(months:
     await months.bill(day(4, 1))
     (invoice,) = await months.invoices()
     assert (invoice.fees_amount_cents, invoice.coupons_amount_cents) == (5_00, 5_00)
-    note = await note_of(months, invoice)
-    assert (note.credit_status, note.balance_amount_cents) == ("available", 5_00)
-    await months.check()
+    return invoice
