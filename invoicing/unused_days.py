@@ -21,6 +21,9 @@ __all__ = ["credit_unused"]
 
 _queries: Final = load_queries(__file__)
 
+_ON_THEIR_WAY: Final = frozenset({"generating", "draft", "failed", "finalizing"})
+"""The statuses of invoices whose notes are drafts, and become final with them."""
+
 
 async def credit_unused(
     connection: Connection, one: DueMoment, *, now: datetime
@@ -28,7 +31,7 @@ async def credit_unused(
     """Give back what a moment says that it gives back, once: a repeat finds the first note.
 
     As `on_termination_credit_note` says, and no more than is left of the line that had billed it.
-    None where there is nothing to give back.
+    None where there is nothing to give back, or the invoice that billed it is taken back itself.
     """
     unused, subscription = one.moment.issues_credit_for, one.subscription
     if unused is None:
@@ -48,6 +51,8 @@ async def credit_unused(
         return None
     invoice = await invoices.find(connection, organization_id, row["invoice_id"], locks=True)
     assert invoice is not None, "a fee of an invoice has one"
+    if not invoice.stands and invoice.status not in _ON_THEIR_WAY:
+        return None  # it is being voided, or was until it could be locked: nobody owes it
     amount = unused_amount(subscription.amount_cents, unused)
     return await crediting.create_for_unused(
         connection,

@@ -6,6 +6,6 @@ join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.
 where f.organization_id = :organization_id and f.subscription_id = :subscription_id
   and f.fee_type = 'subscription' and f.pay_in_advance and f.deleted_at is null
   and f.from_datetime <= :at and f.to_datetime > :at
-  and i.status in ('generating', 'draft', 'finalizing', 'finalized')
+  and i.status in ('generating', 'draft', 'failed', 'finalizing', 'finalized')
 order by f.created_at desc, f.id
 limit 1;

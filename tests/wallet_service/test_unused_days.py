@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from invoicing import credit_notes, subscription_changes, taxes
+from invoicing import credit_notes, invoices, subscription_changes, taxes
 from invoicing.credit_note_amounts import Item, Parts
 from invoicing.credit_notes import CreditNote
 from invoicing.invoices import Invoice
 from invoicing.subscription_changes import Termination
+from invoicing.tax_services import TaxQuestion, TaxServiceFailed
+from ledger.chart import AccountCode
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story
 from wallet_service.credit_notes import Wanted
 from wallet_service.errors import OutcomePending
+from wallet_service.invoice_finishing import worker_transactions
+from wallet_service.invoices import Invoices
 from wallet_service.payments import GRACE, NewPayment
 
 STARTED = day(2, 8)
@@ -204,6 +208,84 @@ async def test_a_draft_note_keeps_to_what_was_asked_where_nothing_was_due_of_the
     await months.services.credit_notes.finish_due(now=day(4, 10) + 2 * GRACE)
     (note,) = await notes(months, draft)
     assert (note.offset_amount_cents, note.credit_amount_cents) == (note.total_amount_cents, 0)
+    await months.check()
+
+
+async def test_an_invoice_that_is_being_voided_is_not_credited_too(
+    months: Months, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(months)
+    await months.bill(day(2, 8, 1))
+    (first,) = await months.invoices()
+
+    async def dies(*_: Any, **__: Any) -> Any:
+        raise OutcomePending
+
+    with monkeypatch.context() as patch:
+        patch.setattr(months.services.invoice_book, "void", dies)
+        with pytest.raises(OutcomePending):
+            await months.services.invoices.void(months.organization_id, first.id, now=day(2, 9))
+    await end(months, day(2, 21, 12))
+    await months.bill(day(2, 21, 13))
+    assert await notes(months, first) == []
+    (first,) = [one for one in await months.invoices() if one.id == first.id]
+    voided = await months.services.invoices.finish_void(first, now=day(2, 22))
+    assert voided.status == "voided"
+    assert (await months.book())[AccountCode.CUSTOMER_CREDIT] == 0
+    await months.check()
+
+
+async def test_an_invoice_that_was_voided_meanwhile_is_not_credited(
+    months: Months, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(months)
+    await months.bill(day(2, 8, 1))
+    (first,) = await months.invoices()
+    await end(months, day(2, 21, 12))
+    found = invoices.find
+
+    async def find_late(connection: Any, *which: Any, locks: bool = False) -> Invoice | None:
+        if locks:
+            monkeypatch.undo()
+            await months.services.invoices.void(months.organization_id, first.id, now=day(2, 21))
+        return await found(connection, *which, locks=locks)
+
+    monkeypatch.setattr("invoicing.unused_days.invoices.find", find_late)
+    await months.bill(day(2, 21, 13))
+    assert (await months.invoices())[0].status == "voided"
+    assert await notes(months, first) == []
+    await months.check()
+
+
+async def test_of_an_invoice_whose_taxes_nobody_says_the_note_is_a_draft(months: Months) -> None:
+    class Gone:
+        async def taxes(self, _question: TaxQuestion, /) -> Any:
+            raise TaxServiceFailed("unreachable", "gone")
+
+    await begin(months)
+    services = months.services
+    desk = Invoices(
+        database=services.database,
+        book=services.invoice_book,
+        credit_notes=services.credit_notes,
+        tax_service=Gone(),
+    )
+    await desk.bill(
+        worker_transactions(services.database),
+        until=day(2, 8, 1),
+        now=day(2, 8, 1),
+        organization_id=months.organization_id,
+    )
+    (failed,) = await months.invoices()
+    assert failed.status == "failed"
+    await end(months, day(2, 21, 12))
+    await months.bill(day(2, 21, 13))
+    (draft,) = await notes(months, failed)
+    assert draft.status == "draft"
+    await services.invoices.retry(months.organization_id, failed.id, now=day(2, 22))
+    await services.credit_notes.finish_due(now=day(2, 22) + 2 * GRACE)
+    (note,) = await notes(months, failed)
+    assert (note.status, note.credit_amount_cents) == ("finalized", 30_00)
     await months.check()
 
 
