@@ -169,6 +169,9 @@ async def give_back(
         await applied_coupons.give_back(connection, organization_id, invoice_id, now=now)
     notes = [credit for credit in credits_ if credit.kind == "credit_note"]
     if notes:
+        await _queries.keep_credit_notes(
+            connection, organization_id=organization_id, ids=[note.source_id for note in notes]
+        )
         await _queries.use_credit_notes(
             connection,
             organization_ids=[note.organization_id for note in notes],

@@ -23,7 +23,16 @@ where (n.organization_id, n.customer_id) in (select * from unnest(:organization_
 order by n.created_at, n.id
 for no key update;
 
+-- name: keep_credit_notes!
+-- Kept from others before several change, in the order of lock_credit_notes, so that nobody deadlocks.
+select n.id
+from invoicing.credit_notes n
+where n.organization_id = :organization_id and n.id = any(:ids::uuid[])
+order by n.created_at, n.id
+for no key update;
+
 -- name: use_credit_notes!
+-- The caller has locked the notes.
 -- An amount below nothing gives back; what comes back to a note whose rest was voided can be used again.
 update invoicing.credit_notes n set
     balance_amount_cents = n.balance_amount_cents - u.amount,

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from invoicing import credit_notes, crediting, errors, invoices
+from invoicing import credit_notes, crediting, deductions, errors, invoices
 from invoicing.credit_note_amounts import Item, Parts
 from invoicing.credit_notes import CreditNote
 from invoicing.crediting import Terms
 from invoicing.fees import Fee
+from invoicing.invoice_credits import InvoiceCredit
 from invoicing.invoices import Invoice
 from ledger.chart import AccountCode
 from tests.conftest import NewDatabase
@@ -343,6 +344,55 @@ async def test_the_drafts_of_one_invoice_set_off_no_more_than_is_due_together(bi
     assert await bills.services.credit_notes.finish_due(now=later()) == 2
     after = await bills.found(draft)
     assert (after.total_due_amount_cents, after.payment_status) == (0, "succeeded")
+
+
+async def test_credit_that_comes_back_waits_in_the_order_in_which_it_is_used(bills: Bills) -> None:
+    customer = await bills.customer("order")
+    invoice, lines = await bills.invoice(customer, line_of(10_00), line_of(10_00))
+    notes = [await issue(bills, invoice, wanted(item(fee, 10_00), credit=10_00)) for fee in lines]
+    # The note with the later id is the older one.
+    newer, older = sorted(notes, key=lambda note: note.id)
+    back = [
+        InvoiceCredit(
+            organization_id=bills.organization_id,
+            id=note.id,
+            invoice_id=invoice.id,
+            kind="credit_note",
+            source_id=note.id,
+            item_code=note.number,
+            item_name=note.number,
+            amount_cents=1_00,
+            amount_currency="EUR",
+            before_taxes=False,
+            created_at=now(),
+        )
+        for note in (newer, older)
+    ]
+    database = bills.services.database
+
+    async def give_back() -> None:
+        async with database.tenant(bills.organization_id) as connection:
+            await deductions.give_back(
+                connection, bills.organization_id, invoice.id, back, now=now()
+            )
+
+    async with database.tenant(bills.organization_id) as connection:
+        await connection.execute(
+            "update invoicing.credit_notes set created_at = created_at - interval '1 day'"
+            " where id = $1",
+            older.id,
+        )
+    async with database.tenant(bills.organization_id) as connection:
+        await credit_notes.get(connection, bills.organization_id, older.id, locks=True)
+        waiting = asyncio.create_task(give_back())
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        # Nobody who waits for the older one holds the newer one.
+        await connection.fetch(
+            "select id from invoicing.credit_notes where id = $1 for no key update nowait", newer.id
+        )
+    await waiting
+    assert [(await found(bills, note)).balance_amount_cents for note in notes] == [11_00, 11_00]
 
 
 async def test_a_note_that_is_wrong_stops_no_other(
