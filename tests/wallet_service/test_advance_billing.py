@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec import structs
 
+from invoicing import fees
 from invoicing.charge_changes import ChargeChanges
 from invoicing.fees import Fee
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
+from wallet_service.fee_regrouping import pay_regrouped, regroup_paid_fees
 from wallet_service.invoice_finishing import worker_transactions
 
 
@@ -101,5 +103,45 @@ async def test_what_comes_after_its_period_was_billed_is_billed_by_the_next_invo
     assert await look(months, day(4, 2)) == 0
     await months.bill(day(5, 1))
     made = await months.invoices()
-    assert [one.fees_amount_cents for one in made] == [700, 3100, 3600]
+    assert sorted(one.fees_amount_cents for one in made) == [700, 3100, 3600]
+    await months.check()
+
+
+@pytest.mark.parametrize("funding", [0, 100])
+async def test_paid_fees_are_gathered_on_one_invoice_when_their_period_is_over(months, funding):
+    """Source: Lago, advance_charges_spec: 20.08, 19.08 and 18.07 are 57.23."""
+    await months.metric("seats", recurring=True)
+    seats = standard(
+        "seats",
+        "30.12",
+        pay_in_advance=True,
+        invoiceable=False,
+        prorated=True,
+        regroup_paid_fees="invoice",
+    )
+    await months.plan("pro", seats)
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "pro", "acme-1", at=day(6, 1))
+    for on in (11, 12, 13):
+        await months.use("acme-1", "seats", "1", at=day(6, on, 10))
+    services = months.services
+    opened = worker_transactions(services.database)
+    await look(months, day(6, 14))
+    assert sorted(one.amount_cents for one in await alone(months)) == [1807, 1908, 2008]
+    async with services.database.tenant(months.organization_id) as connection:
+        for one in await alone(months):
+            done = structs.replace(one, payment_status="succeeded", succeeded_at=day(6, 14))
+            await fees.save(connection, done)
+
+    async def regroup(at) -> int:
+        made = await regroup_paid_fees(opened, services.invoices.finisher, now=at)
+        await pay_regrouped(opened, services.payments, now=at)
+        return made
+
+    assert await regroup(day(6, 20)) == 0
+    assert await regroup(day(7, 1)) == 1
+    assert await regroup(day(7, 1)) == 0
+    (made,) = await months.invoices(invoice_type="advance_charges")
+    assert (made.fees_amount_cents, made.payment_status) == (5723, "succeeded")
+    assert await alone(months) == []
     await months.check()

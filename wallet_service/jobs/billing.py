@@ -13,6 +13,7 @@ import structlog
 from invoicing import invoices, outbox
 from invoicing.errors import InvoicingError
 from invoicing.invoices import Invoice
+from wallet_service import fee_regrouping
 from wallet_service.credit_invoices import CreditInvoices
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import Opening, worker_transactions
@@ -29,6 +30,7 @@ __all__ = [
     "finalize_drafts",
     "finish_invoices",
     "mark_overdue",
+    "regroup_paid_fees",
 ]
 
 log: Final = structlog.get_logger("wallet_service.worker")
@@ -54,6 +56,14 @@ async def bill_in_advance(services: Services, term: Term) -> int:
     """Bill events whose charges are paid in advance; says how many fees that made."""
     opened = _opened(services, term)
     return await services.invoices.advance.run(opened, now=datetime.now(UTC), check=term.check)
+
+
+async def regroup_paid_fees(services: Services, term: Term) -> int:
+    """Gather paid fees on invoices when their period is over; says how many invoices that made."""
+    now, opened = datetime.now(UTC), _opened(services, term)
+    made = await fee_regrouping.regroup_paid_fees(opened, services.invoices.finisher, now=now)
+    await fee_regrouping.pay_regrouped(opened, services.payments, now=now)
+    return made
 
 
 async def bill_thresholds(services: Services, term: Term) -> int:

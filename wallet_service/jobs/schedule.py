@@ -89,6 +89,7 @@ def jobs() -> list[Job]:
         Job("release_expired_transfers", 10, book.release_expired),
         Job("bill_due", 10, billing.bill_due),
         Job("bill_in_advance", 2, billing.bill_in_advance),
+        Job("regroup_paid_fees", 60, billing.regroup_paid_fees),
         Job("bill_thresholds", 30, billing.bill_thresholds),
         Job("bill_purchases", 5, billing.PurchaseBiller().run),
         Job("finish_invoices", 5, billing.finish_invoices),
