@@ -3,11 +3,13 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from msgspec import structs
 
+from invoicing import applied_coupons, coupons, taxes
 from invoicing.charge_changes import ChargeChanges
 from invoicing.errors import NotAllowed
 from invoicing.progressive_billing import crossed
@@ -335,3 +337,44 @@ async def test_what_its_period_has_taken_off_is_not_voided(months):
     (interim,) = await months.invoices(invoice_type="progressive_billing")
     with pytest.raises(NotAllowed, match="not_voidable"):
         await months.services.invoices.void(months.organization_id, interim.id, now=day(4, 2))
+
+
+@pytest.mark.parametrize("funding", [0, 100, 1000])
+async def test_taxes_and_coupons_of_what_was_billed_ahead_are_not_taken_again(months, funding):
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    place = months.organization_id
+    async with months.services.changing_catalogue(place) as connection:
+        vat = taxes.TaxChanges(
+            code="vat", name="VAT", rate=Decimal(20), applied_to_organization=True
+        )
+        await taxes.create(connection, place, vat, now=day(1, 1))
+        ten = coupons.CouponChanges(
+            code="ten",
+            name="Ten",
+            coupon_type="fixed_amount",
+            amount_cents=1000,
+            amount_currency="USD",
+            frequency="once",
+            expiration="no_expiration",
+        )
+        await coupons.create(connection, place, ten, now=day(1, 1))
+        await applied_coupons.apply_coupon(
+            connection,
+            place,
+            external_customer_id="acme",
+            coupon_code="ten",
+            terms=applied_coupons.Terms(),
+            now=day(1, 1),
+        )
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    assert await look(months, day(3, 3)) == 1
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 20))
+    await months.bill(day(4, 1))
+    (interim,) = await months.invoices(invoice_type="progressive_billing")
+    (final,) = await months.invoices(invoice_type="subscription")
+    assert interim.sub_total_including_taxes_amount_cents == 22_800  # (200 - 10) x 1.2
+    assert final.sub_total_including_taxes_amount_cents == 27_720  # 231 x 1.2
+    due = interim.total_amount_cents + final.total_amount_cents
+    assert due == max(50_520 - funding * 100, 0)
+    await months.check()
