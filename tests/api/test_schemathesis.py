@@ -45,7 +45,7 @@ def document() -> dict[str, Any]:
 def tries() -> list[tuple[str, GenerationMode]]:
     """Every operation, with good input, and with bad input where there is any input."""
     found: list[tuple[str, GenerationMode]] = []
-    for path, methods in document()["paths"].items():
+    for path, methods in sorted(document()["paths"].items()):
         for method, operation in methods.items():
             label = f"{method.upper()} {path}"
             found.append((label, GenerationMode.POSITIVE))
