@@ -213,18 +213,20 @@ async def billed_usage_before(
     subscription_id: UUID,
     *,
     start: datetime,
-    ahead_from: datetime,
+    before: datetime,
+    own_id: UUID | None,
 ) -> Decimal:
-    """What invoices have billed of usage since a time, in cents, precisely.
+    """What other invoices than one's own have billed of usage, in cents, precisely.
 
-    Without what events from `ahead_from` on were billed in advance: the caller knows that.
+    Of stretches that begin at `start` or later, but before `before`.
     """
     found: Decimal = await _queries.billed_usage_before(
         connection,
         organization_id=organization_id,
         subscription_id=subscription_id,
         start=start,
-        ahead_from=ahead_from,
+        before=before,
+        own_id=own_id,
     )
     return found
 

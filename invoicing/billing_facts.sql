@@ -52,10 +52,11 @@ cross join lateral jsonb_array_elements(e.paid) as p (entry)
 group by w.position, p.entry ->> 1;
 
 -- name: billed_usage_before$
+-- Without an invoice that is computed anew: its lines of before are not billed.
 select coalesce(sum(f.precise_amount_cents), 0)
 from invoicing.fees f
 join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
 where f.organization_id = :organization_id and f.subscription_id = :subscription_id and f.from_datetime >= :start
+  and f.from_datetime < :before and f.invoice_id is distinct from :own_id::uuid
   and f.fee_type = 'charge' and f.deleted_at is null and i.status in ('draft', 'finalizing', 'finalized')
-  and i.invoice_type <> 'progressive_billing'
-  and (f.event_transaction_id is null or f.from_datetime < :ahead_from);
+  and i.invoice_type <> 'progressive_billing';

@@ -22,7 +22,15 @@ from invoicing.usage_fees import cents_of
 from ledger.money import MAX_MINOR
 from rating.exact import EXACT
 
-__all__ = ["Adjustment", "AdjustmentChanges", "adjust", "adjusted", "delete", "set_payment_status"]
+__all__ = [
+    "Adjustment",
+    "AdjustmentChanges",
+    "adjust",
+    "adjusted",
+    "computed",
+    "delete",
+    "set_payment_status",
+]
 
 _AMOUNT_MAX: Final = Decimal(MAX_MINOR).scaleb(-MONEY_SCALE)
 """In the currency's unit: what the book counts at once."""
@@ -62,6 +70,17 @@ def adjusted(computed: Iterable[Fee], before: Sequence[Fee]) -> list[Fee]:
         _with(fee, convert(known[fee.id], Adjustment, strict=False)) if fee.id in known else fee
         for fee in computed
     ]
+
+
+def computed(fee: Fee) -> Fee:
+    """A line as it was before somebody adjusted it: with the units and amounts of its usage."""
+    known = (fee.adjustment or {}).get("computed")
+    if known is None:
+        return fee
+    units, precise = Decimal(known["units"]), Decimal(known["precise_amount_cents"])
+    return structs.replace(
+        fee, units=units, amount_cents=known["amount_cents"], precise_amount_cents=precise
+    )
 
 
 async def adjust(
@@ -160,6 +179,14 @@ def _with(fee: Fee, adjustment: Adjustment) -> Fee:
         amount_cents=cents,
         precise_amount_cents=precise,
         amount_details={},
+        adjustment={
+            **to_builtins(adjustment),
+            "computed": {
+                "units": str(fee.units),
+                "amount_cents": fee.amount_cents,
+                "precise_amount_cents": str(fee.precise_amount_cents),
+            },
+        },
     )
 
 

@@ -20,6 +20,7 @@ from invoicing.billing_moments import BillingMoment
 from invoicing.billing_reading import BILLED_EVENTS_MAX, bounds_of_usage, period_of
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.derived_ids import derived_id
+from invoicing.fee_changes import computed
 from invoicing.fees import Fee
 from invoicing.periods import Bounds
 from invoicing.records import Connection, load_queries, to_json
@@ -30,7 +31,7 @@ from invoicing.usage_versions import Versions
 from ledger.money import Rounding
 from rating.exact import EXACT, ZERO
 
-__all__ = ["LateUsage", "late_fees", "read_late"]
+__all__ = ["LateUsage", "billed_lines", "difference", "late_fees", "line_of", "read_late"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -72,24 +73,29 @@ def late_fees(place: FeePlace, late: Sequence[LateUsage]) -> list[Fee]:
     """The lines that correct what was billed of sealed periods, where anything differs. Pure."""
     fees: list[Fee] = []
     for one in late:
-        now = {_line(fee): fee for fee in usage_fees(place, one.usage)}
+        now = {line_of(fee): fee for fee in usage_fees(place, one.usage)}
         before: dict[_Line, list[Fee]] = {}
         for fee in one.billed:
-            before.setdefault(_line(fee), []).append(fee)
+            before.setdefault(line_of(fee), []).append(fee)
         for line in dict.fromkeys([*now, *before]):
-            fee = _difference(place, now.get(line), before.get(line, []))
+            fee = difference(place, now.get(line), before.get(line, []))
             if fee is not None:
                 fees.append(fee)
     return fees
 
 
-def _line(fee: Fee) -> _Line:
+def line_of(fee: Fee) -> _Line:
+    """What makes it the same as another line of its period."""
     is_true_up = fee.events_count == 0 and fee.true_up_parent_fee_id is not None
     return fee.charge_id, fee.charge_filter_id, to_json(fee.pricing_group), is_true_up
 
 
-def _difference(place: FeePlace, now: Fee | None, before: Sequence[Fee]) -> Fee | None:
-    """What a line comes to now, less what was billed of it."""
+def difference(place: FeePlace, now: Fee | None, before: Sequence[Fee]) -> Fee | None:
+    """What a line comes to now, less what was billed of it.
+
+    What somebody adjusted counts as it was computed: an adjustment is not taken back.
+    """
+    before = [computed(fee) for fee in before]
     model = now or before[0]
     units = _less(now.units if now else ZERO, (fee.units for fee in before))
     debited = _less(now.debited_minor if now else ZERO, (fee.debited_minor for fee in before))
@@ -187,7 +193,7 @@ async def _read(
             )
         )
     usages = await rate_periods(connection, versions, questions)
-    billed = await _billed(connection, subscription, periods)
+    billed = await billed_lines(connection, subscription, periods)
     stretches = [
         Stretch(
             organization_id=subscription.organization_id,
@@ -222,7 +228,7 @@ async def _read(
     return found
 
 
-async def _billed(
+async def billed_lines(
     connection: Connection, subscription: ScheduledSubscription, periods: Sequence[BilledPeriod]
 ) -> Mapping[datetime, list[Fee]]:
     """The lines that were billed of periods, corrections among them, by when they begin."""

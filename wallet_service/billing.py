@@ -281,9 +281,17 @@ class Billing:
             return await self.read(connection, run, due)
 
     async def read(
-        self, connection: Connection, run: "Run", due: Sequence[DueMoment]
+        self,
+        connection: Connection,
+        run: "Run",
+        due: Sequence[DueMoment],
+        *,
+        own_id: UUID | None = None,
     ) -> tuple[dict[UUID, Recipient], list[Billable]]:
-        """All that it takes to bill these moments, and who is billed, by subscription."""
+        """All that it takes to bill these moments, and who is billed, by subscription.
+
+        `own_id` is the invoice that bills them already, where it is computed anew.
+        """
         sealed: int = await billing_runs.snapshot(connection)
         recipients = await recipients_of(connection, run, due)
         plans = await run.catalogue.plans(
@@ -311,7 +319,9 @@ class Billing:
                     in_advance=in_advance.get(position, BilledInAdvance()),
                     late=late.get(position, ()),
                     terms=terms,
-                    billed_before=await _billed_before(connection, one) if terms else ZERO,
+                    billed_before=(
+                        await _billed_before(connection, one, own_id) if terms else ZERO
+                    ),
                     sealed_xact_id=sealed,
                 )
             )
@@ -414,17 +424,18 @@ async def recipients_of(
     return found
 
 
-async def _billed_before(connection: Connection, one: DueMoment) -> Decimal:
-    """What earlier invoices billed of usage in the plan's period that ends with a moment."""
+async def _billed_before(connection: Connection, one: DueMoment, own_id: UUID | None) -> Decimal:
+    """What other invoices billed of usage in the plan's period that ends with a moment.
+
+    Without the usage that the moment bills itself, and what came after it.
+    """
     ended, used = one.moment.ended_fee_period, one.moment.charges_period
     if ended is None or (used is not None and used.part.start <= ended.part.start):
         return ZERO
     place = one.subscription.organization_id, one.subscription.id
+    before = ended.part.end if used is None else used.part.start
     return await billed_usage_before(
-        connection,
-        *place,
-        start=ended.part.start,
-        ahead_from=ended.part.end if used is None else used.part.start,
+        connection, *place, start=ended.part.start, before=before, own_id=own_id
     )
 
 

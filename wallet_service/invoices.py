@@ -28,6 +28,8 @@ from invoicing import (
     payments,
     progressive_billing,
 )
+from invoicing.billed_again import read_standing, with_ids_of_its_own, without_standing
+from invoicing.billed_periods import BilledPeriod
 from invoicing.billing_facts import Paid, Recipient, load_customers
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import DueMoment, find_scheduled
@@ -173,18 +175,10 @@ class Invoices:
         """What the moments of an invoice come to as of now; made by hand, it is as it was."""
         if invoice.invoice_type == "one_off":
             return await _as_stored(connection, invoice)
-        organization_id = invoice.organization_id
-        moments = await billed_periods.of_invoices(connection, organization_id, [invoice.id])
-        keys = [(organization_id, one.subscription_id) for one in moments[invoice.id]]
-        found = await find_scheduled(connection, keys, now=run.now)
-        by_id = {subscription.id: subscription for subscription in found}
-        due = [
-            DueMoment(by_id[one.subscription_id], msgspec.convert(one.moment, BillingMoment), None)
-            for one in moments[invoice.id]
-        ]
+        due = [one for _, one in await _moments_of(connection, run, invoice)]
         if not due:
             raise NotAllowed("invalid_status")
-        recipients, billables = await self.billing.read(connection, run, due)
+        recipients, billables = await self.billing.read(connection, run, due, own_id=invoice.id)
         recipient = recipients[due[0].subscription.id]
         return build_invoice(billables, recipient, invoice_id=invoice.id, now=run.now)
 
@@ -299,12 +293,20 @@ class Invoices:
             await billed_periods.move_to_invoice(
                 connection, organization_id, from_id=voided_invoice_id, to_id=new_id
             )
+            if built.invoice.sealed_xact_id is not None:
+                await billed_periods.reseal(
+                    connection, organization_id, new_id, built.invoice.sealed_xact_id
+                )
         return await self._finish(totalled.invoice, now=now)
 
     async def _rebuild_as(
         self, connection: Connection, run: Run, voided: Invoice, new_id: UUID
     ) -> BuiltInvoice:
-        built = await self._rebuild(connection, run, voided)
+        standing = await read_standing(connection, await _moments_of(connection, run, voided))
+        built = without_standing(
+            await self._rebuild(connection, run, voided), standing, now=run.now
+        )
+        built = with_ids_of_its_own(built, new_id)
         return structs.replace(
             built,
             invoice=structs.replace(
@@ -315,9 +317,6 @@ class Invoices:
                 issuing_date=voided.issuing_date,
                 payment_due_date=voided.payment_due_date,
             ),
-            fees=[
-                structs.replace(fee, id=new_uuid(run.now), invoice_id=new_id) for fee in built.fees
-            ],
         )
 
     # -- not made, and made by hand
@@ -361,6 +360,24 @@ async def _draft(
     if invoice.status != status or invoice.invoice_type not in computed:
         raise NotAllowed("invalid_status")
     return invoice
+
+
+async def _moments_of(
+    connection: Connection, run: Run, invoice: Invoice
+) -> list[tuple[BilledPeriod, DueMoment]]:
+    """The moments that an invoice bills."""
+    organization_id = invoice.organization_id
+    moments = await billed_periods.of_invoices(connection, organization_id, [invoice.id])
+    keys = [(organization_id, one.subscription_id) for one in moments[invoice.id]]
+    found = await find_scheduled(connection, keys, now=run.now)
+    by_id = {subscription.id: subscription for subscription in found}
+    return [
+        (
+            one,
+            DueMoment(by_id[one.subscription_id], msgspec.convert(one.moment, BillingMoment), None),
+        )
+        for one in moments[invoice.id]
+    ]
 
 
 async def _as_stored(connection: Connection, invoice: Invoice) -> BuiltInvoice:
