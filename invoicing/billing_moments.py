@@ -26,6 +26,7 @@ __all__ = [
     "BilledSubscription",
     "BillingMoment",
     "Stretch",
+    "is_left_over",
     "moments",
     "stretch",
     "trial_end",
@@ -130,6 +131,11 @@ def stretch(part: Bounds, whole: Bounds, zone: tzinfo = UTC) -> Stretch | None:
         return None
     days = _days(part, zone)
     return Stretch(part, whole, min(days, _days(whole, zone)), _days(whole, zone))
+
+
+def is_left_over(billed_to: datetime, start: datetime) -> bool:
+    """Whether what lies between is no period: a change of zone left it over."""
+    return abs(billed_to - start) <= _CANNOT_BE_A_PERIOD
 
 
 def trial_end(first_started_at: datetime, days: Decimal, zone: tzinfo = UTC) -> datetime | None:
@@ -360,7 +366,7 @@ class _Calendar:
         """From where the last invoice ended, though periods were cut elsewhere then."""
         if billed_to is None or lived is None or billed_to == lived.part.start:
             return lived
-        if abs(billed_to - lived.part.start) > _CANNOT_BE_A_PERIOD:
+        if not is_left_over(billed_to, lived.part.start):
             return lived
         part = Bounds(billed_to, lived.part.end)
         return stretch(part, lived.whole, self.zone)

@@ -46,9 +46,16 @@ class LifetimeUsage(Struct, frozen=True, kw_only=True):
 
 
 async def find(
-    connection: Connection, subscription: Subscription, *, now: datetime
+    connection: Connection,
+    subscription: Subscription,
+    *,
+    now: datetime,
+    since: datetime | None = None,
 ) -> LifetimeUsage:
-    """The lifetime usage of a subscription; of one that never started, nothing."""
+    """The lifetime usage of a subscription; of one that never started, nothing.
+
+    `since` is from when on its usage is not invoiced yet; None: since its plan's period began.
+    """
     named = {
         "organization_id": subscription.organization_id,
         "external_subscription_id": subscription.external_id,
@@ -62,7 +69,7 @@ async def find(
             **named,
             subscription_id=subscription.id,
             currency=subscription.plan_amount_currency,
-            period_start=subscription.period_at(max(now, started_at)).start,
+            period_start=since or subscription.period_at(max(now, started_at)).start,
         )
     reached_rows = _queries.find_reached(connection, **named)
     return LifetimeUsage(

@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.fees import Fee
+from invoicing.invoice_credits import InvoiceCredit
 from invoicing.invoice_totals import ProgressiveCredit
 from invoicing.records import Connection, from_json, load_queries, to_json
 from invoicing.usage_thresholds import UsageThreshold
@@ -31,6 +32,7 @@ __all__ = [
     "find_watched",
     "is_taken_off",
     "keep",
+    "keep_ahead",
     "reached_before",
 ]
 
@@ -172,6 +174,26 @@ async def billed_ahead(connection: Connection, due: Sequence[DueMoment]) -> dict
     async for row in rows:
         found.setdefault(row["position"], []).append(row)
     return {position: await _ahead(connection, some) for position, some in found.items()}
+
+
+async def keep_ahead(connection: Connection, credits_: Sequence[InvoiceCredit]) -> bool:
+    """Keep the progressive invoices that others take off from being voided, until the commit.
+
+    False where one of them does not stand any more.
+    """
+    taken = {
+        (credit.organization_id, credit.source_id)
+        for credit in credits_
+        if credit.kind == "progressive_billing"
+    }
+    if not taken:
+        return True
+    rows = _queries.keep_ahead(
+        connection,
+        organization_ids=[organization_id for organization_id, _ in taken],
+        ids=[id_ for _, id_ in taken],
+    )
+    return len([row async for row in rows]) == len(taken)
 
 
 async def _ahead(connection: Connection, rows: Sequence[Any]) -> BilledAhead:

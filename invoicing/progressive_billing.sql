@@ -43,7 +43,8 @@ select exists (
       and i.invoice_type = 'subscription' and i.status in ('finalizing', 'finalized', 'closed'));
 
 -- name: billed_ahead
--- What was billed of each period, without what a later one of them took off again.
+-- What was billed of each period, without what a later one of them took off again. Where the customer's zone was changed
+-- since, periods are cut elsewhere: one counts where its middle lies, so always in one of them.
 select w.position, b.organization_id, b.invoice_id, i.number,
     i.fees_amount_cents - i.progressive_billing_credit_amount_cents as amount_cents,
     b.sealed_xact_id::text::bigint as sealed_xact_id
@@ -52,11 +53,22 @@ from unnest(
     :ends::timestamptz[]) as w (position, organization_id, subscription_id, start, "end")
 join invoicing.billed_periods b
     on b.organization_id = w.organization_id and b.subscription_id = w.subscription_id
-   and b.reason = 'progressive_billing' and b.charges_from_at = w.start and b.charges_to_at <= w."end"
+   and b.reason = 'progressive_billing'
+   and b.charges_from_at + (b.charges_to_at - b.charges_from_at) / 2 >= w.start
+   and b.charges_from_at + (b.charges_to_at - b.charges_from_at) / 2 < w."end"
 join invoicing.invoices i
     on i.organization_id = b.organization_id and i.id = b.invoice_id and i.status in ('finalizing', 'finalized')
+   and not coalesce(i.settlement ? 'voiding', false)
 order by w.position, b.billing_at;
 
 -- name: lines_ahead
 select charge_id, charge_filter_id, pricing_group, debited_minor from invoicing.fees
 where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid[]) and deleted_at is null;
+
+-- name: keep_ahead
+-- In one order, so that nobody deadlocks.
+select i.id from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+join invoicing.invoices i on i.organization_id = w.organization_id and i.id = w.id
+where i.status in ('finalizing', 'finalized') and not coalesce(i.settlement ? 'voiding', false)
+order by i.id
+for share of i;

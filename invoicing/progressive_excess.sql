@@ -9,7 +9,9 @@ join invoicing.billed_periods b on b.organization_id = w.organization_id and b.i
     and b.reason not in ('progressive_billing', 'in_advance_charge')
 join invoicing.billed_periods p
     on p.organization_id = b.organization_id and p.subscription_id = b.subscription_id
-   and p.reason = 'progressive_billing' and p.charges_from_at = b.charges_from_at and p.charges_to_at <= b.charges_to_at
+   and p.reason = 'progressive_billing'
+   and p.charges_from_at + (p.charges_to_at - p.charges_from_at) / 2 >= b.charges_from_at
+   and p.charges_from_at + (p.charges_to_at - p.charges_from_at) / 2 < b.charges_to_at
 join invoicing.invoices i
     on i.organization_id = p.organization_id and i.id = p.invoice_id and i.status in ('finalizing', 'finalized')
 cross join lateral (

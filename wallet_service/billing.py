@@ -271,14 +271,15 @@ class Billing:
         ]
         return sorted(built, key=lambda one: one.invoice.id)
 
+    @asynccontextmanager
     async def read_snapshot(
         self, opened: Opening, run: "Run", due: Sequence[DueMoment]
-    ) -> tuple[dict[UUID, Recipient], list[Billable]]:
-        """As `read`, as of one snapshot; nothing stays locked."""
+    ) -> AsyncGenerator[tuple[Connection, dict[UUID, Recipient], list[Billable]]]:
+        """As `read`, with the snapshot to read more from; nothing is locked."""
         async with opened() as connection:
             await _entities(connection, run, due)
         async with self._reading() as connection:
-            return await self.read(connection, run, due)
+            yield connection, *await self.read(connection, run, due)
 
     async def read(
         self,

@@ -24,6 +24,7 @@ from invoicing.invoice_totals import (
     settle_request,
     total_up,
 )
+from invoicing.progressive_billing import keep_ahead
 from invoicing.records import Connection
 from wallet_service.invoice_payloads import payload_of
 
@@ -141,13 +142,16 @@ async def store(
 ) -> None:
     """Store new invoices with their lines, and take what lowers those that are fixed.
 
-    Raises Invalid where one comes to more than the book can settle.
+    Raises Invalid where one comes to more than the book can settle, Raced where what they take off
+    is being voided.
     """
     for one in totalled:
         check_bookable(one.invoice)
+    credits_ = [credit for one in totalled for credit in one.credits]
+    if not await keep_ahead(connection, credits_):
+        raise Raced
     await invoices.insert_all(connection, [one.invoice for one in totalled])
     await fees.insert_all(connection, [fee for one in totalled for fee in one.fees])
-    credits_ = [credit for one in totalled for credit in one.credits]
     await invoice_credits.insert_all(connection, credits_)
     drafts = [one.invoice for one in totalled if one.invoice.status == "draft"]
     untaken = {one.invoice.id for one in totalled if one.invoice.status in {"draft", "failed"}}

@@ -289,6 +289,8 @@ class Invoices:
             if not moments[voided_invoice_id]:
                 raise NotAllowed("already_regenerated")
             (totalled,) = await _total([built], connection, run, now=now)
+            if not await progressive_billing.keep_ahead(connection, totalled.credits):
+                raise Unavailable("what the invoice takes off is being voided")
             await store(connection, [totalled], now=now)
             await billed_periods.move_to_invoice(
                 connection, organization_id, from_id=voided_invoice_id, to_id=new_id
@@ -426,6 +428,8 @@ async def _replace(
     (deduction,) = await deductions_of(connection, run.taxes, [lowered_of(built)], locks=final)
     totalled = fix(total_up(invoice, built.fees, deduction, now=now), built, now=now)
     check_bookable(totalled.invoice)
+    if not await progressive_billing.keep_ahead(connection, totalled.credits):
+        raise Unavailable("what the invoice takes off is being voided")
     await invoices.save(connection, totalled.invoice)
     await fees.insert_all(connection, totalled.fees)
     await invoice_credits.insert_all(connection, totalled.credits)

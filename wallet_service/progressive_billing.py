@@ -20,7 +20,7 @@ from msgspec import Struct, structs
 
 from invoicing import billed_periods, lifetime_usages, outbox, subscriptions
 from invoicing.billing_facts import Recipient
-from invoicing.billing_moments import BillingMoment, stretch
+from invoicing.billing_moments import BillingMoment, is_left_over, stretch
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription, find_scheduled
 from invoicing.errors import InvoicingError
 from invoicing.invoice_building import Billable, BuiltInvoice, build_invoice
@@ -39,7 +39,7 @@ from invoicing.records import Connection
 from invoicing.tax_services import TaxService
 from invoicing.usage_thresholds import UsageThreshold
 from wallet_service.billing import Billing, Run
-from wallet_service.errors import WalletError
+from wallet_service.errors import Unavailable, WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_writing import Raced, total_all
 from wallet_service.tax_services import ask
@@ -149,10 +149,10 @@ class ProgressiveBilling:
         ]
         if not due:
             return []
-        recipients, billables = await self._billing.read_snapshot(opened, run, due)
         thresholds = {one.id: one.thresholds for one in watched}
         found: list[_Crossing] = []
-        async with opened() as connection:
+        async with self._billing.read_snapshot(opened, run, due) as snapshot:
+            connection, recipients, billables = snapshot
             for billable in billables:
                 id_ = billable.subscription.id
                 built = _progressive(billable, recipients[id_], now=run.now)
@@ -168,8 +168,14 @@ class ProgressiveBilling:
         return found
 
     async def _write(self, opened: Opening, run: Run, crossing: _Crossing) -> None:
-        """Bill one that has crossed; raises Raced where it was changed or billed meanwhile."""
+        """Bill one that has crossed; raises Raced where it was changed or billed meanwhile.
+
+        Where its taxes are not known it is not billed yet (Unavailable): its period's invoice has
+        all of it again, so one that had failed would have to be taken back.
+        """
         (built,) = await ask(self._tax_service, [crossing.built])
+        if built.tax_problems:
+            raise Unavailable("the tax service does not say the taxes")
         subscription = crossing.subscription
         place = subscription.organization_id, subscription.external_id
         async with opened() as connection:
@@ -198,7 +204,9 @@ async def _crossing(
     place = billable.subscription.organization_id, billable.subscription.external_id
     now = billable.moment.billing_at
     subscription = await subscriptions.get(connection, *place)
-    lifetime = await lifetime_usages.find(connection, subscription, now=now)
+    days = billable.moment.charges_period
+    assert days is not None, "usage is what is billed"
+    lifetime = await lifetime_usages.find(connection, subscription, now=now, since=days.part.start)
     total = lifetime.historical_cents + lifetime.invoiced_cents + used
     before = await reached_before(connection, *place)
     passed = crossed(thresholds, before, total)
@@ -215,7 +223,7 @@ async def _crossing(
 
 
 def _moment(subscription: ScheduledSubscription, *, now: datetime) -> BillingMoment | None:
-    """The usage of the running period until now."""
+    """The usage of the running period until now, from where the last invoice ended."""
     is_monthly = subscription.bill_charges_monthly and subscription.interval in {
         "yearly",
         "semiannual",
@@ -228,6 +236,9 @@ def _moment(subscription: ScheduledSubscription, *, now: datetime) -> BillingMom
         zone=subscription.zone,
     )
     start = max(whole.start, subscription.started_at)
+    billed_to = subscription.charges_billed_to
+    if billed_to is not None and (billed_to > start or is_left_over(billed_to, start)):
+        start = billed_to
     days = stretch(Bounds(start, now), whole, subscription.zone)
     if days is None:
         return None

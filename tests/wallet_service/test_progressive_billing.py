@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -17,8 +18,11 @@ from invoicing.usage_thresholds import ThresholdChanges, UsageThreshold
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
 from tests.wallet_service.test_billing_crashes import Fuse, Killed, fused
+from tests.wallet_service.test_billing_taxes import Elsewhere, asking
+from wallet_service.errors import Unavailable
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import worker_transactions
+from wallet_service.invoice_states import CreditedParts
 from wallet_service.progressive_billing import ProgressiveBilling
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -175,9 +179,9 @@ async def test_only_what_has_been_used_since_is_looked_at_again(months, monkeypa
     read = months.services.invoices.billing.read_snapshot
     asked: list[int] = []
 
-    async def counted(opened, run, due):
+    def counted(opened, run, due):
         asked.append(len(due))
-        return await read(opened, run, due)
+        return read(opened, run, due)
 
     monkeypatch.setattr(months.services.invoices.billing, "read_snapshot", counted)
     await look(months, day(3, 2))
@@ -246,10 +250,11 @@ async def test_whoever_bills_the_period_and_whoever_bills_the_threshold_exclude_
     billing = months.services.invoices.billing
     read = billing.read_snapshot
 
+    @asynccontextmanager
     async def slow(opened, run, due):
-        found = await read(opened, run, due)
+        async with read(opened, run, due) as found:
+            yield found
         await months.bill(day(4, 1))
-        return found
 
     monkeypatch.setattr(billing, "read_snapshot", slow)
     assert await look(months, day(3, 31, 23)) == 0
@@ -311,6 +316,147 @@ async def test_a_threshold_that_is_billed_by_a_process_that_dies_at_any_step_is_
     await months.check()
 
 
+async def test_whoever_looks_with_a_clock_from_before_the_period_was_billed_bills_nothing(months):
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 20))
+    await months.bill(day(4, 1))
+    assert await look(months, day(3, 31, 23)) == 0
+    (final,) = await months.invoices()
+    assert final.fees_amount_cents == 23_100
+    await months.check()
+
+
+@pytest.mark.parametrize("funding", [0, 250, 1000])
+@pytest.mark.parametrize(
+    ("zone", "moved"),
+    [
+        ("America/New_York", day(3, 5)),
+        ("Asia/Tokyo", day(3, 5)),
+        ("America/New_York", day(3, 1, 1)),
+        ("America/New_York", day(3, 15)),
+        ("Asia/Tokyo", day(3, 15)),
+    ],
+)
+async def test_a_customer_who_moves_to_another_zone_is_billed_once_for_usage(
+    months, zone, moved, funding
+):
+    """Whether moved before a threshold is crossed, or after."""
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "pro", "acme-1", at=day(2, 1))
+    await months.use("acme-1", "tokens", "50000", at=day(2, 10))
+    await months.bill(day(3, 1))
+    if moved < day(3, 11):
+        await months.customer("acme", has_wallet=False, timezone=zone)
+        assert await look(months, moved + timedelta(hours=1)) == 0
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 1, 2))
+    assert await look(months, day(3, 12)) == 1
+    if moved > day(3, 11):
+        await months.customer("acme", has_wallet=False, timezone=zone)
+    await months.use("acme-1", "tokens", "5000", at=day(3, 20))
+    await months.bill(day(4, 1, 12))
+    assert await interims(months) == [(20_000, [20_000])]
+    first, last = await months.invoices(invoice_type="subscription")
+    assert first.fees_amount_cents == 3100 + 1000
+    assert last.fees_amount_cents == 3100 + 20_100
+    assert last.progressive_billing_credit_amount_cents == 20_000
+    due = sum(one.total_amount_cents for one in await months.invoices())
+    assert due == max(4100 + 23_200 - funding * 100, 0)
+    await months.check()
+
+
+async def test_what_the_periods_invoice_has_taken_off_cannot_be_voided_before_it(months):
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    assert await look(months, day(3, 3)) == 1
+    await months.bill(day(4, 1))
+    interim, final = await months.invoices()
+    desk, place = months.services.invoices, months.organization_id
+    with pytest.raises(NotAllowed, match="not_voidable"):
+        await desk.void(place, interim.id, now=day(4, 2))
+    with pytest.raises(NotAllowed, match="not_voidable"):
+        await months.services.invoice_states.void_by_credit_note(
+            place, interim.id, CreditedParts(), now=day(4, 2)
+        )
+    await desk.void(place, final.id, now=day(4, 2))
+    await desk.void(place, interim.id, now=day(4, 2))
+    again = await desk.regenerate(place, final.id, now=day(4, 2))
+    assert again.total_amount_cents == 23_100
+    await months.check()
+
+
+async def test_an_invoice_that_is_being_voided_is_not_taken_off_the_periods(months, monkeypatch):
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    assert await look(months, day(3, 3)) == 1
+    (interim,) = await months.invoices()
+    desk, place = months.services.invoices, months.organization_id
+    build = desk.billing.build
+
+    async def meanwhile(connection, run, due):
+        found = await build(connection, run, due)
+        monkeypatch.setattr(desk.billing, "build", build)
+        with monkeypatch.context() as broken:
+            broken.setattr(InvoiceBook, "void", gone)
+            with pytest.raises(Unavailable):
+                await desk.void(place, interim.id, now=day(4, 1))
+        return found
+
+    async def gone(*_arguments, **_named):
+        raise Unavailable("the book")
+
+    monkeypatch.setattr(desk.billing, "build", meanwhile)
+    await months.bill(day(4, 1))
+    assert len(await months.invoices()) == 1
+    await months.bill(day(4, 1))
+    (final,) = await months.invoices(invoice_type="subscription")
+    assert final.total_amount_cents == 23_100
+    (interim,) = await months.invoices(invoice_type="progressive_billing")
+    voided = await desk.finish_void(interim, now=day(4, 2))
+    assert voided.status == "voided"
+    await months.check()
+
+
+async def test_months_of_a_year_that_are_billed_count_on_the_way_to_a_threshold(months):
+    await months.plan(
+        "year",
+        standard("tokens", "0.01"),
+        interval="yearly",
+        bill_charges_monthly=True,
+        wanted_thresholds=[ThresholdChanges(amount_cents=20_000)],
+    )
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "year", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "15000", at=day(3, 10))
+    assert await look(months, day(3, 11)) == 0
+    await months.bill(day(4, 1))
+    await months.use("acme-1", "tokens", "6000", at=day(4, 10))
+    assert await look(months, day(4, 11)) == 1
+    assert await interims(months) == [(6000, [20_000])]
+    await months.bill(day(5, 1))
+    last = (await months.invoices(invoice_type="subscription"))[-1]
+    assert last.progressive_billing_credit_amount_cents == 6000
+    await months.check()
+
+
+async def test_a_threshold_waits_for_the_taxes_that_a_service_does_not_say(months):
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    service = Elsewhere()
+    progressive = asking(months, service).progressive
+    opened = worker_transactions(months.services.database)
+    assert await progressive.run(opened, now=day(3, 3)) == 0
+    assert await months.invoices() == []
+    service.rate = Decimal(10)
+    assert await progressive.run(opened, now=day(3, 3)) == 1
+    (interim,) = await months.invoices()
+    assert (interim.status, interim.taxes_amount_cents) == ("finalized", 2000)
+    await months.check()
+
+
 @pytest.mark.parametrize("funding", [0, 250])
 async def test_what_was_billed_ahead_and_voided_is_billed_when_the_period_ends(months, funding):
     await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
@@ -326,17 +472,6 @@ async def test_what_was_billed_ahead_and_voided_is_billed_when_the_period_ends(m
     assert final.sub_total_including_taxes_amount_cents == 23_100
     assert final.total_amount_cents == max(23_100 - funding * 100, 0)
     await months.check()
-
-
-async def test_what_its_period_has_taken_off_is_not_voided(months):
-    await months.customer("acme", has_wallet=False)
-    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
-    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
-    assert await look(months, day(3, 3)) == 1
-    await months.bill(day(4, 1))
-    (interim,) = await months.invoices(invoice_type="progressive_billing")
-    with pytest.raises(NotAllowed, match="not_voidable"):
-        await months.services.invoices.void(months.organization_id, interim.id, now=day(4, 2))
 
 
 @pytest.mark.parametrize("funding", [0, 100, 1000])
