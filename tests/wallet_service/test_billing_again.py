@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from invoicing import fee_changes
+from invoicing import fee_changes, subscription_changes
 from invoicing.fee_changes import AdjustmentChanges
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
@@ -94,6 +94,25 @@ async def test_a_line_that_is_made_again_names_the_line_to_which_it_is_the_true_
     usage, missing = await months.lines(await again(months, march, day(4, 2)))
     assert (usage.amount_cents, missing.amount_cents) == (1000, 1000)
     assert missing.true_up_parent_fee_id == usage.id
+    await months.check()
+
+
+async def test_the_last_invoice_of_what_has_ended_is_made_again_with_what_came_late(months):
+    await months.plan("usage", standard("tokens", "1"))
+    await months.customer("acme", paid(100))
+    await months.subscribe("acme", "usage", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "10", at=day(3, 10))
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        await subscription_changes.terminate(
+            connection, months.organization_id, "acme-1", now=day(3, 20)
+        )
+    await months.bill(day(3, 21))
+    await months.use("acme-1", "tokens", "5", at=day(3, 12))
+    await months.bill(day(5, 1))
+    (last,) = await months.invoices()
+    assert last.fees_amount_cents == 1000
+    anew = await again(months, last, day(5, 2))
+    assert (anew.fees_amount_cents, anew.total_amount_cents) == (1500, 0)
     await months.check()
 
 
