@@ -48,11 +48,20 @@ where s.started_at is not null
 order by wanted.position;
 
 -- name: schedule
--- When subscriptions are to be looked at next, unless they have changed since they were read.
-update invoicing.subscriptions s set next_billing_at = wanted.next_billing_at
-from unnest(:organization_ids::uuid[], :ids::uuid[], :read_at::timestamptz[], :next_billing_at::timestamptz[])
-    as wanted (organization_id, id, updated_at, next_billing_at)
-where s.organization_id = wanted.organization_id and s.id = wanted.id and s.updated_at = wanted.updated_at
+-- When subscriptions are to be looked at next, unless they have changed since they were read. Locked in one order, so that
+-- nobody deadlocks.
+with found as materialized (
+    select s.organization_id, s.id, wanted.next_billing_at
+    from unnest(:organization_ids::uuid[], :ids::uuid[], :read_at::timestamptz[], :next_billing_at::timestamptz[])
+        as wanted (organization_id, id, updated_at, next_billing_at)
+    join invoicing.subscriptions s
+        on s.organization_id = wanted.organization_id and s.id = wanted.id and s.updated_at = wanted.updated_at
+    order by s.organization_id, s.id
+    for no key update of s
+)
+update invoicing.subscriptions s set next_billing_at = found.next_billing_at
+from found
+where s.organization_id = found.organization_id and s.id = found.id
 returning s.id;
 
 -- name: look_again_at_customer!

@@ -106,7 +106,7 @@ def concluded(
 ) -> Invoice:
     """The invoice with what the book has said; final but for its number and hash, or closed."""
     assert invoice.settlement is not None, "fixed with its request"
-    is_closed = skips_zero and is_nothing(invoice)
+    is_closed = skips_zero and is_nothing(invoice) and settlement.due_cents == 0
     return structs.replace(
         invoice,
         status="closed" if is_closed else "finalized",
@@ -137,7 +137,9 @@ def with_hash(invoice: Invoice) -> Invoice:
 
 def is_nothing(invoice: Invoice) -> bool:
     """Whether there is nothing on it: not that there is nothing left to pay."""
-    return invoice.fees_amount_cents == 0 and invoice.invoice_type == "subscription"
+    # Lines that make up for each other may be taxed otherwise, and then there is something to pay.
+    amounts = invoice.fees_amount_cents, invoice.sub_total_including_taxes_amount_cents
+    return amounts == (0, 0) and invoice.invoice_type == "subscription"
 
 
 def _line_order(fee: Fee) -> tuple[int, UUID]:

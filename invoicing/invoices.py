@@ -126,6 +126,11 @@ class Invoice(Record, frozen=True, kw_only=True):
         return self.status == "finalized" and "voiding" not in (self.settlement or {})
 
     @property
+    def waiting_key(self) -> tuple[datetime, UUID]:
+        """Where somebody who goes through all that wait goes on."""
+        return self.updated_at, self.id
+
+    @property
     def total_due_amount_cents(self) -> int:
         """What is still to be paid."""
         return (
@@ -202,22 +207,47 @@ async def find_waiting(
     *,
     statuses: Sequence[str],
     before: datetime,
-    expected_by: date | None = None,
+    over_at: datetime | None = None,
+    after: tuple[datetime, UUID] | None = None,
     limit: int,
 ) -> list[Invoice]:
     """Invoices of all organizations that have been in a status since before a time.
 
-    With `expected_by`, only those whose grace period ends by that day.
+    With `over_at`, only those whose grace period is over then where the customer lives. `after` is
+    the `waiting_key` of the last one that the caller has been given.
     """
     rows = _queries.find_waiting(
-        connection, statuses=list(statuses), before=before, expected_by=expected_by, limit=limit
+        connection,
+        statuses=list(statuses),
+        before=before,
+        over_at=over_at,
+        # It is tomorrow already in some zones: what no index knows is looked at until then.
+        tomorrow=over_at and (over_at + timedelta(days=1)).date(),
+        after_at=after and after[0],
+        after_id=after and after[1],
+        limit=limit,
     )
     return [Invoice.of(row) async for row in rows]
 
 
-async def find_voiding(connection: Connection, *, before: datetime, limit: int) -> list[Invoice]:
-    """Final invoices of all organizations that somebody has begun to void, and not finished."""
-    rows = _queries.find_voiding(connection, before=before, limit=limit)
+async def find_voiding(
+    connection: Connection,
+    *,
+    before: datetime,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[Invoice]:
+    """Final invoices of all organizations that somebody has begun to void, and not finished.
+
+    `after` is as in `find_waiting`.
+    """
+    rows = _queries.find_voiding(
+        connection,
+        before=before,
+        after_at=after and after[0],
+        after_id=after and after[1],
+        limit=limit,
+    )
     return [Invoice.of(row) async for row in rows]
 
 

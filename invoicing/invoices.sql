@@ -124,7 +124,10 @@ select
     skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
 from invoicing.invoices
 where status = any(:statuses::text[]) and updated_at < :before
-  and (:expected_by::date is null or expected_finalization_date <= :expected_by::date)
+  and (:over_at::timestamptz is null or (
+       expected_finalization_date <= :tomorrow::date
+       and expected_finalization_date <= (:over_at::timestamptz at time zone timezone)::date))
+  and (:after_at::timestamptz is null or (updated_at, id) > (:after_at::timestamptz, :after_id::uuid))
 order by updated_at, id
 limit :limit;
 
@@ -144,6 +147,7 @@ select
     skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
 from invoicing.invoices
 where status = 'finalized' and (settlement ->> 'voiding') = 'true' and updated_at < :before
+  and (:after_at::timestamptz is null or (updated_at, id) > (:after_at::timestamptz, :after_id::uuid))
 order by updated_at, id
 limit :limit;
 

@@ -44,6 +44,7 @@ from invoicing.progressive_billing import BilledAhead, billed_ahead
 from invoicing.records import Connection
 from invoicing.tax_services import TaxService
 from invoicing.usage_versions import Versions
+from ledger.errors import InvalidAmount
 from rating.exact import ZERO
 from wallet_service.database import Database
 from wallet_service.errors import WalletError
@@ -217,7 +218,7 @@ class Billing:
             some, waiting = await self._bill_portion(opened, run, together)
             await self._finisher.finish(opened, waiting, now=run.now)
             progress = progress.plus(some)
-            if some.problems:
+            if not some.subscriptions:  # nothing after a moment that was not billed is billed
                 break
         return progress
 
@@ -233,6 +234,7 @@ class Billing:
             asyncpg.PostgresError,
             Raced,
             ArithmeticError,
+            InvalidAmount,
         ) as error:
             customers = _by_customer(due)
             if len(customers) == 1:
@@ -376,6 +378,8 @@ class Run:
         self.progress = Progress()
         self.record: BillingRun | None = None
         self._after: tuple[datetime, UUID] | None = None
+        self._given: set[UUID] = set()
+        """Subscriptions that were handed out with others of their customer, before their turn."""
 
     async def find_due(self, connection: Connection, *, corrects: bool) -> list[DueMoment] | None:
         """The next portion: whole customers, but for what cannot be billed now. None at the end."""
@@ -390,11 +394,23 @@ class Run:
             )
             if not page:
                 return None
-            self._after = max(one.key for one in page)
-            page += await billing_runs.siblings(connection, page, now=self.until)
-            found = await billing_runs.without_problems(connection, page, now=self.now)
+            after = self._after = max(one.key for one in page)
+            found = await self._whole_customers(connection, page)
+            self._given.difference_update(one.subscription.id for one in page)
+            self._given.update(one.subscription.id for one in found if one.key > after)
+            found = await billing_runs.without_problems(connection, found, now=self.now)
             if found:
                 return found
+
+    async def _whole_customers(
+        self, connection: Connection, page: Sequence[DueMoment]
+    ) -> list[DueMoment]:
+        """The page and all else of its customers, without what another portion has."""
+        new = [one for one in page if one.subscription.id not in self._given]
+        if not new:
+            return []
+        more = await billing_runs.siblings(connection, new, now=self.until)
+        return new + [one for one in more if one.subscription.id not in self._given]
 
 
 async def _entities(connection: Connection, run: Run, due: Sequence[DueMoment]) -> None:

@@ -8,7 +8,7 @@ Every step may be repeated: a crash between two of them loses nothing, and books
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -26,7 +26,7 @@ from invoicing.invoice_totals import minor_of
 from invoicing.invoices import Invoice
 from invoicing.progressive_excess import credit_excess
 from invoicing.records import Connection
-from invoicing.settlements import Settlement
+from invoicing.settlements import Settlement, SettleRequest
 from wallet_service.database import Database
 from wallet_service.errors import WalletError
 from wallet_service.invoice_book import InvoiceBook
@@ -77,7 +77,7 @@ class InvoiceFinisher:
         for start in range(0, len(fixed), _AT_ONCE):
             portion = fixed[start : start + _AT_ONCE]
             if len(portion) > 1:
-                await self._book.meet([(one.organization_id, request_of(one)) for one in portion])
+                await self._book.meet(_requests(portion))
             settlements = await asyncio.gather(*(self._settle(one, now=now) for one in portion))
             settled = {
                 (invoice.organization_id, invoice.id): settlement
@@ -85,8 +85,7 @@ class InvoiceFinisher:
                 if settlement is not None
             }
             if settled:
-                async with opened() as connection:
-                    finished += await self._conclude(connection, settled, now=now)
+                finished += await self._concluded(opened, settled, now=now)
         return finished
 
     async def _settle(self, invoice: Invoice, *, now: datetime) -> Settlement | None:
@@ -99,6 +98,27 @@ class InvoiceFinisher:
         except WalletError as error:
             log.warning("invoice_not_settled", invoice=str(invoice.id), reason=error.code)
             return None
+        except Exception:  # whatever is wrong with one is no reason to leave the others
+            log.exception("invoice_not_settled", invoice=str(invoice.id))
+            return None
+
+    async def _concluded(
+        self, opened: Opening, settled: dict[tuple[UUID, UUID], Settlement], *, now: datetime
+    ) -> list[Invoice]:
+        """Conclude together; where one cannot be, each by itself, and that one is left."""
+        async with opened() as connection:
+            try:
+                async with connection.transaction():
+                    return await self._conclude(connection, settled, now=now)
+            except Exception:
+                ids = [str(invoice_id) for _, invoice_id in settled]
+                log.exception("invoices_not_concluded", invoices=ids)
+        if len(settled) == 1:
+            return []
+        done: list[Invoice] = []
+        for place, settlement in settled.items():
+            done += await self._concluded(opened, {place: settlement}, now=now)
+        return done
 
     async def _conclude(
         self,
@@ -155,6 +175,15 @@ class InvoiceFinisher:
             now=now,
         )
         return [*hashed, *closed]
+
+
+def _requests(portion: Sequence[Invoice]) -> list[tuple[UUID, SettleRequest]]:
+    """What the book will be asked, by organization, without what cannot be read."""
+    found: list[tuple[UUID, SettleRequest]] = []
+    for invoice in portion:
+        with suppress(Exception):  # it is told when it is settled
+            found.append((invoice.organization_id, request_of(invoice)))
+    return found
 
 
 def _document(invoice: Invoice) -> Settlement:

@@ -418,6 +418,8 @@ async def _replace(
     invoice = structs.replace(
         before,
         status="generating" if final else "draft",
+        billing_entity_id=built.invoice.billing_entity_id,
+        number=built.invoice.number,
         net_payment_term=built.invoice.net_payment_term,
         sealed_at=built.invoice.sealed_at,
         sealed_xact_id=built.invoice.sealed_xact_id,

@@ -4,15 +4,17 @@ Everything that is written is written in transactions that look at the term firs
 that was replaced while it slept writes nothing more.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
+from uuid import UUID
 
 import structlog
 
 from invoicing import invoices, outbox
 from invoicing.errors import InvoicingError
 from invoicing.invoices import Invoice
+from invoicing.records import Connection
 from wallet_service import fee_regrouping
 from wallet_service.credit_invoices import CreditInvoices
 from wallet_service.errors import WalletError
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 log: Final = structlog.get_logger("wallet_service.worker")
+
+_Key: TypeAlias = tuple[datetime, UUID]
 
 _PORTION: Final = 100
 _LEFT_ALONE: Final = timedelta(seconds=10)
@@ -89,34 +93,43 @@ class PurchaseBiller:
 async def finalize_drafts(services: Services, term: Term) -> int:
     """Make final the drafts whose grace period is over where the customer lives."""
     now = datetime.now(UTC)
-    today = (now + timedelta(days=1)).date()  # it is tomorrow already in some zones
-    async with services.database.worker.acquire() as connection:
-        waiting = await invoices.find_waiting(
-            connection, statuses=["draft"], before=now, expected_by=today, limit=_PORTION
+
+    async def read(connection: Connection, after: _Key | None) -> list[Invoice]:
+        return await invoices.find_waiting(
+            connection, statuses=["draft"], before=now, over_at=now, after=after, limit=_PORTION
         )
-    due = [invoice for invoice in waiting if _is_over(invoice, now=now)]
 
     async def finalize(invoice: Invoice) -> None:
         await services.invoices.finalize(invoice.organization_id, invoice.id, now=now)
 
-    return await _each(due, finalize, term)
+    return sum([await _each(page, finalize, term) async for page in _pages(services, read)])
 
 
 async def finish_invoices(services: Services, term: Term) -> int:
     """Go on with what somebody had begun, and did not finish: to finalise, or to void."""
     now = datetime.now(UTC)
     before = now - _LEFT_ALONE
-    async with services.database.worker.acquire() as connection:
-        fixed = await invoices.find_waiting(
-            connection, statuses=["finalizing"], before=before, limit=_PORTION
+    opened = _opened(services, term)
+
+    async def fixed(connection: Connection, after: _Key | None) -> list[Invoice]:
+        return await invoices.find_waiting(
+            connection, statuses=["finalizing"], before=before, after=after, limit=_PORTION
         )
-        voiding = await invoices.find_voiding(connection, before=before, limit=_PORTION)
-    finished = await services.invoices.finisher.finish(_opened(services, term), fixed, now=now)
+
+    async def voiding(connection: Connection, after: _Key | None) -> list[Invoice]:
+        return await invoices.find_voiding(connection, before=before, after=after, limit=_PORTION)
+
+    done = 0
+    async for page in _pages(services, fixed):
+        term.check()
+        done += len(await services.invoices.finisher.finish(opened, page, now=now))
 
     async def void(invoice: Invoice) -> None:
         await services.invoices.finish_void(invoice, now=now)
 
-    return len(finished) + await _each(voiding, void, term)
+    async for page in _pages(services, voiding):
+        done += await _each(page, void, term)
+    return done
 
 
 async def mark_overdue(services: Services, term: Term) -> int:
@@ -142,6 +155,21 @@ async def mark_overdue(services: Services, term: Term) -> int:
     return len(marked)
 
 
+async def _pages(
+    services: Services, read: Callable[[Connection, _Key | None], Awaitable[list[Invoice]]]
+) -> AsyncGenerator[list[Invoice]]:
+    """All that wait, page by page: what cannot be done now keeps nobody behind it waiting."""
+    after: _Key | None = None
+    while True:
+        async with services.database.worker.acquire() as connection:
+            page = await read(connection, after)
+        if page:
+            yield page
+        if len(page) < _PORTION:
+            return
+        after = page[-1].waiting_key
+
+
 async def _each(
     found: Sequence[Invoice], work: Callable[[Invoice], Awaitable[None]], term: Term
 ) -> int:
@@ -154,13 +182,9 @@ async def _each(
             done += 1
         except (InvoicingError, WalletError) as error:
             log.warning("invoice_waits", invoice=str(invoice.id), reason=error.code)
+        except Exception:  # one that nobody has thought of is no reason to leave the others
+            log.exception("invoice_waits", invoice=str(invoice.id))
     return done
-
-
-def _is_over(invoice: Invoice, *, now: datetime) -> bool:
-    """Whether a draft's grace period is over where the customer lives."""
-    expected = invoice.expected_finalization_date
-    return expected is not None and expected <= now.astimezone(invoice.zone).date()
 
 
 def _opened(services: Services, term: Term) -> Opening:
