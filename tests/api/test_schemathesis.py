@@ -26,7 +26,7 @@ from wallet_service.api.app import create_app
 from wallet_service.embedded.redis import Redis
 from wallet_service.settings import Settings
 
-EXAMPLES = int(os.environ.get("WALLET_SCHEMATHESIS_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("WALLET_SCHEMATHESIS_EXAMPLES", "6"))
 MANY = 100
 CHECKS = [
     not_a_server_error,

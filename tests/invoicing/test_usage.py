@@ -195,7 +195,12 @@ class Counter(Struct):
         event, *_ = self.stored.pop(rng.randrange(len(self.stored)))
         await self.meter.store(self.meter.reversal(event))
 
-    async def rate(self, wanted: Wanted = Wanted()) -> PeriodUsage:  # noqa: B008 (frozen)
+    async def rate(
+        self,
+        wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+        *,
+        events_max: int = usage.EVENTS_MAX,
+    ) -> PeriodUsage:
         meter = self.meter
         question = Question(
             organization_id=meter.organization_id,
@@ -204,6 +209,7 @@ class Counter(Struct):
             bounds=BOUNDS,
             period=PERIOD,
             as_of=APRIL,
+            events_max=events_max,
         )
         async with meter.database.tenant(meter.organization_id) as connection:
             return await rate_period(connection, Versions(), question, wanted)
@@ -283,9 +289,7 @@ async def test_every_price_is_that_of_its_events(counter: Counter, seed: int) ->
             await counter.assert_right()
 
 
-async def test_the_ordinary_running_period_is_told_from_sums(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_ordinary_running_period_is_told_from_sums(counter: Counter) -> None:
     """No event of March is read for a price that sums can tell."""
     counter.versions_used = 1
     rng = random.Random(1)
@@ -293,15 +297,14 @@ async def test_the_ordinary_running_period_is_told_from_sums(
         for day in (1, 2, 3):
             await counter.store(rng, MARCH + timedelta(days=day), code)
     assert all(charge.fees for charge in (await counter.rate()).charges)
-    monkeypatch.setattr(usage, "EVENTS_MAX", 0)
     for code in CHARGES:
         wanted = Wanted(charge_code=code)
         if code in {"free_and_bounded", "seat_days"}:
             with pytest.raises(NotAllowed) as refused:
-                await counter.rate(wanted)
+                await counter.rate(wanted, events_max=0)
             assert refused.value.code == "too_many_events"
         elif code not in {"in_advance", "users", "seats"}:  # corrections may need all events
-            await counter.rate(wanted)
+            await counter.rate(wanted, events_max=0)
 
 
 async def test_many_events_are_rated_beside_the_loop(
