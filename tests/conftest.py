@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from wallet_service.database import Database
@@ -22,6 +23,10 @@ from wallet_service.embedded.redis import Redis
 from wallet_service.embedded.tigerbeetle import TigerBeetle
 from wallet_service.migrate import migrate
 from wallet_service.settings import Settings
+
+# A machine that is busy is no failure: nothing here is timed.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class Clock:
