@@ -27,12 +27,16 @@ def trace(tmp_path: Path) -> tuple[Path, Rows]:
     """Sixty calls, some without any output."""
     chance = random.Random(20231116)
     rows = [(chance.randint(0, 4000), chance.choice((0, 1, 40, 800))) for _ in range(60)]
-    path = tmp_path / "trace.csv"
+    return written(rows, tmp_path), rows
+
+
+def written(rows: Rows, folder: Path) -> Path:
+    path = folder / "trace.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("TIMESTAMP", "ContextTokens", "GeneratedTokens"))
         writer.writerows(("2023-11-16 18:15:46.6805900", *row) for row in rows)
-    return path, rows
+    return path
 
 
 def price(rows: Iterable[tuple[int, int]]) -> Decimal:
@@ -75,10 +79,15 @@ async def test_with_enough_money_the_trace_costs_its_exact_price(
 
 
 async def test_with_too_little_money_nothing_is_spent_twice_and_nothing_is_lost(
-    service: Service, priced_key: str, trace: tuple[Path, Rows]
+    service: Service, priced_key: str, tmp_path: Path
 ) -> None:
-    """A small estimate lets calls through whose output the wallet cannot pay: overage, exactly."""
-    path, rows = trace
+    """A small estimate lets calls through whose output the wallet cannot pay: overage, exactly.
+
+    A call costs 0.00825 and holds 0.00033: six leave 0.0005 of each balance, so whatever their
+    order, a seventh is let through that cannot be paid in full.
+    """
+    rows = [(100, 800)] * 60
+    path = written(rows, tmp_path)
     before = await captured_rows(service, priced_key)
     balance = Decimal("0.05")
     found = await replay(
