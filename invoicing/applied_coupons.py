@@ -105,6 +105,7 @@ async def apply_coupon(
     external_customer_id: str,
     coupon_code: str,
     terms: Terms,
+    applied_coupon_id: UUID | None = None,
     now: datetime,
 ) -> ShownAppliedCoupon:
     """Give a customer a coupon; raises NotFound or Invalid.
@@ -128,7 +129,7 @@ async def apply_coupon(
         problems["currency"] = ["currencies_does_not_match"]
     if problems:
         raise Invalid(problems)
-    applied = _applied(customer, coupon, worth, now=now)
+    applied = _applied(customer, coupon, worth, applied_coupon_id or new_uuid(now), now=now)
     await _queries.insert_applied_coupon(connection, **applied.columns())
     if customer.currency is None and worth.amount_currency in CURRENCIES:
         await customers.set_currency(connection, customer, worth.amount_currency, now=now)
@@ -271,10 +272,12 @@ def _shown_usable(one: _Usable) -> UsableCoupon:
     )
 
 
-def _applied(customer: Customer, coupon: Coupon, worth: Worth, *, now: datetime) -> AppliedCoupon:
+def _applied(
+    customer: Customer, coupon: Coupon, worth: Worth, applied_coupon_id: UUID, *, now: datetime
+) -> AppliedCoupon:
     return AppliedCoupon(
         organization_id=customer.organization_id,
-        id=new_uuid(now),
+        id=applied_coupon_id,
         coupon_id=coupon.id,
         customer_id=customer.id,
         status="active",

@@ -16,11 +16,13 @@ from invoicing.errors import Invalid, NotAllowed
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
+from wallet_service import request_keys
 from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
 from wallet_service.invoice_news import tell_payment_status
 from wallet_service.invoice_payloads import payload_of
 from wallet_service.payments import Payments
+from wallet_service.request_keys import RequestKey
 
 __all__ = ["PAYMENT_STATUSES", "CreditedParts", "InvoiceStates"]
 
@@ -103,17 +105,27 @@ class InvoiceStates:
         return invoice
 
     async def void_by_credit_note(
-        self, organization_id: UUID, invoice_id: UUID, parts: CreditedParts, *, now: datetime
+        self,
+        organization_id: UUID,
+        invoice_id: UUID,
+        parts: CreditedParts,
+        *,
+        key: RequestKey | None = None,
+        now: datetime,
     ) -> Invoice:
         """Void an invoice that may have been paid: a credit note gives back all that is left of it.
 
-        May be repeated: what was credited is not credited again. Raises NotFound, Invalid, and
-        NotAllowed (`not_voidable`).
+        May be repeated: what was credited is not credited again, and under a key the repeat gets
+        the voided invoice. Raises NotFound, Invalid, KeyReused, and NotAllowed (`not_voidable`).
         """
         async with self._database.tenant(organization_id) as connection:
             invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
+            is_repeat = await request_keys.find(connection, organization_id, key) is not None
+            if is_repeat and invoice.status == "voided":
+                return invoice
             if invoice.status != "finalized" or invoice.invoice_type in _NOT_BY_NOTE:
                 raise NotAllowed("not_voidable")
+            await request_keys.claim(connection, organization_id, key, invoice_id, now=now)
             note_id = await _credit_all(connection, invoice, parts, now=now)
         if note_id is not None:
             await self._credit_notes.finish(organization_id, note_id, now=now)

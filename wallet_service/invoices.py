@@ -44,6 +44,7 @@ from invoicing.records import Connection
 from invoicing.settlements import Settlement, VoidRequest
 from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
+from wallet_service import request_keys
 from wallet_service.advance_billing import AdvanceBilling
 from wallet_service.billing import Billing, Progress, Run
 from wallet_service.credit_notes import CreditNotes
@@ -56,6 +57,7 @@ from wallet_service.invoice_previews import InvoicePreviews, Preview, PreviewReq
 from wallet_service.invoice_writing import fix, lowered_of, store
 from wallet_service.one_off_invoices import OneOffRequest, build_one_off
 from wallet_service.progressive_billing import ProgressiveBilling
+from wallet_service.request_keys import RequestKey
 from wallet_service.tax_services import ask
 from wallet_service.unused_credits import UnusedCredits
 
@@ -184,7 +186,7 @@ class Invoices:
 
     async def _finish(self, invoice: Invoice, *, now: datetime) -> Invoice:
         organization_id = invoice.organization_id
-        if invoice.status == "failed":
+        if invoice.status != "finalizing":
             return invoice
         done = await self.finisher.finish(self._opening(organization_id), [invoice], now=now)
         if done:
@@ -202,6 +204,14 @@ class Invoices:
 
         return opened
 
+    async def _made(self, organization_id: UUID, key: RequestKey | None) -> Invoice | None:
+        """What was made under a key before. Raises KeyReused."""
+        if key is None:
+            return None
+        async with self._database.tenant(organization_id) as connection:
+            made = await request_keys.find(connection, organization_id, key)
+        return None if made is None else await self._find(organization_id, made)
+
     async def _find(self, organization_id: UUID, invoice_id: UUID) -> Invoice:
         async with self._database.tenant(organization_id) as connection:
             found = await invoices.find(connection, organization_id, invoice_id)
@@ -211,16 +221,28 @@ class Invoices:
 
     # -- final ones
 
-    async def void(self, organization_id: UUID, invoice_id: UUID, *, now: datetime) -> Invoice:
+    async def void(
+        self,
+        organization_id: UUID,
+        invoice_id: UUID,
+        *,
+        key: RequestKey | None = None,
+        now: datetime,
+    ) -> Invoice:
         """Take a final invoice back that nobody has paid, with all that the book had booked.
 
-        Coupons and credit notes may be used again, grants get back what they paid. Raises NotFound,
-        NotAllowed (`not_voidable`) or Unavailable.
+        Coupons and credit notes may be used again, grants get back what they paid. Under a key, a
+        repeat gets the invoice that it has voided. Raises NotFound, NotAllowed (`not_voidable`),
+        KeyReused or Unavailable.
         """
         async with self._database.tenant(organization_id) as connection:
             invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
+            is_repeat = await request_keys.find(connection, organization_id, key) is not None
+            if is_repeat and invoice.status == "voided":
+                return invoice
             if not await _is_voidable(connection, invoice):
                 raise NotAllowed("not_voidable")
+            await request_keys.claim(connection, organization_id, key, invoice_id, now=now)
             assert invoice.settlement is not None, "final"
             voiding = {**invoice.settlement, "voiding": True}
             invoice = structs.replace(invoice, settlement=voiding, updated_at=now)
@@ -267,12 +289,21 @@ class Invoices:
         return result
 
     async def regenerate(
-        self, organization_id: UUID, voided_invoice_id: UUID, *, now: datetime
+        self,
+        organization_id: UUID,
+        voided_invoice_id: UUID,
+        *,
+        key: RequestKey | None = None,
+        now: datetime,
     ) -> Invoice:
         """Bill again what a voided invoice had billed, as it is known now.
 
-        Raises NotFound, NotAllowed (`invalid_status`, `already_regenerated`) or Unavailable.
+        Under a key, a repeat gets the first one's. Raises NotFound, NotAllowed (`invalid_status`,
+        `already_regenerated`), KeyReused or Unavailable.
         """
+        made = await self._made(organization_id, key)
+        if made is not None:
+            return await self._finish(made, now=now)
         run = Run(until=now, now=now, organization_id=organization_id)
         new_id = new_uuid(now)
         async with self._database.tenant(organization_id, as_snapshot=True) as connection:
@@ -283,6 +314,11 @@ class Invoices:
         (built,) = await ask(self._tax_service, [built])
         async with self._database.tenant(organization_id) as connection:
             await invoices.get(connection, organization_id, voided_invoice_id, locks=True)
+            first = await request_keys.claim(connection, organization_id, key, new_id, now=now)
+            if first != new_id:  # made by somebody else, just now
+                made = await invoices.find(connection, organization_id, first)
+                assert made is not None, "invoices are not deleted"
+                return made
             moments = await billed_periods.of_invoices(
                 connection, organization_id, [voided_invoice_id]
             )
@@ -333,19 +369,33 @@ class Invoices:
         return await self._previews.preview(organization_id, request, now=now)
 
     async def create_one_off(
-        self, organization_id: UUID, request: OneOffRequest, *, now: datetime
+        self,
+        organization_id: UUID,
+        request: OneOffRequest,
+        *,
+        key: RequestKey | None = None,
+        now: datetime,
     ) -> Invoice:
-        """Bill add-ons by hand. Raises NotFound (customer), Invalid or Unavailable."""
+        """Bill add-ons by hand. Under a key, a repeat gets the invoice that there is.
+
+        Raises NotFound (customer), Invalid, KeyReused or Unavailable.
+        """
+        made = await self._made(organization_id, key)
+        if made is not None:
+            return await self._finish(made, now=now)
         run = Run(until=now, now=now, organization_id=organization_id)
         async with self._database.tenant(organization_id) as connection:
             built = await build_one_off(
                 connection, organization_id, request, run.catalogue, now=now
             )
         (built,) = await ask(self._tax_service, [built])
+        invoice_id = built.invoice.id
         async with self._database.tenant(organization_id) as connection:
-            (totalled,) = await _total([built], connection, run, now=now)
-            await store(connection, [totalled], now=now)
-        return await self._finish(totalled.invoice, now=now)
+            first = await request_keys.claim(connection, organization_id, key, invoice_id, now=now)
+            if first == invoice_id:
+                (totalled,) = await _total([built], connection, run, now=now)
+                await store(connection, [totalled], now=now)
+        return await self._finish(await self._find(organization_id, first), now=now)
 
 
 async def _draft(

@@ -115,8 +115,13 @@ async def test_old_keys_are_forgotten_but_never_open_ones(story, term):
         story.services.settings,
         "update wallet.operations set state = 'open' where kind = 'wallet'",
     )
+    await as_owner(
+        story.services.settings,
+        "insert into wallet.request_keys select gen_random_uuid(), 'invoice', 'old', '', "
+        "gen_random_uuid(), now() - make_interval(days => days) from unnest(array[29, 31]) days",
+    )
     await story.debit(acme, 1)
-    assert await forget_operations(story.services, term, step=2) == 5
+    assert await forget_operations(story.services, term, step=2) == 6
     assert await story.read("select count(*) from wallet.operations") == 2
 
 

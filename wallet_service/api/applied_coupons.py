@@ -10,8 +10,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from invoicing import applied_coupons, customers, pages
 from invoicing.applied_coupons import AppliedCouponFilter, ShownAppliedCoupon
 from invoicing.records import Connection
+from ledger.ids import new_uuid
+from wallet_service import request_keys
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.errors import field_error
+from wallet_service.api.idempotency import IdempotencyKey
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.applied_coupons import (
     AppliedCouponBody,
@@ -37,20 +40,31 @@ class AppliedCoupons(Controller):
 
     @post("/", status_code=200, summary="Give a customer a coupon")
     async def create(
-        self, data: JSONBody[AppliedCouponRequest], tenant: Tenant, services: Services, now: Now
+        self,
+        data: JSONBody[AppliedCouponRequest],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+        idempotency_key: IdempotencyKey = None,
     ) -> AppliedCouponReply:
         """Give a coupon: it lowers the customer's invoices that become final from now on."""
-        given = data.applied_coupon
-        async with services.changing_catalogue(tenant.organization_id) as connection:
-            applied = await applied_coupons.apply_coupon(
-                connection,
-                tenant.organization_id,
-                external_customer_id=text_of(given.external_customer_id),
-                coupon_code=text_of(given.coupon_code),
-                terms=given.terms(),
-                now=now,
-            )
-        return AppliedCouponReply(AppliedCouponBody.of(applied, []))
+        given, organization_id, new_id = data.applied_coupon, tenant.organization_id, new_uuid(now)
+        key = request_keys.key_of("applied_coupon", idempotency_key, given)
+        async with services.changing_catalogue(organization_id) as connection:
+            made = await request_keys.claim(connection, organization_id, key, new_id, now=now)
+            if made == new_id:
+                await applied_coupons.apply_coupon(
+                    connection,
+                    organization_id,
+                    external_customer_id=text_of(given.external_customer_id),
+                    coupon_code=text_of(given.coupon_code),
+                    terms=given.terms(),
+                    applied_coupon_id=new_id,
+                    now=now,
+                )
+            applied = await applied_coupons.get(connection, organization_id, made)
+            (body,) = await _bodies(connection, organization_id, [applied])
+        return AppliedCouponReply(body)
 
     @get("/", summary="List applied coupons")
     async def list(

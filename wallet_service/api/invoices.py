@@ -1,10 +1,12 @@
 """`/invoices`, and those of a customer."""
 
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
+from msgspec import Struct
 
 from invoicing import customers, invoice_changes, invoices
 from invoicing.errors import NotAllowed
@@ -12,6 +14,7 @@ from invoicing.invoices import Invoice
 from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.errors import field_error
+from wallet_service.api.idempotency import IdempotencyKey
 from wallet_service.api.invoice_filters import WantedInvoices, provide_wanted_invoices
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.formats import read_id
@@ -26,10 +29,19 @@ from wallet_service.api.schemas.invoices import (
     VoidEnvelope,
 )
 from wallet_service.invoice_bodies import list_invoices, show_invoice, show_totalled
+from wallet_service.invoice_states import CreditedParts
+from wallet_service.request_keys import key_of
 
 _Request: TypeAlias = Request[Any, Any, Any]
 _void = BodyDecoder(VoidEnvelope)
 _WANTED = {"wanted": Provide(provide_wanted_invoices, sync_to_thread=False)}
+
+
+class _OfInvoice(Struct):
+    """What the key of an action is bound to."""
+
+    invoice_id: UUID
+    parts: CreditedParts | None = None
 
 
 class Invoices(Controller):
@@ -41,11 +53,20 @@ class Invoices(Controller):
 
     @post("/", status_code=200, summary="Create a one-off invoice")
     async def create(
-        self, data: JSONBody[OneOffEnvelope], tenant: Tenant, services: Services, now: Now
+        self,
+        data: JSONBody[OneOffEnvelope],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+        idempotency_key: IdempotencyKey = None,
     ) -> InvoiceReply:
         """Bill add-ons by hand; the invoice is final at once."""
-        request = data.invoice.request()
-        invoice = await services.invoices.create_one_off(tenant.organization_id, request, now=now)
+        invoice = await services.invoices.create_one_off(
+            tenant.organization_id,
+            data.invoice.request(),
+            key=key_of("one_off_invoice", idempotency_key, data.invoice),
+            now=now,
+        )
         return await _reply(services, invoice)
 
     @post("/preview", status_code=200, summary="Preview the next invoice")
@@ -164,11 +185,18 @@ class InvoiceActions(Controller):
 
     @post("/regenerate", status_code=200, summary="Bill again what a voided invoice had billed")
     async def regenerate(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self,
+        invoice_id: FromPath[str],
+        tenant: Tenant,
+        services: Services,
+        now: Now,
+        idempotency_key: IdempotencyKey = None,
     ) -> InvoiceReply:
         """Make a new invoice of what a voided one was for, as it is known now."""
+        wanted = read_id(invoice_id, "invoice")
+        key = key_of("regenerate_invoice", idempotency_key, _OfInvoice(wanted))
         invoice = await services.invoices.regenerate(
-            tenant.organization_id, read_id(invoice_id, "invoice"), now=now
+            tenant.organization_id, wanted, key=key, now=now
         )
         return await _reply(services, invoice)
 
@@ -202,6 +230,7 @@ class InvoiceActions(Controller):
         tenant: Tenant,
         services: Services,
         now: Now,
+        idempotency_key: IdempotencyKey = None,
     ) -> InvoiceReply:
         """Take a final invoice back that nobody has paid: what had paid for it is given back.
 
@@ -211,11 +240,12 @@ class InvoiceActions(Controller):
         wanted = read_id(invoice_id, "invoice")
         body = await request.body()
         parts = _void.decode(body).given().parts() if body else None
+        key = key_of("void_invoice", idempotency_key, _OfInvoice(wanted, parts))
         if parts is None:
-            invoice = await services.invoices.void(tenant.organization_id, wanted, now=now)
+            invoice = await services.invoices.void(tenant.organization_id, wanted, key=key, now=now)
         else:
             invoice = await services.invoice_states.void_by_credit_note(
-                tenant.organization_id, wanted, parts, now=now
+                tenant.organization_id, wanted, parts, key=key, now=now
             )
         return await _reply(services, invoice)
 

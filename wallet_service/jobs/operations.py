@@ -24,13 +24,12 @@ async def forget_operations(
     An open one is never deleted, however old: somebody has yet to learn what became of it.
     """
     deleted = 0
-    for _ in range(_STEPS_MAX):
-        async with services.database.worker.acquire() as connection, connection.transaction():
-            await term.guard(connection)
-            rows: list[Any] = await connection.fetch(
-                _queries.delete_old_operations.sql, kept_days, step
-            )
-        deleted += len(rows)
-        if len(rows) < step:
-            break
+    for query in (_queries.delete_old_operations, _queries.delete_old_keys):
+        for _ in range(_STEPS_MAX):
+            async with services.database.worker.acquire() as connection, connection.transaction():
+                await term.guard(connection)
+                rows: list[Any] = await connection.fetch(query.sql, kept_days, step)
+            deleted += len(rows)
+            if len(rows) < step:
+                break
     return deleted
