@@ -13,7 +13,7 @@ from msgspec import field
 
 from invoicing.records import Connection, Record, load_queries, to_json
 
-__all__ = ["BilledPeriod", "claim", "last_usage", "move_to_invoice", "of_invoices", "reseal"]
+__all__ = ["BilledPeriod", "claim", "move_to_invoice", "of_invoices", "reseal"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -67,20 +67,6 @@ async def of_invoices(
         assert period.invoice_id is not None
         found[period.invoice_id].append(period)
     return found
-
-
-async def last_usage(
-    connection: Connection, subscriptions: Sequence[tuple[UUID, UUID]], *, before: datetime
-) -> dict[UUID, BilledPeriod]:
-    """The last period whose usage was billed, of each (organization, subscription) that has one."""
-    rows = _queries.last_usage_periods(
-        connection,
-        organization_ids=[organization for organization, _ in subscriptions],
-        subscription_ids=[subscription for _, subscription in subscriptions],
-        before=before,
-    )
-    found = [BilledPeriod.of(row) async for row in rows]
-    return {period.subscription_id: period for period in found}
 
 
 async def reseal(

@@ -24,18 +24,6 @@ from invoicing.billed_periods
 where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid[])
 order by billing_at, subscription_id, reason;
 
--- name: last_usage_periods
-select p.organization_id, p.subscription_id, p.billing_at, p.reason, p.invoice_id, p.plan_id, p.from_at, p.to_at,
-    p.charges_from_at, p.charges_to_at, p.fixed_charges_from_at, p.fixed_charges_to_at,
-    p.sealed_xact_id::text::bigint as sealed_xact_id, p.moment, p.created_at
-from unnest(:organization_ids::uuid[], :subscription_ids::uuid[]) as w (organization_id, subscription_id)
-cross join lateral (
-    select * from invoicing.billed_periods p
-    where p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
-      and p.charges_to_at <= :before and p.sealed_xact_id is not null and p.reason <> 'progressive_billing'
-    order by p.charges_to_at desc limit 1
-) p;
-
 -- name: reseal!
 -- A draft was computed anew: later events are in it.
 update invoicing.billed_periods set sealed_xact_id = :sealed_xact_id::bigint::text::xid8

@@ -13,7 +13,6 @@ __all__ = [
     "BillingRun",
     "count_due",
     "forget_problems",
-    "latest",
     "new_run",
     "note",
     "note_problems",
@@ -58,11 +57,6 @@ def new_run(*, until: datetime, organization_id: UUID | None, now: datetime) -> 
         started_at=now,
         updated_at=now,
     )
-
-
-async def latest(connection: Connection, *, limit: int) -> list[BillingRun]:
-    """The last runs, newest first."""
-    return [BillingRun.of(row) async for row in _queries.latest_runs(connection, limit=limit)]
 
 
 async def count_due(

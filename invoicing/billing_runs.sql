@@ -10,10 +10,6 @@ on conflict (id) do update set
     updated_at = excluded.updated_at, finished_at = excluded.finished_at, subscriptions = excluded.subscriptions,
     invoices = excluded.invoices, fees = excluded.fees, problems = excluded.problems;
 
--- name: latest_runs
-select id, until, organization_id, started_at, updated_at, finished_at, subscriptions, invoices, fees, problems, term
-from invoicing.billing_runs order by started_at desc limit :limit;
-
 -- name: snapshot$
 select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 

@@ -31,7 +31,6 @@ __all__ = [
     "find_scheduled",
     "look_again",
     "schedule_all",
-    "schedule_next",
 ]
 
 _queries: Final = load_queries(__file__)
@@ -226,18 +225,10 @@ async def find_scheduled(
     return [ScheduledSubscription.of(row) async for row in rows]
 
 
-async def schedule_next(connection: Connection, due: DueMoment) -> bool:
-    """Write when the next moment is, in the transaction that bills this one.
-
-    False where the subscription has changed since it was read: it will be looked at again at once.
-    """
-    return bool(await _schedule(connection, [(due.subscription, due.next_billing_at)]))
-
-
 async def schedule_all(connection: Connection, due: Sequence[DueMoment]) -> bool:
-    """As `schedule_next`, for the last moment of each of many subscriptions.
+    """Write when the next moments are, in the transaction that bills these.
 
-    False where any of them has changed since it was read: then nothing of this may be kept.
+    False where a subscription has changed since it was read: then nothing of this may be kept.
     """
     last = {one.subscription.id: (one.subscription, one.next_billing_at) for one in due}
     return await _schedule(connection, list(last.values())) == len(last)

@@ -254,19 +254,8 @@ async def invoices_with_drafts(
 
 
 async def unfinished(
-    connection: Connection,
-    *,
-    before: datetime,
-    limit: int,
-    organization_id: UUID | None = None,
-    customer_id: UUID | None = None,
+    connection: Connection, *, before: datetime, limit: int
 ) -> list[tuple[UUID, UUID]]:
     """Notes of which the ledger is being asked, as (organization, note): the oldest step first."""
-    rows = _queries.unfinished(
-        connection,
-        before=before,
-        limit=limit,
-        organization_id=organization_id,
-        customer_id=customer_id,
-    )
+    rows = _queries.unfinished(connection, before=before, limit=limit)
     return [(row["organization_id"], row["id"]) async for row in rows]

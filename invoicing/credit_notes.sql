@@ -139,8 +139,6 @@ limit 1;
 select organization_id, id
 from invoicing.credit_notes
 where step is not null and updated_at < :before
-  and (:organization_id::uuid is null or organization_id = :organization_id::uuid)
-  and (:customer_id::uuid is null or customer_id = :customer_id::uuid)
 order by updated_at
 limit :limit;
 

@@ -1,4 +1,4 @@
-"""Usage, event by event: what rollups are judged by, and what prices need that sums cannot give.
+"""Usage, event by event: what prices need that sums cannot give.
 
 Events are read in portions (a server-side cursor), so a subscription may have millions of them.
 """
@@ -12,12 +12,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from invoicing.records import Connection, load_queries
-from invoicing.usage_rollups import NIL, StoredUsage, UsageKey
+from invoicing.usage_rollups import NIL, UsageKey
 from rating.events import Event
-from rating.exact import EXACT, ZERO
-from rating.tallies import Members, Tally
 
-__all__ = ["UsageLine", "lines", "lines_in_order", "recompute"]
+__all__ = ["UsageLine", "lines", "lines_in_order"]
 
 _queries: Final = load_queries(__file__)
 
@@ -107,59 +105,3 @@ def _line(row: Any) -> UsageLine:
         exact=row["exact"],
         debited_minor=row["debited_minor"],
     )
-
-
-async def recompute(
-    connection: Connection,
-    organization_id: UUID,
-    subscription_id: UUID,
-    *,
-    start: datetime,
-    end: datetime,
-) -> dict[UsageKey, StoredUsage]:
-    """What `usage_rollups.read` says, from the events themselves: slow, and the judge of it.
-
-    Takes memory by keys and by members of unique counts, not by events. Needs a transaction.
-    """
-    found: dict[UsageKey, _Recomputed] = {}
-    portions = lines(connection, organization_id, subscription_id, start=start, end=end)
-    async for portion in portions:
-        for line in portion:
-            one = found.get(line.key)
-            if one is None:
-                one = found[line.key] = _Recomputed()
-            one.add(line)
-    return {key: one.stored() for key, one in found.items()}
-
-
-class _Recomputed:
-    """The usage of one key, line by line."""
-
-    def __init__(self) -> None:
-        self._tallies: dict[tuple[UUID | None, str], Tally] = {}
-        self._members = Members()
-        self._exact = ZERO
-        self._debited_minor = 0
-
-    def add(self, line: UsageLine) -> None:
-        """Count one line in."""
-        event = line.event
-        part = event.plan_version_id, line.presented_by
-        tally = self._tallies.get(part)
-        if tally is None:
-            tally = self._tallies[part] = Tally()
-        tally.add(event)
-        self._members.add(event)
-        self._exact = EXACT.add(self._exact, line.exact)
-        self._debited_minor += line.debited_minor
-
-    def stored(self) -> StoredUsage:
-        """All that was counted."""
-        usage = StoredUsage(
-            exact=self._exact,
-            debited_minor=self._debited_minor,
-            members=len(self._members),
-        )
-        for (version, presented_by), tally in self._tallies.items():
-            usage.add(version or NIL, presented_by, tally.summary())
-        return usage

@@ -76,11 +76,6 @@ class Balance(Struct, frozen=True):
         return self.debits_posted - self.credits_posted
 
     @property
-    def debit_available(self) -> int:
-        """What of an asset account can still be credited, such as overage to be repaid."""
-        return self.debits_posted - self.credits_posted - self.credits_pending
-
-    @property
     def held(self) -> int:
         """What holds have set aside on the debit side: the held part of a grant."""
         return self.debits_pending

@@ -42,14 +42,15 @@ class AccountCode(IntEnum):
 
 
 class TransferCode(IntEnum):
-    """Why money moved. A POST or VOID keeps the code of the hold that it ends."""
+    """Why money moved. A POST or VOID keeps the code of the hold that it ends.
+
+    Each number means one thing for ever; 5, 6, 16 and 20 were never used.
+    """
 
     TOP_UP = 1
     PROMOTION = 2
     HOLD = 3
     CAPTURE = 4
-    VOID = 5
-    EXPIRE_HOLD = 6
     DEBIT = 7
     OVERAGE = 8
     REPAY_OVERAGE = 9
@@ -59,11 +60,9 @@ class TransferCode(IntEnum):
     GRANT_VOIDED = 13
     CREDIT_LINE = 14
     REPAY_OVERDRAFT = 15
-    PAYMENT_REFUND = 16
     ISSUE = 17
     RECOGNISE_REVENUE = 18
     INVOICE_OVERAGE = 19
-    EXCHANGE = 20
     INVOICE = 21
     INVOICE_COUPONS = 22
     INVOICE_TAXES = 23

@@ -12,14 +12,12 @@ whole or not at all. `debit → credit` is written in that order. In short:
     repay_overage     grant → overage               repay_overdraft   grant → overdraft
     credit_line_up    credit_lines → overdraft      credit_line_down  overdraft → credit_lines
     refund, reversal  revenue → grant (or overage), naming the original
-    payment_refund    grant → payments:<provider>
-    grant_expired     grant → breakage (paid) or promotions (promotional): whatever is left
+    grant_expired     grant → breakage (paid) or promotions (promotional): what is free
     grant_voided      the same, a given amount
     issue             payments:<provider> → deferred_revenue, issued:<unit> → grant of units
     issue_units       issued:<unit> → grant of units
     recognise_revenue deferred_revenue → revenue
     units_expired     deferred_revenue → breakage
-    exchange          grant → exchange:<asset>, exchange:<other> → grant of the other
 
 An invoice is a claim on `receivable`, and each of its parts a movement there:
 
@@ -54,10 +52,10 @@ from msgspec.structs import replace
 from ledger.chart import AccountCode, TransferCode, house_account_id
 from ledger.ids import low64
 from ledger.money import MAX_MINOR
-from ledger.transfers import AMOUNT_MAX, Phase, Transfer, TransferId
+from ledger.transfers import Phase, Transfer, TransferId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ledger.accounts import AccountId
 
@@ -137,15 +135,6 @@ def pending_of(held: Held, *, ledger: int) -> Transfer:
     )
 
 
-def held_by(transfers: Iterable[Transfer]) -> list[Held]:
-    """The live hold that these transfers leave: their pending legs."""
-    return [
-        Held(transfer.id, transfer.debit_account_id, transfer.amount)
-        for transfer in transfers
-        if transfer.phase is Phase.PENDING
-    ]
-
-
 def top_up(
     *,
     ids: Ids,
@@ -219,9 +208,8 @@ def capture(
 ) -> list[Transfer]:
     """Earn what was used of a hold and end it; what was not used is given back.
 
-    `used` says so for each leg of the hold (`in_order`, if any leg may pay for anything). Usage
-    above the hold is debited from free grants and overdrafts (`debits`), and what nobody can pay is
-    owed by the customer (`overage`).
+    `used` says so for each leg of the hold. Usage above the hold is debited from free grants and
+    overdrafts (`debits`), and what nobody can pay is owed by the customer (`overage`).
     """
     return chain(
         _end_legs(ids, ledger, holds, used, reference),
@@ -242,8 +230,8 @@ def partial_capture(
 ) -> list[Transfer]:
     """Earn a part of a hold and hold the rest anew, at once: nobody else can take it in between.
 
-    A pending transfer is posted once, so the rest needs new legs: `held_by` tells which. Legs that
-    nothing was used of stay as they are.
+    A pending transfer is posted once, so the rest needs new legs: the pending ones among what is
+    returned. Legs that nothing was used of stay as they are.
     """
     touched = [leg for leg, taken in zip(holds, used, strict=True) if taken]
     rest = [
@@ -256,16 +244,6 @@ def partial_capture(
         _debit_legs(ids, ledger, debits, overage, TransferCode.CAPTURE, reference),
         _hold_legs(ids, ledger, rest, timeout_s, reference),
     )
-
-
-def in_order(holds: Sequence[Held], used: int) -> list[int]:
-    """What is used of each leg when they are used up one after the other."""
-    shares: list[int] = []
-    for leg in holds:
-        shares.append(min(used, leg.amount))
-        used -= shares[-1]
-    assert used == 0, "a hold is captured up to its amount"
-    return shares
 
 
 def extend(
@@ -418,67 +396,30 @@ def reversal(
     return _reverse(ids, ledger, legs, TransferCode.REVERSAL, reference)
 
 
-def names_original(transfer: Transfer, original_id: TransferId) -> bool:
-    """Whether a refund, reversal or payment refund says that it gives back this one."""
-    return transfer.user_data_64 == low64(original_id)
-
-
-def payment_refund(
-    *,
-    ids: Ids,
-    ledger: int,
-    grant_id: AccountId,
-    amount: int,
-    provider: str,
-    original_id: TransferId,
-    reference: Reference = NO_REFERENCE,
-) -> list[Transfer]:
-    """Money goes back to the customer's bank, or a dispute took it; the top-up is named.
-
-    Debit the grant, credit what the provider owes us.
-    """
-    assert reference.user_data_64 == 0, "this place names the original"
-    return [
-        _move(
-            ids("payment_refund"),
-            debit=grant_id,
-            credit=_house(ledger, AccountCode.PAYMENTS, provider),
-            amount=amount,
-            ledger=ledger,
-            code=TransferCode.PAYMENT_REFUND,
-            reference=replace(reference, user_data_64=low64(original_id)),
-        )
-    ]
-
-
 def grant_expired(
     *,
     ids: Ids,
     ledger: int,
     grant_id: AccountId,
+    amount: int,
     is_promotional: bool,
-    amount: int | None = None,
     reference: Reference = NO_REFERENCE,
 ) -> list[Transfer]:
-    """Take whatever a grant still has, and no more: what is held stays held until its hold ends.
-
-    With `amount`, exactly that much, or nothing.
+    """Take what is free of a grant whose time is over: what is held stays held until its hold ends.
 
     A paid grant's rest is our income (breakage); a promotional one's lowers what promotions cost.
-    The amount that moved stands on the transfer in the book.
     """
-    transfer = _move(
-        ids("grant_expired"),
-        debit=grant_id,
-        credit=_rest_of(ledger, is_promotional=is_promotional),
-        amount=MAX_MINOR if amount is None else amount,
-        ledger=ledger,
-        code=TransferCode.GRANT_EXPIRED,
-        reference=reference,
-    )
-    if amount is not None:
-        return [transfer]
-    return [replace(transfer, amount=AMOUNT_MAX, balancing_debit=True)]
+    return [
+        _move(
+            ids("grant_expired"),
+            debit=grant_id,
+            credit=_rest_of(ledger, is_promotional=is_promotional),
+            amount=amount,
+            ledger=ledger,
+            code=TransferCode.GRANT_EXPIRED,
+            reference=reference,
+        )
+    ]
 
 
 def grant_voided(
@@ -584,42 +525,6 @@ def recognise_revenue(
         ledger=money_ledger,
         code=TransferCode.RECOGNISE_REVENUE,
         reference=reference,
-    )
-
-
-def exchange(
-    *,
-    ids: Ids,
-    from_ledger: int,
-    from_asset: str,
-    given: Leg,
-    to_ledger: int,
-    to_asset: str,
-    received: Leg,
-    reference: Reference = NO_REFERENCE,
-) -> list[Transfer]:
-    """Convert one asset into another: each leg stays in its own ledger, both or none."""
-    return chain(
-        [
-            _move(
-                ids("exchange:given"),
-                debit=given.account_id,
-                credit=_house(from_ledger, AccountCode.EXCHANGE, from_asset),
-                amount=given.amount,
-                ledger=from_ledger,
-                code=TransferCode.EXCHANGE,
-                reference=reference,
-            ),
-            _move(
-                ids("exchange:received"),
-                debit=_house(to_ledger, AccountCode.EXCHANGE, to_asset),
-                credit=received.account_id,
-                amount=received.amount,
-                ledger=to_ledger,
-                code=TransferCode.EXCHANGE,
-                reference=reference,
-            ),
-        ]
     )
 
 
@@ -860,11 +765,6 @@ def invoice_return(
             reference=replace(reference, user_data_64=low64(original_id)),
         )
     ]
-
-
-def receivable_account(*, ledger: int) -> AccountId:
-    """What all invoices are claims on: what customers are asked for and have not paid."""
-    return _house(ledger, AccountCode.RECEIVABLE)
 
 
 class CreditedParts(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
-"""Whether the book agrees with itself, and with another book.
+"""Whether the book agrees with itself.
 
-All checks only read. A book that moves while it is read may look wrong for a moment, so whatever
-seems wrong is looked at again before it is reported.
+It is only read. A book that moves while it is read may look wrong for a moment, so whatever seems
+wrong is looked at again before it is reported.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ledger.accounts import Account, AccountId, Balance
+from ledger.accounts import Balance
 from ledger.engine import PAGE_LIMIT
 
 if TYPE_CHECKING:
+    from ledger.accounts import Account
     from ledger.engine import Ledger
-
-LATE = 2**62
-"""Later than any timestamp."""
 
 LOOKS = 3
 """How often something is looked at before it is called wrong."""
@@ -47,14 +45,6 @@ class TrialBalance(Struct, frozen=True):
         )
 
 
-class Difference(Struct, frozen=True):
-    """An account on which two views disagree; `None` where one of them does not know it."""
-
-    account_id: AccountId
-    one: Balance | None
-    other: Balance | None
-
-
 async def trial_balance(ledger: Ledger, number: int, /) -> TrialBalance:
     """Σ debits and Σ credits of one ledger, by kind of account."""
     result = await _trial_balance(ledger, number)
@@ -65,33 +55,7 @@ async def trial_balance(ledger: Ledger, number: int, /) -> TrialBalance:
     return result
 
 
-async def difference(one: Ledger, other: Ledger, number: int, /) -> list[Difference]:
-    """Where two books of the same ledger disagree; empty is as it should be."""
-    found = await _difference(one, other, number)
-    for _ in range(LOOKS - 1):
-        if not found:
-            break
-        again = await _difference(one, other, number)
-        known = {each.account_id for each in found}
-        found = [each for each in again if each.account_id in known]
-    return found
-
-
-async def stored_difference(ledger: Ledger, number: int, /) -> list[Difference]:
-    """Where the kept balance of an account is not the sum of its transfers."""
-    found: list[Difference] = []
-    for account in await all_accounts(ledger, number):
-        for look in range(LOOKS):
-            kept = (await ledger.balances([account.id]))[account.id]
-            summed = await ledger.balance_at(account.id, timestamp=LATE)
-            if kept.same_sums(summed):
-                break
-            if look == LOOKS - 1:
-                found.append(Difference(account.id, kept, summed))
-    return found
-
-
-async def all_accounts(ledger: Ledger, number: int, /) -> list[Account]:
+async def _all_accounts(ledger: Ledger, number: int) -> list[Account]:
     """Every account of one ledger, in the order of their opening."""
     accounts: list[Account] = []
     after_id = 0
@@ -101,14 +65,10 @@ async def all_accounts(ledger: Ledger, number: int, /) -> list[Account]:
     return accounts
 
 
-async def _balances(ledger: Ledger, number: int) -> tuple[list[Account], dict[AccountId, Balance]]:
-    """All balances at one moment, not page by page."""
-    accounts = await all_accounts(ledger, number)
-    return accounts, await ledger.balances([account.id for account in accounts])
-
-
 async def _trial_balance(ledger: Ledger, number: int) -> TrialBalance:
-    accounts, balances = await _balances(ledger, number)
+    accounts = await _all_accounts(ledger, number)
+    # All balances at one moment, not page by page.
+    balances = await ledger.balances([account.id for account in accounts])
     by_code: dict[int, list[Balance]] = {}
     for account in accounts:
         by_code.setdefault(account.code, []).append(balances[account.id])
@@ -120,17 +80,6 @@ async def _trial_balance(ledger: Ledger, number: int) -> TrialBalance:
         ),
         total=_sum(list(balances.values())),
     )
-
-
-async def _difference(one: Ledger, other: Ledger, number: int) -> list[Difference]:
-    _, here = await _balances(one, number)
-    _, there = await _balances(other, number)
-    found: list[Difference] = []
-    for account_id in sorted(here.keys() | there.keys()):
-        left, right = here.get(account_id), there.get(account_id)
-        if left is None or right is None or not left.same_sums(right):
-            found.append(Difference(account_id, left, right))
-    return found
 
 
 def _sum(balances: list[Balance]) -> Balance:

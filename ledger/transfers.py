@@ -178,9 +178,6 @@ ENDED = frozenset(
 )
 """Refusals which say that the hold is over. `pending_transfer_not_found` never does."""
 
-SHORT_OF_FUNDS = frozenset({TransferStatus.EXCEEDS_CREDITS, TransferStatus.EXCEEDS_DEBITS})
-"""Refusals which say that the account did not have that much."""
-
 
 class TransferResult(Struct, frozen=True):
     """The answer for one transfer, in the order in which they were sent."""

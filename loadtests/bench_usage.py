@@ -31,8 +31,9 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from invoicing import plans, subscription_changes, usage_events, usage_rollups
+from invoicing import plans, subscription_changes, usage_rollups
 from invoicing.usage import Wanted
+from loadtests.recomputed_usage import recompute
 from rating.charge_models import Standard
 from wallet_service import catalog, organizations
 from wallet_service.api.schemas.usage import usage_body
@@ -220,7 +221,7 @@ async def differences(market: Market) -> tuple[int, float]:
         # The judge takes what it takes.
         await connection.execute("set local statement_timeout = 0")
         began = time.perf_counter()
-        truth = await usage_events.recompute(connection, *where, start=market.start, end=end)
+        truth = await recompute(connection, *where, start=market.start, end=end)
         took = time.perf_counter() - began
         read = await usage_rollups.read(connection, *where, start=market.start, end=end)
     different = sum(1 for key in truth.keys() | read.keys() if truth.get(key) != read.get(key))

@@ -5,7 +5,7 @@ was just deleted; what a budget allows is read under the lock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct, structs
@@ -24,7 +24,7 @@ from wallet_service.decision.commands import (
 )
 from wallet_service.errors import Invalid
 
-__all__ = ["NO_BUDGETS", "OF_API_KEY", "OF_CUSTOMER", "OF_SUBSCRIPTION", "BudgetScope"]
+__all__ = ["OF_API_KEY", "OF_CUSTOMER", "OF_SUBSCRIPTION", "BudgetScope"]
 __all__ += ["BudgetScopes", "Spender"]
 
 OF_CUSTOMER: Final = "customer"
@@ -34,7 +34,6 @@ _NO_PROPERTIES: Final = (OF_CUSTOMER, OF_SUBSCRIPTION, OF_API_KEY)
 
 _BUCKET_LENGTH_MAX: Final = 255
 
-Spending: TypeAlias = Authorize | Extend | Capture | Debit
 _Command = TypeVar("_Command", Authorize, Extend, Capture, Debit)
 
 
@@ -150,9 +149,6 @@ class BudgetScopes:
             return structs.replace(command, items=items)
         whole = _counted((Item(AMOUNT_CODE, {}),), command.asset.code, scopes, spender)
         return structs.replace(command, budgets=whole[0].budgets)
-
-
-NO_BUDGETS: Final = BudgetScopes(())
 
 
 def _counted_authorization(

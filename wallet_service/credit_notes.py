@@ -202,20 +202,6 @@ class CreditNotes:
         async with self._database.tenant(organization_id) as connection:
             return await _conclude(connection, note, booked, now=now)
 
-    async def finish_of(self, organization_id: UUID, customer_id: UUID, *, now: datetime) -> int:
-        """Finish what is under way of one customer, so that its next invoice can use it."""
-        async with self._database.tenant(organization_id) as connection:
-            due = await credit_notes.unfinished(
-                connection,
-                before=now + GRACE,
-                limit=_BATCH,
-                organization_id=organization_id,
-                customer_id=customer_id,
-            )
-        for _, note_id in due:
-            await self.finish(organization_id, note_id, now=now)
-        return len(due)
-
     async def finish_due(self, *, now: datetime) -> int:
         """Go on with notes that nobody has finished for a while; says with how many."""
         async with self._database.worker.acquire() as connection, connection.transaction():

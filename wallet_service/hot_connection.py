@@ -189,11 +189,6 @@ class HotConnection:
         """Whether a call would be sent."""
         return self._link is not None and not self._link.lost.done()
 
-    @property
-    def in_flight(self) -> int:
-        """How many replies the server owes us."""
-        return 0 if self._link is None else len(self._link.waiting)
-
     def call(self, *words: bytes | str | int) -> asyncio.Future[Any]:
         """Send a command; the future brings its reply or a HotConnectionError.
 

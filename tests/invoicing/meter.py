@@ -8,10 +8,11 @@ from uuid import UUID
 
 from msgspec import structs
 
-from invoicing import events, usage_events, usage_rollups
+from invoicing import events, usage_rollups
 from invoicing.events import Event
 from invoicing.usage_rollups import Fold, StoredUsage, Stretch, UsageKey
 from ledger.ids import new_uuid
+from loadtests.recomputed_usage import recompute
 from tests.conftest import Clock
 from wallet_service.database import Database
 
@@ -122,7 +123,7 @@ class Meter:
         self, start: datetime = MARCH, end: datetime = APRIL
     ) -> dict[UsageKey, StoredUsage]:
         async with self.database.tenant(self.organization_id) as connection:
-            return await usage_events.recompute(
+            return await recompute(
                 connection, self.organization_id, self.subscription_id, start=start, end=end
             )
 

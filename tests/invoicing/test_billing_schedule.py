@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from invoicing import billing_schedule, customers, plans, subscription_changes
-from invoicing.billing_schedule import DueMoment, due_moments, schedule_next
+from invoicing.billing_schedule import DueMoment, due_moments, schedule_all
 from invoicing.customers import CustomerChanges
 from invoicing.plans import PlanChanges
 from invoicing.subscription_changes import SubscriptionRequest
@@ -44,7 +44,7 @@ async def bill(desk: Desk, found: DueMoment) -> None:
         charges and charges.part.end,
         desk.now,
     )
-    await schedule_next(desk.connection, found)
+    await schedule_all(desk.connection, [found])
 
 
 def show(found: list[DueMoment]) -> list[tuple[str, str, str]]:

@@ -276,7 +276,7 @@ async def test_days_that_were_not_used_are_given_back(
     assert note is not None
     assert note.step == "issue"
     desk = bills.services.credit_notes
-    assert await desk.finish_of(bills.organization_id, customer, now=now()) == 1
+    await desk.finish(bills.organization_id, note.id, now=now())
     note = await found(bills, note)
     shown = note.credit_amount_cents, note.refund_amount_cents, note.offset_amount_cents
     assert (note.status, shown) == ("finalized", parts)

@@ -223,9 +223,9 @@ from wallet.grants g
 full join (select * from wallet.book_accounts where code in (1, 2, 3)) a on a.id = g.id
 left join (
     select account_id,
-        coalesce(sum(credits_posted) filter (where code in (1, 2, 17, 20, 31)), 0)
+        coalesce(sum(credits_posted) filter (where code in (1, 2, 17, 31)), 0)
             + coalesce(sum(credits_posted - debits_posted) filter (where code = 14), 0) as granted,
-        coalesce(sum(credits_posted) filter (where code not in (1, 2, 14, 17, 20, 31)), 0) as returned,
+        coalesce(sum(credits_posted) filter (where code not in (1, 2, 14, 17, 31)), 0) as returned,
         coalesce(sum(debits_posted) filter (where code = 12), 0) as expired,
         coalesce(sum(debits_posted) filter (where code = 13), 0) as voided,
         coalesce(sum(debits_posted) filter (where code not in (12, 13, 14)), 0) as burnt
