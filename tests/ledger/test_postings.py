@@ -435,7 +435,7 @@ async def test_units_are_sold_against_money_that_is_earned_when_they_are_used(st
     assert await story.posted(AccountCode.DEFERRED_REVENUE) == 40
     assert await story.posted(AccountCode.REVENUE) == 0
     assert await story.posted(house(AccountCode.ISSUED, "TOKEN", UNITS)) == -4_000
-    await story.play(postings.recognise_revenue(ids=story.ids(), money_ledger=NUMBER, amount=10))
+    await story.play(postings.recognise_revenue(ids=story.ids(), ledger=NUMBER, amount=10))
     assert await story.posted(AccountCode.DEFERRED_REVENUE) == 30
     assert await story.posted(AccountCode.REVENUE) == 10
 
@@ -598,7 +598,7 @@ async def test_a_credit_note_takes_back_revenue_coupons_and_taxes(story):
 
 
 async def test_what_was_paid_for_units_that_expire_is_breakage(story):
-    place = {"ids": story.ids(), "money_ledger": NUMBER}
+    place = {"ids": story.ids(), "ledger": NUMBER}
     await story.play(
         chain(
             postings.recognise_revenue(amount=-3, **place),

@@ -75,7 +75,7 @@ def recognise_revenue(case: Case, command: RecogniseRevenue) -> bytes:
             case.book(
                 movement(
                     ids=case.ids("recognise"),
-                    money_ledger=command.money.ledger,
+                    ledger=command.money.ledger,
                     amount=amount,
                     reference=case.reference,
                 )
