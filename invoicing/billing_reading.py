@@ -11,14 +11,15 @@ from invoicing.billing_facts import Catalogue, Paid, paid_usage
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_moments import Stretch as Days
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
-from invoicing.periods import Bounds
+from invoicing.passed_units import Ended, metrics_of_followers
+from invoicing.periods import Bounds, day_of, start_of_day
 from invoicing.records import Connection
 from invoicing.usage import PeriodUsage, Question, rate_periods
 from invoicing.usage_rollups import Stretch
 from invoicing.usage_versions import Versions
 from rating.period import Period
 
-__all__ = ["BILLED_EVENTS_MAX", "UsedInPeriod", "bounds_of_usage", "read_usage"]
+__all__ = ["BILLED_EVENTS_MAX", "UsedInPeriod", "bounds_of_usage", "followed_by", "read_usage"]
 
 
 BILLED_EVENTS_MAX: Final = 2_000_000
@@ -33,6 +34,8 @@ class UsedInPeriod(Struct, frozen=True, kw_only=True):
     usage: PeriodUsage | None = None
     metric_names: Mapping[UUID, str] = {}
     paid: Paid = Paid()
+    followed_by: frozenset[UUID] = frozenset()
+    """See `BilledUsage.followed_by`."""
 
 
 def bounds_of_usage(subscription: ScheduledSubscription, moment: BillingMoment) -> Bounds:
@@ -68,8 +71,11 @@ async def read_usage(
     questions = [_question(due[at]) for at in asked]
     usages = await rate_periods(connection, versions, questions)
     paid = await _paid(connection, due, asked, usages, since)
+    followed = await followed_by(
+        connection, versions, [(due[at].subscription, due[at].moment) for at in asked]
+    )
     found = [UsedInPeriod() for _ in due]
-    for at, usage in zip(asked, usages, strict=True):
+    for at, usage, metrics_left in zip(asked, usages, followed, strict=True):
         metrics = {charge.charge.listed.billable_metric_id for charge in usage.charges}
         found[at] = UsedInPeriod(
             usage=usage,
@@ -77,8 +83,38 @@ async def read_usage(
                 connection, due[at].subscription.organization_id, metrics
             ),
             paid=paid.get(at, Paid()),
+            followed_by=metrics_left,
         )
     return found
+
+
+async def followed_by(
+    connection: Connection,
+    versions: Versions,
+    billed: Sequence[tuple[ScheduledSubscription, BillingMoment]],
+) -> list[frozenset[UUID]]:
+    """The metrics whose units stay in plans that took others' places, by these moments."""
+    ended = [_is_taken_over(subscription, moment) for subscription, moment in billed]
+    found = await metrics_of_followers(
+        connection,
+        versions,
+        {
+            Ended(subscription.organization_id, subscription.id)
+            for (subscription, _), is_ended in zip(billed, ended, strict=True)
+            if is_ended
+        },
+    )
+    return [
+        found.get(subscription.id, frozenset()) if is_ended else frozenset()
+        for (subscription, _), is_ended in zip(billed, ended, strict=True)
+    ]
+
+
+def _is_taken_over(subscription: ScheduledSubscription, moment: BillingMoment) -> bool:
+    """Whether a moment bills a part of a period whose rest another plan bills."""
+    days = moment.charges_period
+    is_upgrade = subscription.is_upgraded and moment.reason == "subscription_terminating"
+    return is_upgrade and days is not None and days.part.end < days.whole.end
 
 
 async def _paid(
@@ -133,11 +169,14 @@ def _end(one: DueMoment) -> datetime:
 
 
 def period_of(days: Days, subscription: ScheduledSubscription, *, end: datetime) -> Period:
-    """A stretch of days, as rating takes it."""
+    """A stretch of days, as rating takes it: the day of an upgrade belongs to the next plan."""
     is_whole = days.part == days.whole
+    zone = subscription.zone
+    is_upgraded = subscription.is_upgraded and end == subscription.terminated_at
     return Period(
         start=days.part.start,
         end=end,
-        zone=subscription.zone,
+        zone=zone,
         full_days=None if is_whole else days.whole_days,
+        without_last_day=is_upgraded and start_of_day(day_of(end, zone), zone) < end,
     )

@@ -50,6 +50,8 @@ class Billable(Struct, frozen=True, kw_only=True):
     plan: BilledPlanFacts
     usage: PeriodUsage | None = None
     metric_names: Mapping[UUID, str] = {}
+    followed_by: frozenset[UUID] = frozenset()
+    """See `BilledUsage.followed_by`."""
     paid: Paid = Paid()
     terms: PlanTerms | None = None
     """What the plan asks for beside its usage, where it asks for any."""
@@ -238,6 +240,7 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
             usage=one.usage,
             bounds=moment.charges_period.part,
             metric_names=one.metric_names,
+            followed_by=one.followed_by,
         )
         fees += one.ahead.without(one.in_advance.without(usage_fees(place, billed)))
     if one.terms is not None:

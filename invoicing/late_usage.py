@@ -17,7 +17,12 @@ from msgspec import Struct, structs
 from invoicing.billed_periods import BilledPeriod
 from invoicing.billing_facts import Catalogue, Paid, paid_usage
 from invoicing.billing_moments import BillingMoment
-from invoicing.billing_reading import BILLED_EVENTS_MAX, bounds_of_usage, period_of
+from invoicing.billing_reading import (
+    BILLED_EVENTS_MAX,
+    bounds_of_usage,
+    followed_by,
+    period_of,
+)
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.derived_ids import derived_id
 from invoicing.fee_changes import computed
@@ -194,6 +199,11 @@ async def _read(
         )
     usages = await rate_periods(connection, versions, questions)
     billed = await billed_lines(connection, subscription, periods)
+    followed = await followed_by(
+        connection,
+        versions,
+        [(subscription, msgspec.convert(one.moment, BillingMoment)) for one in periods],
+    )
     stretches = [
         Stretch(
             organization_id=subscription.organization_id,
@@ -211,7 +221,7 @@ async def _read(
         since=[period.sealed_xact_id for period in periods],
     )
     found: list[LateUsage] = []
-    for period, usage, paid in zip(periods, usages, late, strict=True):
+    for period, usage, paid, metrics_left in zip(periods, usages, late, followed, strict=True):
         assert period.charges_from_at is not None
         assert period.charges_to_at is not None
         bounds = Bounds(period.charges_from_at, period.charges_to_at)
@@ -220,7 +230,9 @@ async def _read(
         found.append(
             LateUsage(
                 bounds=bounds,
-                usage=BilledUsage(usage=usage, bounds=bounds, metric_names=names),
+                usage=BilledUsage(
+                    usage=usage, bounds=bounds, metric_names=names, followed_by=metrics_left
+                ),
                 billed=billed.get(period.charges_from_at, []),
                 paid=paid,
             )

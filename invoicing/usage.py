@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing import usage_events, usage_rollups
+from invoicing import passed_units, usage_events, usage_rollups
 from invoicing.errors import NotAllowed
 from invoicing.periods import Bounds
 from invoicing.records import Connection, from_json
@@ -130,8 +130,9 @@ async def rate_period(
     )
     loaded = await _load(connection, versions, question, names, stored)
     carried = await _carried(connection, question, loaded.versions.values())
+    (passed,) = await _passed_all(connection, [question], [loaded], [carried])
     return await _rate(
-        connection, versions, _Facts(question, names, loaded, stored, carried), wanted
+        connection, versions, _Facts(question, names, loaded, stored, carried, passed), wanted
     )
 
 
@@ -151,17 +152,13 @@ async def rate_periods(
             names[plan] = await versions.names(connection, *plan)
         loads.append(await _load(connection, versions, question, names[plan], usage))
     carried = await _carried_all(connection, questions, loads)
-    return [
-        await _rate(
-            connection,
-            versions,
-            _Facts(
-                question, names[question.organization_id, question.plan_id], loaded, usage, before
-            ),
-            _ALL,
-        )
-        for question, loaded, usage, before in zip(questions, loads, stored, carried, strict=True)
-    ]
+    passed = await _passed_all(connection, questions, loads, carried)
+    found: list[PeriodUsage] = []
+    for at, question in enumerate(questions):
+        plan = question.organization_id, question.plan_id
+        facts = _Facts(question, names[plan], loads[at], stored[at], carried[at], passed[at])
+        found.append(await _rate(connection, versions, facts, _ALL))
+    return found
 
 
 def _stretch(question: Question, *, since: datetime | None = None) -> Stretch:
@@ -192,6 +189,8 @@ class _Facts(Struct, frozen=True):
     loaded: _Loaded
     stored: dict[UsageKey, StoredUsage]
     carried: dict[UsageKey, StoredUsage]
+    passed: Mapping[UsageKey, Sequence[UsageLine]]
+    """The events of other subscriptions in it, whose place this one took."""
 
 
 async def _load(
@@ -227,6 +226,8 @@ async def _rate(
         and wanted.takes_group(key.group)
     ]
     lines = await _lines(connection, question, buckets)
+    for key in lines.keys() & facts.passed.keys():
+        lines[key] = [*facts.passed[key], *lines[key]]
     fees: dict[UUID, list[Fee]] = {}
     charges: dict[UUID, PricedCharge] = {
         charge.rated.id: charge
@@ -285,6 +286,34 @@ async def _carried_all(
         {key: usage for key, usage in read.get(at, {}).items() if key.charge_id in charges}
         for at, charges in enumerate(staying)
     ]
+
+
+async def _passed_all(
+    connection: Connection,
+    questions: Sequence[Question],
+    loads: Sequence[_Loaded],
+    carried: Sequence[dict[UsageKey, StoredUsage]],
+) -> list[Mapping[UsageKey, Sequence[UsageLine]]]:
+    """What subscriptions of other plans pass on, counted into what is carried."""
+    asked = [at for at, loaded in enumerate(loads) if _staying(loaded.versions.values())]
+    pairs = {(questions[at].organization_id, questions[at].subscription_id) for at in asked}
+    before = await passed_units.predecessors(connection, pairs) if pairs else {}
+    found: list[Mapping[UsageKey, Sequence[UsageLine]]] = [{} for _ in questions]
+    for at in asked:
+        question, loaded = questions[at], loads[at]
+        if question.subscription_id not in before:
+            continue
+        found[at] = await passed_units.passed_lines(
+            connection,
+            question.organization_id,
+            before[question.subscription_id],
+            loaded.versions[loaded.begins],
+            before=question.period.start,
+            events_max=question.events_max,
+        )
+        for key, lines in found[at].items():
+            passed_units.count_in(carried[at].setdefault(key, StoredUsage()), lines)
+    return found
 
 
 def _staying(versions: Iterable[PricedVersion]) -> set[UUID]:

@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from invoicing import usage_pricing
 from invoicing.amount_details import amount_details
@@ -21,9 +21,11 @@ from invoicing.charges import PlanCharge
 from invoicing.currencies import CURRENCIES
 from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
+from invoicing.passed_units import is_billed_once
 from invoicing.periods import Bounds
 from invoicing.records import from_json
 from invoicing.usage import ChargeUsage, PeriodUsage
+from invoicing.usage_versions import PricedCharge
 from ledger import money
 from ledger.money import Rounding
 from rating.exact import EXACT, ONE, ZERO, divided
@@ -58,6 +60,12 @@ class BilledUsage(Struct, frozen=True, kw_only=True):
     without: frozenset[UUID] = frozenset()
     """Charges whose usage is billed otherwise."""
     with_minimums: bool = True
+    followed_by: frozenset[UUID] = frozenset()
+    """The metrics whose units stay in the plan that took this one's place within the period."""
+
+    def leaves(self, charge: PricedCharge) -> bool:
+        """Whether the plan that follows bills all of a charge's period."""
+        return is_billed_once(charge.rated) and charge.listed.billable_metric_id in self.followed_by
 
 
 def cents_of(amount: Decimal, currency: str) -> tuple[int, Decimal]:
@@ -76,6 +84,9 @@ def usage_fees(place: FeePlace, billed: BilledUsage) -> list[Fee]:
         lines = [
             line for fee in charge.fees if (line := _fee(place, billed, charge, fee)) is not None
         ]
+        if billed.leaves(charge.charge):
+            fees += [_left(line) for line in lines if line.debited_minor]
+            continue
         fees += lines
         if rated.min_amount and billed.with_minimums:
             fees += _missing(place, billed, charge, lines)
@@ -185,6 +196,19 @@ def _missing(
             updated_at=place.now,
         )
     ]
+
+
+def _left(line: Fee) -> Fee:
+    """A line that is left to the next plan: what was debited of it goes back."""
+    return structs.replace(
+        line,
+        units=ZERO,
+        amount_cents=0,
+        precise_amount_cents=ZERO,
+        precise_unit_amount=ZERO,
+        amount_details={},
+        pricing_unit_details=None,
+    )
 
 
 def filter_name(charge: PlanCharge, filter_id: UUID | None) -> str | None:

@@ -61,7 +61,7 @@ def moves_of_members(
         if event.removes:
             members.remove(member)
             removed[member] = (day, len(moves))
-            moves.append(Move(-ONE, left - 1))
+            moves.append(Move(-ONE, max(left - 1, 0)))  # its last day may be another's
             continue
         members.add(member)
         was_removed, position = removed.pop(member, (None, 0))

@@ -21,9 +21,13 @@ class Period(Struct, frozen=True, kw_only=True):
     full_days: int | None = None
     """Days of the whole billing period if this is a part of it: of a subscription that began or
     ended within it. None: the period is whole."""
+    without_last_day: bool = False
+    """The last day is the next subscription's, of a plan that took this one's place within it. What
+    is used on it before the change counts here, but for no days."""
 
     def __post_init__(self) -> None:
         assert self.start <= self.end, "a period does not end before it begins"
+        assert self.full_days or not self.without_last_day, "it is a part of a period then"
 
     def day(self, at: datetime) -> date:
         """The customer's day at this time."""
@@ -36,8 +40,12 @@ class Period(Struct, frozen=True, kw_only=True):
 
     @property
     def last_day(self) -> date:
-        """The last day that the period touches; that of its beginning if it has no length."""
-        return max(self.day(self.end - timedelta(microseconds=1)), self.first_day)
+        """The last day that the period touches; that of its beginning if it has no length.
+
+        The day before it if that day is another's.
+        """
+        last = max(self.day(self.end - timedelta(microseconds=1)), self.first_day)
+        return last - timedelta(days=1) if self.without_last_day else last
 
     @property
     def days(self) -> int:

@@ -136,7 +136,9 @@ class Terms(Struct, frozen=True, kw_only=True):
         # Billed is the highest price reached: the last one, if prices only rise. What events
         # bring themselves may be below zero.
         rises = not any(isinstance(price.model, Volume | Dynamic) for price in self.prices)
-        return rises and corrections == 0 and (self.is_additive or versions == 1)
+        # What is carried has the oldest price, which may be another than that of the events.
+        is_one_price = versions == 1 and (not self.recurring or len(self.prices) == 1)
+        return rises and corrections == 0 and (self.is_additive or is_one_price)
 
 
 def _rounding_function(name: str | None) -> RoundingFunction | None:

@@ -317,6 +317,7 @@ class Billing:
                     plan=plans[place],
                     usage=fact.usage,
                     metric_names=fact.metric_names,
+                    followed_by=fact.followed_by,
                     paid=fact.paid,
                     ahead=ahead.get(position, BilledAhead()),
                     in_advance=in_advance.get(position, BilledInAdvance()),

@@ -18,6 +18,7 @@ from wallet_service.api.schemas.subscriptions import (
     SubscriptionReply,
     SubscriptionsReply,
 )
+from wallet_service.passed_totals import pass_on
 from wallet_service.subscription_news import teller
 
 Statuses: TypeAlias = Annotated[
@@ -69,6 +70,8 @@ class Subscriptions(Controller):
                 tell=teller(connection, now=now),
                 now=now,
             )
+            if subscription.created_at == now:
+                await pass_on(connection, subscription)
         return SubscriptionReply(SubscriptionBody.of(subscription, now=now))
 
     @get("/", summary="List subscriptions")

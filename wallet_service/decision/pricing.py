@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -26,6 +27,7 @@ __all__ = [
     "OutOfRange",
     "WantedTotal",
     "amounts_to_hold",
+    "group_id",
     "price_item",
     "share_left",
     "total_key",
@@ -53,10 +55,15 @@ def total_key(line: Line, pricing: Pricing, *, at: datetime, member: str | None 
         line.charge_id,
         line.filter_id or NIL,
         cycle.period_start(at),
-        NIL
-        if member is None and not line.group
-        else uuid_of(hash128(line.group, *(() if member is None else (member,)))),
+        group_id(line.group, member),
     )
+
+
+def group_id(group: str, member: str | None = None) -> UUID:
+    """What running totals call a group of a price, or a member that is counted once in it."""
+    if member is None and not group:
+        return NIL
+    return uuid_of(hash128(group, *(() if member is None else (member,))))
 
 
 class WantedTotal(Struct, frozen=True):

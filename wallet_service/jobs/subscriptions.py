@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from invoicing import subscription_moves
 from wallet_service.jobs.leader import Term
+from wallet_service.passed_totals import pass_on
 from wallet_service.services import Services
 from wallet_service.subscription_news import teller
 
@@ -19,6 +20,8 @@ async def move_due(services: Services, term: Term) -> int:
         tell = teller(connection, now=now)
         for move in moved:
             await tell(f"subscription.{move.word}", move.subscription)
+            if move.word == "started":
+                await pass_on(connection, move.subscription)
     changed = {move.subscription.organization_id for move in moved if move.changes_prices}
     for organization_id in changed:
         await services.catalogue_changed(organization_id)
