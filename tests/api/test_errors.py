@@ -9,7 +9,8 @@ import pytest
 from invoicing.errors import Invalid, InvoicingError, NotAllowed, NotFound
 from ledger.errors import LedgerError, UnsupportedTransfer
 from rating.errors import RatingError
-from wallet_service.api.errors import TABLE, of_wire, refusal
+from wallet_service.api.error_table import TABLE, refusal
+from wallet_service.api.errors import of_wire
 from wallet_service.errors import InsufficientFunds, WalletError
 
 

@@ -16,12 +16,13 @@ from litestar.routes import HTTPRoute
 
 from wallet_service.api.auth import provide_tenant, refuse_unnamed_routes, require_tenant
 from wallet_service.api.boundary import RequestBoundary, report
+from wallet_service.api.dependencies import provide_window
 from wallet_service.api.documents import open_link
-from wallet_service.api.errors import ErrorBody, refusal
+from wallet_service.api.error_table import refusal
+from wallet_service.api.errors import ErrorBody
 from wallet_service.api.health import HEALTH_ROUTES
 from wallet_service.api.hot_routes import HotRoutes
 from wallet_service.api.json_bodies import JsonBodies
-from wallet_service.api.pagination import provide_window
 from wallet_service.api.routes import API_ROUTES
 from wallet_service.api.struct_schemas import StructSchemas
 from wallet_service.observability import RequestMeasures, configure_logging

@@ -56,7 +56,7 @@ class BodyDecoder(Generic[_T]):
         self._is_bare: bool = getattr(kind, "is_bare", False)
 
     def decode(self, body: bytes) -> _T:
-        """Decode, or raise ApiError, or what msgspec raises (see `errors.TABLE`)."""
+        """Decode, or raise ApiError, or what msgspec raises (see `error_table`)."""
         if not body:
             raise bad_request("the body is missing")
         if b"\\u0000" in body:

@@ -16,7 +16,8 @@ import structlog
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from wallet_service.api.auth import authenticate
-from wallet_service.api.errors import Refusal, bad_request, refusal, unavailable
+from wallet_service.api.error_table import refusal
+from wallet_service.api.errors import Refusal, bad_request, unavailable
 from wallet_service.api.hot_routes import HotRequest, HotRoutes
 from wallet_service.observability import REQUEST_ID, RequestMeasures
 

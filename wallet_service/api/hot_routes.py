@@ -8,7 +8,7 @@ does the work beside it:
         raise NotImplementedError  # answered by `capture`
 
 The function gets a HotRequest and returns the body of a 200 as bytes; what it raises is answered by
-`errors.TABLE`. It is behind the same keys, limits and measurements as every other route.
+`error_table`. It is behind the same keys, limits and measurements as every other route.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping

@@ -1,15 +1,10 @@
 """Lists come in pages, with Lago's `meta`."""
 
-from typing import Annotated, Any, Final
+from typing import Any
 
-from litestar.params import QueryParameter
 from msgspec import Struct
 
 from invoicing.pages import Page, Window
-
-PER_PAGE_DEFAULT: Final = 100
-PER_PAGE_MAX: Final = 1000
-_PAGE_MAX: Final = 1_000_000
 
 
 class Meta(Struct, kw_only=True):
@@ -20,16 +15,6 @@ class Meta(Struct, kw_only=True):
     prev_page: int | None
     total_pages: int
     total_count: int
-
-
-def provide_window(
-    page: Annotated[int, QueryParameter(ge=1, le=_PAGE_MAX, description="Which page, from 1.")] = 1,
-    per_page: Annotated[
-        int, QueryParameter(ge=1, le=PER_PAGE_MAX, description="Items a page.")
-    ] = PER_PAGE_DEFAULT,
-) -> Window:
-    """Dependency: which page is wanted."""
-    return Window(number=page, size=per_page)
 
 
 def meta(page: Page[Any], window: Window) -> Meta:

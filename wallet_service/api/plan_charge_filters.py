@@ -4,14 +4,13 @@ from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
 from invoicing import plan_charge_filters
-from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.dependencies import EffectiveAt, Now, Services, Tenant, Window
 from wallet_service.api.schemas.formats import read_id
 from wallet_service.api.schemas.plan_charges import (
     ChargeFilterBody,
     ChargeFilterReply,
     ChargeFilterRequest,
     ChargeFiltersReply,
-    EffectiveAt,
     read_effective_at,
 )
 

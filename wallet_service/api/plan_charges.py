@@ -7,13 +7,12 @@ from invoicing import plan_charges
 from invoicing.charge_changes import named_units
 from wallet_service import assets
 from wallet_service.api import shown_taxes
-from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.dependencies import EffectiveAt, Now, Services, Tenant, Window
 from wallet_service.api.schemas.plan_charges import (
     ChargeBody,
     ChargeReply,
     ChargeRequest,
     ChargesReply,
-    EffectiveAt,
     read_effective_at,
 )
 

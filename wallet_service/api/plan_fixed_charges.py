@@ -7,8 +7,8 @@ from litestar.params import FromPath, JSONBody
 
 from invoicing import plan_fixed_charges
 from wallet_service.api import shown_taxes
-from wallet_service.api.dependencies import Now, Services, Tenant, Window
-from wallet_service.api.schemas.plan_charges import EffectiveAt, read_effective_at
+from wallet_service.api.dependencies import EffectiveAt, Now, Services, Tenant, Window
+from wallet_service.api.schemas.plan_charges import read_effective_at
 from wallet_service.api.schemas.plan_fixed_charges import (
     AgreedUnitsBody,
     FixedChargeBody,

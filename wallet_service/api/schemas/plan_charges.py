@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Protocol, TypeAlias
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from litestar.params import QueryParameter
 from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Limits
 
@@ -38,11 +37,6 @@ from wallet_service.api.schemas.taxes import ShownTaxes, TaxBody
 Properties = Annotated[dict[str, Any], Limits(max_length=50)]
 Time = Annotated[
     str, Limits(max_length=64, description="ISO 8601. From when on the change is in force.")
-]
-
-EffectiveAt: TypeAlias = Annotated[
-    str | None,
-    QueryParameter(max_length=64, description="ISO 8601. From when on the change is in force."),
 ]
 
 
