@@ -1,3 +1,33 @@
+-- fragment: columns
+    n.organization_id, n.id, n.invoice_id, n.customer_id, n.billing_entity_id, n.status, n.step, n.number,
+    n.sequential_id, n.credit_status, n.refund_status, n.reason, n.description, n.currency, n.issuing_date,
+    n.total_amount_cents, n.credit_amount_cents, n.balance_amount_cents, n.refund_amount_cents, n.offset_amount_cents,
+    n.voided_amount_cents, n.taxes_amount_cents, n.taxes_rate, n.sub_total_excluding_taxes_amount_cents,
+    n.coupons_adjustment_amount_cents, n.applied_taxes, n.metadata, n.settlement, n.request_hash, n.refunded_at,
+    n.voided_at, n.created_at, n.updated_at
+
+-- fragment: wanted
+-- What callers ask for.
+from invoicing.credit_notes n
+join invoicing.invoices i on i.organization_id = n.organization_id and i.id = n.invoice_id
+where n.organization_id = :organization_id and n.status = 'finalized'
+  and (:customer_id::uuid is null or n.customer_id = :customer_id::uuid)
+  and (:invoice_number::text is null or i.number = :invoice_number::text)
+  and (:reasons::text[] is null or n.reason = any(:reasons::text[]))
+  and (:credit_statuses::text[] is null or n.credit_status = any(:credit_statuses::text[]))
+  and (:refund_statuses::text[] is null or n.refund_status = any(:refund_statuses::text[]))
+  and (:currency::text is null or n.currency = :currency::text)
+  and (:issuing_date_from::date is null or n.issuing_date >= :issuing_date_from::date)
+  and (:issuing_date_to::date is null or n.issuing_date <= :issuing_date_to::date)
+  and (:amount_from::bigint is null or n.total_amount_cents >= :amount_from::bigint)
+  and (:amount_to::bigint is null or n.total_amount_cents <= :amount_to::bigint)
+  and (:billing_entity_codes::text[] is null or exists (
+       select 1 from invoicing.billing_entities e where e.organization_id = n.organization_id
+         and e.id = n.billing_entity_id and e.code = any(:billing_entity_codes::text[])))
+  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
+  and (:search_term::text is null or strpos(lower(n.number), lower(:search_term::text)) > 0
+       or n.id::text = lower(:search_term::text))
+
 -- name: insert_credit_note!
 insert into invoicing.credit_notes (
     organization_id, id, invoice_id, customer_id, billing_entity_id, status, step, number, sequential_id,
@@ -27,88 +57,31 @@ update invoicing.credit_notes set
 where organization_id = :organization_id and id = :id;
 
 -- name: find_credit_note^
-select
-    organization_id, id, invoice_id, customer_id, billing_entity_id, status, step, number, sequential_id,
-    credit_status, refund_status, reason, description, currency, issuing_date, total_amount_cents,
-    credit_amount_cents, balance_amount_cents, refund_amount_cents, offset_amount_cents, voided_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents, coupons_adjustment_amount_cents,
-    applied_taxes, metadata, settlement, request_hash, refunded_at, voided_at, created_at, updated_at
-from invoicing.credit_notes
-where organization_id = :organization_id and id = :id;
+select {columns}
+from invoicing.credit_notes n
+where n.organization_id = :organization_id and n.id = :id;
 
 -- name: lock_credit_note^
-select
-    organization_id, id, invoice_id, customer_id, billing_entity_id, status, step, number, sequential_id,
-    credit_status, refund_status, reason, description, currency, issuing_date, total_amount_cents,
-    credit_amount_cents, balance_amount_cents, refund_amount_cents, offset_amount_cents, voided_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents, coupons_adjustment_amount_cents,
-    applied_taxes, metadata, settlement, request_hash, refunded_at, voided_at, created_at, updated_at
-from invoicing.credit_notes
-where organization_id = :organization_id and id = :id
+select {columns}
+from invoicing.credit_notes n
+where n.organization_id = :organization_id and n.id = :id
 for no key update;
 
 -- name: notes_of_invoice
-select
-    organization_id, id, invoice_id, customer_id, billing_entity_id, status, step, number, sequential_id,
-    credit_status, refund_status, reason, description, currency, issuing_date, total_amount_cents,
-    credit_amount_cents, balance_amount_cents, refund_amount_cents, offset_amount_cents, voided_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents, coupons_adjustment_amount_cents,
-    applied_taxes, metadata, settlement, request_hash, refunded_at, voided_at, created_at, updated_at
-from invoicing.credit_notes
-where organization_id = :organization_id and invoice_id = :invoice_id
-order by created_at, id;
+select {columns}
+from invoicing.credit_notes n
+where n.organization_id = :organization_id and n.invoice_id = :invoice_id
+order by n.created_at, n.id;
 
 -- name: list_credit_notes
-select
-    n.organization_id, n.id, n.invoice_id, n.customer_id, n.billing_entity_id, n.status, n.step, n.number,
-    n.sequential_id, n.credit_status, n.refund_status, n.reason, n.description, n.currency, n.issuing_date,
-    n.total_amount_cents, n.credit_amount_cents, n.balance_amount_cents, n.refund_amount_cents,
-    n.offset_amount_cents, n.voided_amount_cents, n.taxes_amount_cents, n.taxes_rate,
-    n.sub_total_excluding_taxes_amount_cents, n.coupons_adjustment_amount_cents, n.applied_taxes, n.metadata,
-    n.settlement, n.request_hash, n.refunded_at, n.voided_at, n.created_at, n.updated_at
-from invoicing.credit_notes n
-join invoicing.invoices i on i.organization_id = n.organization_id and i.id = n.invoice_id
-where n.organization_id = :organization_id and n.status = 'finalized'
-  and (:customer_id::uuid is null or n.customer_id = :customer_id::uuid)
-  and (:invoice_number::text is null or i.number = :invoice_number::text)
-  and (:reasons::text[] is null or n.reason = any(:reasons::text[]))
-  and (:credit_statuses::text[] is null or n.credit_status = any(:credit_statuses::text[]))
-  and (:refund_statuses::text[] is null or n.refund_status = any(:refund_statuses::text[]))
-  and (:currency::text is null or n.currency = :currency::text)
-  and (:issuing_date_from::date is null or n.issuing_date >= :issuing_date_from::date)
-  and (:issuing_date_to::date is null or n.issuing_date <= :issuing_date_to::date)
-  and (:amount_from::bigint is null or n.total_amount_cents >= :amount_from::bigint)
-  and (:amount_to::bigint is null or n.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_codes::text[] is null or exists (
-       select 1 from invoicing.billing_entities e where e.organization_id = n.organization_id
-         and e.id = n.billing_entity_id and e.code = any(:billing_entity_codes::text[])))
-  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
-  and (:search_term::text is null or strpos(lower(n.number), lower(:search_term::text)) > 0
-       or n.id::text = lower(:search_term::text))
+select {columns}
+{wanted}
 order by n.issuing_date desc, n.created_at desc, n.id
 limit :limit offset :offset;
 
 -- name: count_credit_notes$
 select count(*)
-from invoicing.credit_notes n
-join invoicing.invoices i on i.organization_id = n.organization_id and i.id = n.invoice_id
-where n.organization_id = :organization_id and n.status = 'finalized'
-  and (:customer_id::uuid is null or n.customer_id = :customer_id::uuid)
-  and (:invoice_number::text is null or i.number = :invoice_number::text)
-  and (:reasons::text[] is null or n.reason = any(:reasons::text[]))
-  and (:credit_statuses::text[] is null or n.credit_status = any(:credit_statuses::text[]))
-  and (:refund_statuses::text[] is null or n.refund_status = any(:refund_statuses::text[]))
-  and (:currency::text is null or n.currency = :currency::text)
-  and (:issuing_date_from::date is null or n.issuing_date >= :issuing_date_from::date)
-  and (:issuing_date_to::date is null or n.issuing_date <= :issuing_date_to::date)
-  and (:amount_from::bigint is null or n.total_amount_cents >= :amount_from::bigint)
-  and (:amount_to::bigint is null or n.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_codes::text[] is null or exists (
-       select 1 from invoicing.billing_entities e where e.organization_id = n.organization_id
-         and e.id = n.billing_entity_id and e.code = any(:billing_entity_codes::text[])))
-  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
-  and (:search_term::text is null or strpos(lower(n.number), lower(:search_term::text)) > 0
-       or n.id::text = lower(:search_term::text));
+{wanted};
 
 -- name: insert_item!
 insert into invoicing.credit_note_items (

@@ -1,24 +1,45 @@
+-- fragment: columns
+    organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id, charge_filter_id,
+    fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id, original_fee_id, item_code, item_name,
+    invoice_display_name, filter_display_name, description, billable_metric_code, pricing_group, units,
+    total_aggregated_units, events_count, amount_cents, precise_amount_cents, precise_unit_amount, amount_currency,
+    tax_codes, precise_coupons_amount_cents, taxes_amount_cents, taxes_precise_amount_cents, taxes_rate,
+    applied_taxes, amount_details, presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance,
+    invoiceable, is_adjusted, adjustment, event_transaction_id, from_datetime, to_datetime, payment_status,
+    succeeded_at, failed_at, refunded_at, created_at, updated_at, deleted_at
+
+-- fragment: shown
+-- Fees of invoices that callers see (invoices.SHOWN), and those that stand alone.
+from invoicing.fees f
+where f.organization_id = :organization_id and f.deleted_at is null
+  and (f.invoice_id is null or exists (
+       select from invoicing.invoices i
+       where i.organization_id = f.organization_id and i.id = f.invoice_id
+         and i.status in ('draft', 'pending', 'failed', 'finalized', 'voided')))
+
+-- fragment: wanted
+-- What callers ask for of them.
+  and (:customer_id::uuid is null or f.customer_id = :customer_id::uuid)
+  and (:external_subscription_id::text is null or f.subscription_id in (
+       select s.id from invoicing.subscriptions s
+       where s.organization_id = :organization_id and s.external_id = :external_subscription_id::text))
+  and (:currency::text is null or f.amount_currency = :currency::text)
+  and (:fee_type::text is null or f.fee_type = :fee_type::text)
+  and (:billable_metric_code::text is null or f.billable_metric_code = :billable_metric_code::text)
+  and (:payment_status::text is null or f.payment_status = :payment_status::text)
+  and (:event_transaction_id::text is null or f.event_transaction_id = :event_transaction_id::text)
+  and (:created_at_from::timestamptz is null or f.created_at >= :created_at_from::timestamptz)
+  and (:created_at_to::timestamptz is null or f.created_at <= :created_at_to::timestamptz)
+  and (:succeeded_at_from::timestamptz is null or f.succeeded_at >= :succeeded_at_from::timestamptz)
+  and (:succeeded_at_to::timestamptz is null or f.succeeded_at <= :succeeded_at_to::timestamptz)
+  and (:failed_at_from::timestamptz is null or f.failed_at >= :failed_at_from::timestamptz)
+  and (:failed_at_to::timestamptz is null or f.failed_at <= :failed_at_to::timestamptz)
+  and (:refunded_at_from::timestamptz is null or f.refunded_at >= :refunded_at_from::timestamptz)
+  and (:refunded_at_to::timestamptz is null or f.refunded_at <= :refunded_at_to::timestamptz)
+
 -- name: insert_fees!
-insert into invoicing.fees (
-    organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id,
-    charge_filter_id, fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id,
-    original_fee_id, item_code, item_name, invoice_display_name, filter_display_name, description,
-    billable_metric_code, pricing_group, units, total_aggregated_units, events_count, amount_cents,
-    precise_amount_cents, precise_unit_amount, amount_currency, tax_codes, precise_coupons_amount_cents,
-    taxes_amount_cents, taxes_precise_amount_cents, taxes_rate, applied_taxes, amount_details,
-    presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance, invoiceable, is_adjusted,
-    adjustment, event_transaction_id, from_datetime, to_datetime, payment_status, succeeded_at, failed_at,
-    refunded_at, created_at, updated_at, deleted_at)
-select
-    organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id,
-    charge_filter_id, fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id,
-    original_fee_id, item_code, item_name, invoice_display_name, filter_display_name, description,
-    billable_metric_code, pricing_group, units, total_aggregated_units, events_count, amount_cents,
-    precise_amount_cents, precise_unit_amount, amount_currency, tax_codes, precise_coupons_amount_cents,
-    taxes_amount_cents, taxes_precise_amount_cents, taxes_rate, applied_taxes, amount_details,
-    presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance, invoiceable, is_adjusted,
-    adjustment, event_transaction_id, from_datetime, to_datetime, payment_status, succeeded_at, failed_at,
-    refunded_at, created_at, updated_at, deleted_at
+insert into invoicing.fees ({columns})
+select {columns}
 from jsonb_populate_recordset(null::invoicing.fees, :rows::jsonb);
 
 -- name: update_fee!
@@ -46,37 +67,12 @@ update invoicing.fees set
 where organization_id = :organization_id and id = :id;
 
 -- name: find_fee^
-select
-    f.organization_id, f.id, f.invoice_id, f.customer_id, f.subscription_id, f.fee_type, f.position,
-    f.charge_id, f.charge_filter_id, f.fixed_charge_id, f.add_on_id, f.wallet_transaction_id,
-    f.true_up_parent_fee_id, f.original_fee_id, f.item_code, f.item_name, f.invoice_display_name,
-    f.filter_display_name, f.description, f.billable_metric_code, f.pricing_group, f.units,
-    f.total_aggregated_units, f.events_count, f.amount_cents, f.precise_amount_cents, f.precise_unit_amount,
-    f.amount_currency, f.tax_codes, f.precise_coupons_amount_cents, f.taxes_amount_cents,
-    f.taxes_precise_amount_cents, f.taxes_rate, f.applied_taxes, f.amount_details, f.presentation_breakdowns,
-    f.pricing_unit_details, f.debited_minor, f.pay_in_advance, f.invoiceable, f.is_adjusted, f.adjustment,
-    f.event_transaction_id, f.from_datetime, f.to_datetime, f.payment_status, f.succeeded_at, f.failed_at,
-    f.refunded_at, f.created_at, f.updated_at, f.deleted_at
-from invoicing.fees f
-where f.organization_id = :organization_id and f.deleted_at is null
-  -- Of invoices that callers see (invoices.SHOWN), and those that stand alone.
-  and (f.invoice_id is null or exists (
-       select from invoicing.invoices i
-       where i.organization_id = f.organization_id and i.id = f.invoice_id
-         and i.status in ('draft', 'pending', 'failed', 'finalized', 'voided')))
+select {columns}
+{shown}
   and f.id = :id;
 
 -- name: fees_of_invoices
-select
-    organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id,
-    charge_filter_id, fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id,
-    original_fee_id, item_code, item_name, invoice_display_name, filter_display_name, description,
-    billable_metric_code, pricing_group, units, total_aggregated_units, events_count, amount_cents,
-    precise_amount_cents, precise_unit_amount, amount_currency, tax_codes, precise_coupons_amount_cents,
-    taxes_amount_cents, taxes_precise_amount_cents, taxes_rate, applied_taxes, amount_details,
-    presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance, invoiceable, is_adjusted,
-    adjustment, event_transaction_id, from_datetime, to_datetime, payment_status, succeeded_at, failed_at,
-    refunded_at, created_at, updated_at, deleted_at
+select {columns}
 from invoicing.fees
 where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid[]) and deleted_at is null
 order by invoice_id, position, id;
@@ -85,81 +81,18 @@ order by invoice_id, position, id;
 delete from invoicing.fees where organization_id = :organization_id and invoice_id = :invoice_id;
 
 -- name: list_fees
-select
-    f.organization_id, f.id, f.invoice_id, f.customer_id, f.subscription_id, f.fee_type, f.position,
-    f.charge_id, f.charge_filter_id, f.fixed_charge_id, f.add_on_id, f.wallet_transaction_id,
-    f.true_up_parent_fee_id, f.original_fee_id, f.item_code, f.item_name, f.invoice_display_name,
-    f.filter_display_name, f.description, f.billable_metric_code, f.pricing_group, f.units,
-    f.total_aggregated_units, f.events_count, f.amount_cents, f.precise_amount_cents, f.precise_unit_amount,
-    f.amount_currency, f.tax_codes, f.precise_coupons_amount_cents, f.taxes_amount_cents,
-    f.taxes_precise_amount_cents, f.taxes_rate, f.applied_taxes, f.amount_details, f.presentation_breakdowns,
-    f.pricing_unit_details, f.debited_minor, f.pay_in_advance, f.invoiceable, f.is_adjusted, f.adjustment,
-    f.event_transaction_id, f.from_datetime, f.to_datetime, f.payment_status, f.succeeded_at, f.failed_at,
-    f.refunded_at, f.created_at, f.updated_at, f.deleted_at
-from invoicing.fees f
-where f.organization_id = :organization_id and f.deleted_at is null
-  -- Of invoices that callers see (invoices.SHOWN), and those that stand alone.
-  and (f.invoice_id is null or exists (
-       select from invoicing.invoices i
-       where i.organization_id = f.organization_id and i.id = f.invoice_id
-         and i.status in ('draft', 'pending', 'failed', 'finalized', 'voided')))
-  and (:customer_id::uuid is null or f.customer_id = :customer_id::uuid)
-  and (:external_subscription_id::text is null or f.subscription_id in (
-       select s.id from invoicing.subscriptions s
-       where s.organization_id = :organization_id and s.external_id = :external_subscription_id::text))
-  and (:currency::text is null or f.amount_currency = :currency::text)
-  and (:fee_type::text is null or f.fee_type = :fee_type::text)
-  and (:billable_metric_code::text is null or f.billable_metric_code = :billable_metric_code::text)
-  and (:payment_status::text is null or f.payment_status = :payment_status::text)
-  and (:event_transaction_id::text is null or f.event_transaction_id = :event_transaction_id::text)
-  and (:created_at_from::timestamptz is null or f.created_at >= :created_at_from::timestamptz)
-  and (:created_at_to::timestamptz is null or f.created_at <= :created_at_to::timestamptz)
-  and (:succeeded_at_from::timestamptz is null or f.succeeded_at >= :succeeded_at_from::timestamptz)
-  and (:succeeded_at_to::timestamptz is null or f.succeeded_at <= :succeeded_at_to::timestamptz)
-  and (:failed_at_from::timestamptz is null or f.failed_at >= :failed_at_from::timestamptz)
-  and (:failed_at_to::timestamptz is null or f.failed_at <= :failed_at_to::timestamptz)
-  and (:refunded_at_from::timestamptz is null or f.refunded_at >= :refunded_at_from::timestamptz)
-  and (:refunded_at_to::timestamptz is null or f.refunded_at <= :refunded_at_to::timestamptz)
+select {columns}
+{shown}
+{wanted}
 order by f.id desc  -- which begin with when their invoice was made, so that the key is in order
 limit :limit offset :offset;
 
 -- name: count_fees$
 select count(*)
-from invoicing.fees f
-where f.organization_id = :organization_id and f.deleted_at is null
-  -- Of invoices that callers see (invoices.SHOWN), and those that stand alone.
-  and (f.invoice_id is null or exists (
-       select from invoicing.invoices i
-       where i.organization_id = f.organization_id and i.id = f.invoice_id
-         and i.status in ('draft', 'pending', 'failed', 'finalized', 'voided')))
-  and (:customer_id::uuid is null or f.customer_id = :customer_id::uuid)
-  and (:external_subscription_id::text is null or f.subscription_id in (
-       select s.id from invoicing.subscriptions s
-       where s.organization_id = :organization_id and s.external_id = :external_subscription_id::text))
-  and (:currency::text is null or f.amount_currency = :currency::text)
-  and (:fee_type::text is null or f.fee_type = :fee_type::text)
-  and (:billable_metric_code::text is null or f.billable_metric_code = :billable_metric_code::text)
-  and (:payment_status::text is null or f.payment_status = :payment_status::text)
-  and (:event_transaction_id::text is null or f.event_transaction_id = :event_transaction_id::text)
-  and (:created_at_from::timestamptz is null or f.created_at >= :created_at_from::timestamptz)
-  and (:created_at_to::timestamptz is null or f.created_at <= :created_at_to::timestamptz)
-  and (:succeeded_at_from::timestamptz is null or f.succeeded_at >= :succeeded_at_from::timestamptz)
-  and (:succeeded_at_to::timestamptz is null or f.succeeded_at <= :succeeded_at_to::timestamptz)
-  and (:failed_at_from::timestamptz is null or f.failed_at >= :failed_at_from::timestamptz)
-  and (:failed_at_to::timestamptz is null or f.failed_at <= :failed_at_to::timestamptz)
-  and (:refunded_at_from::timestamptz is null or f.refunded_at >= :refunded_at_from::timestamptz)
-  and (:refunded_at_to::timestamptz is null or f.refunded_at <= :refunded_at_to::timestamptz);
+{shown}
+{wanted};
 
 -- name: fees_by_id
-select
-    organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id,
-    charge_filter_id, fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id,
-    original_fee_id, item_code, item_name, invoice_display_name, filter_display_name, description,
-    billable_metric_code, pricing_group, units, total_aggregated_units, events_count, amount_cents,
-    precise_amount_cents, precise_unit_amount, amount_currency, tax_codes, precise_coupons_amount_cents,
-    taxes_amount_cents, taxes_precise_amount_cents, taxes_rate, applied_taxes, amount_details,
-    presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance, invoiceable, is_adjusted,
-    adjustment, event_transaction_id, from_datetime, to_datetime, payment_status, succeeded_at, failed_at,
-    refunded_at, created_at, updated_at, deleted_at
+select {columns}
 from invoicing.fees
 where organization_id = :organization_id and id = any(:ids::uuid[]);

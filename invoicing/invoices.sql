@@ -1,28 +1,48 @@
--- name: insert_invoices!
-insert into invoicing.invoices (
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id, voided_invoice_id, purchase_order_number, self_billed,
-    payment_overdue, payment_dispute_lost_at, ready_for_payment, skip_charges, version_number, revision,
-    tzdata_version, finalized_at, voided_at, created_at, updated_at)
-select
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id, voided_invoice_id, purchase_order_number, self_billed,
+-- fragment: columns
+    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency, number,
+    sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term, timezone,
+    fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents, taxes_amount_cents, taxes_rate,
+    sub_total_excluding_taxes_amount_cents, sub_total_including_taxes_amount_cents, credit_notes_amount_cents,
+    prepaid_credit_amount_cents, prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents,
+    debited_amount_minor, total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents,
+    applied_taxes, custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed,
+    entity_as_billing, settlement, content_hash, sealed_at, voided_invoice_id, purchase_order_number, self_billed,
     payment_overdue, payment_dispute_lost_at, ready_for_payment, skip_charges, version_number, revision,
     tzdata_version, finalized_at, voided_at, created_at, updated_at
+
+-- fragment: wanted
+-- What callers ask for.
+from invoicing.invoices i
+where i.organization_id = :organization_id and i.status = any(:statuses::text[])
+  and (:customer_id::uuid is null or i.customer_id = :customer_id::uuid)
+  and (:invoice_types::text[] is null or i.invoice_type = any(:invoice_types::text[]))
+  and (:payment_statuses::text[] is null or i.payment_status = any(:payment_statuses::text[]))
+  and (:currency::text is null or i.currency = :currency::text)
+  and (:payment_overdue::boolean is null or i.payment_overdue = :payment_overdue::boolean)
+  and (:payment_dispute_lost::boolean is null
+       or (i.payment_dispute_lost_at is not null) = :payment_dispute_lost::boolean)
+  and (:issuing_date_from::date is null or i.issuing_date >= :issuing_date_from::date)
+  and (:issuing_date_to::date is null or i.issuing_date <= :issuing_date_to::date)
+  and (:amount_from::bigint is null or i.total_amount_cents >= :amount_from::bigint)
+  and (:amount_to::bigint is null or i.total_amount_cents <= :amount_to::bigint)
+  and (:billing_entity_codes::text[] is null or i.billing_entity_id in (
+       select e.id from invoicing.billing_entities e
+       where e.organization_id = :organization_id and e.code = any(:billing_entity_codes::text[])))
+  and (:subscription_id::uuid is null or exists (
+       select from invoicing.billed_periods b
+       where b.organization_id = i.organization_id and b.invoice_id = i.id
+         and b.subscription_id = :subscription_id::uuid))
+  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
+  and (:partially_paid::boolean is null or :partially_paid::boolean = (
+       i.total_paid_amount_cents > 0 and i.total_paid_amount_cents < i.total_amount_cents))
+  and (:positive_due_amount::boolean is null or :positive_due_amount::boolean = (
+       i.total_amount_cents > i.total_paid_amount_cents + i.total_offsetted_credit_note_amount_cents))
+  and (:metadata::jsonb is null or i.metadata @> :metadata::jsonb)
+  and (:search_term::text is null or strpos(lower(i.number), lower(:search_term::text)) > 0 or i.id::text = :search_term::text)
+
+-- name: insert_invoices!
+insert into invoicing.invoices ({columns}, sealed_xact_id)
+select {columns}, sealed_xact_id
 from jsonb_populate_recordset(null::invoicing.invoices, :rows::jsonb);
 
 -- name: update_invoice!
@@ -57,52 +77,19 @@ update invoicing.invoices set
 where organization_id = :organization_id and id = :id;
 
 -- name: find_invoice^
-select
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
-    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
-    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
 from invoicing.invoices
 where organization_id = :organization_id and id = :id;
 
 -- name: lock_invoice^
-select
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
-    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
-    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
 from invoicing.invoices
 where organization_id = :organization_id and id = :id
 for no key update;
 
 -- name: lock_invoices
 -- In one order, so that nobody deadlocks.
-select
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
-    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
-    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
 from invoicing.invoices
 where (organization_id, id) in (select * from unnest(:organization_ids::uuid[], :ids::uuid[])) and status = any(:statuses::text[])
 order by organization_id, id
@@ -110,18 +97,7 @@ for no key update;
 
 -- name: find_waiting
 -- Those in a status since before a time, the longest waiting first.
-select
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
-    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
-    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
 from invoicing.invoices
 where status = any(:statuses::text[]) and updated_at < :before
   and (:over_at::timestamptz is null or (
@@ -133,18 +109,7 @@ limit :limit;
 
 -- name: find_voiding
 -- A partial index has them: there are few.
-select
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
-    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
-    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
+select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
 from invoicing.invoices
 where status = 'finalized' and (settlement ->> 'voiding') = 'true' and updated_at < :before
   and (:after_at::timestamptz is null or (updated_at, id) > (:after_at::timestamptz, :after_id::uuid))
@@ -180,74 +145,11 @@ where i.id in (
 returning i.organization_id, i.id;
 
 -- name: list_invoices
-select
-    organization_id, id, customer_id, billing_entity_id, invoice_type, status, payment_status, currency,
-    number, sequential_id, issuing_date, expected_finalization_date, payment_due_date, net_payment_term,
-    timezone, fees_amount_cents, progressive_billing_credit_amount_cents, coupons_amount_cents,
-    taxes_amount_cents, taxes_rate, sub_total_excluding_taxes_amount_cents,
-    sub_total_including_taxes_amount_cents, credit_notes_amount_cents, prepaid_credit_amount_cents,
-    prepaid_granted_credit_amount_cents, prepaid_purchased_credit_amount_cents, debited_amount_minor,
-    total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents, applied_taxes,
-    custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed, entity_as_billing,
-    settlement, content_hash, sealed_at, sealed_xact_id::text::bigint as sealed_xact_id, voided_invoice_id,
-    purchase_order_number, self_billed, payment_overdue, payment_dispute_lost_at, ready_for_payment,
-    skip_charges, version_number, revision, tzdata_version, finalized_at, voided_at, created_at, updated_at
-from invoicing.invoices i
-where i.organization_id = :organization_id and i.status = any(:statuses::text[])
-  and (:customer_id::uuid is null or i.customer_id = :customer_id::uuid)
-  and (:invoice_types::text[] is null or i.invoice_type = any(:invoice_types::text[]))
-  and (:payment_statuses::text[] is null or i.payment_status = any(:payment_statuses::text[]))
-  and (:currency::text is null or i.currency = :currency::text)
-  and (:payment_overdue::boolean is null or i.payment_overdue = :payment_overdue::boolean)
-  and (:payment_dispute_lost::boolean is null
-       or (i.payment_dispute_lost_at is not null) = :payment_dispute_lost::boolean)
-  and (:issuing_date_from::date is null or i.issuing_date >= :issuing_date_from::date)
-  and (:issuing_date_to::date is null or i.issuing_date <= :issuing_date_to::date)
-  and (:amount_from::bigint is null or i.total_amount_cents >= :amount_from::bigint)
-  and (:amount_to::bigint is null or i.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_codes::text[] is null or i.billing_entity_id in (
-       select e.id from invoicing.billing_entities e
-       where e.organization_id = :organization_id and e.code = any(:billing_entity_codes::text[])))
-  and (:subscription_id::uuid is null or exists (
-       select from invoicing.billed_periods b
-       where b.organization_id = i.organization_id and b.invoice_id = i.id
-         and b.subscription_id = :subscription_id::uuid))
-  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
-  and (:partially_paid::boolean is null or :partially_paid::boolean = (
-       i.total_paid_amount_cents > 0 and i.total_paid_amount_cents < i.total_amount_cents))
-  and (:positive_due_amount::boolean is null or :positive_due_amount::boolean = (
-       i.total_amount_cents > i.total_paid_amount_cents + i.total_offsetted_credit_note_amount_cents))
-  and (:metadata::jsonb is null or i.metadata @> :metadata::jsonb)
-  and (:search_term::text is null or strpos(lower(i.number), lower(:search_term::text)) > 0 or i.id::text = :search_term::text)
+select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
+{wanted}
 order by i.issuing_date desc, i.created_at desc, i.id
 limit :limit offset :offset;
 
 -- name: count_invoices$
 select count(*)
-from invoicing.invoices i
-where i.organization_id = :organization_id and i.status = any(:statuses::text[])
-  and (:customer_id::uuid is null or i.customer_id = :customer_id::uuid)
-  and (:invoice_types::text[] is null or i.invoice_type = any(:invoice_types::text[]))
-  and (:payment_statuses::text[] is null or i.payment_status = any(:payment_statuses::text[]))
-  and (:currency::text is null or i.currency = :currency::text)
-  and (:payment_overdue::boolean is null or i.payment_overdue = :payment_overdue::boolean)
-  and (:payment_dispute_lost::boolean is null
-       or (i.payment_dispute_lost_at is not null) = :payment_dispute_lost::boolean)
-  and (:issuing_date_from::date is null or i.issuing_date >= :issuing_date_from::date)
-  and (:issuing_date_to::date is null or i.issuing_date <= :issuing_date_to::date)
-  and (:amount_from::bigint is null or i.total_amount_cents >= :amount_from::bigint)
-  and (:amount_to::bigint is null or i.total_amount_cents <= :amount_to::bigint)
-  and (:billing_entity_codes::text[] is null or i.billing_entity_id in (
-       select e.id from invoicing.billing_entities e
-       where e.organization_id = :organization_id and e.code = any(:billing_entity_codes::text[])))
-  and (:subscription_id::uuid is null or exists (
-       select from invoicing.billed_periods b
-       where b.organization_id = i.organization_id and b.invoice_id = i.id
-         and b.subscription_id = :subscription_id::uuid))
-  and (:self_billed::boolean is null or i.self_billed = :self_billed::boolean)
-  and (:partially_paid::boolean is null or :partially_paid::boolean = (
-       i.total_paid_amount_cents > 0 and i.total_paid_amount_cents < i.total_amount_cents))
-  and (:positive_due_amount::boolean is null or :positive_due_amount::boolean = (
-       i.total_amount_cents > i.total_paid_amount_cents + i.total_offsetted_credit_note_amount_cents))
-  and (:metadata::jsonb is null or i.metadata @> :metadata::jsonb)
-  and (:search_term::text is null or strpos(lower(i.number), lower(:search_term::text)) > 0 or i.id::text = :search_term::text);
+{wanted};

@@ -1,36 +1,9 @@
--- name: insert_payment!
-insert into invoicing.payments (
-    organization_id, id, invoice_id, customer_id, amount_cents, amount_currency, payment_status, payment_type,
-    provider, reference, external_payment_id, request_hash, paid_at, created_at, updated_at)
-values (
-    :organization_id, :id, :invoice_id, :customer_id, :amount_cents, :amount_currency, :payment_status,
-    :payment_type, :provider, :reference, :external_payment_id, :request_hash, :paid_at, :created_at,
-    :updated_at);
-
--- name: update_payment!
-update invoicing.payments set
-    payment_status = :payment_status, paid_at = :paid_at, updated_at = :updated_at
-where organization_id = :organization_id and id = :id;
-
--- name: find_payment^
-select
+-- fragment: columns
     organization_id, id, invoice_id, customer_id, amount_cents, amount_currency, payment_status, payment_type,
     provider, reference, external_payment_id, request_hash, paid_at, created_at, updated_at
-from invoicing.payments
-where organization_id = :organization_id and id = :id;
 
--- name: find_payments
-select
-    organization_id, id, invoice_id, customer_id, amount_cents, amount_currency, payment_status, payment_type,
-    provider, reference, external_payment_id, request_hash, paid_at, created_at, updated_at
-from invoicing.payments
-where organization_id = :organization_id and id = any(:ids::uuid[]);
-
--- name: list_payments
-select
-    p.organization_id, p.id, p.invoice_id, p.customer_id, p.amount_cents, p.amount_currency, p.payment_status,
-    p.payment_type, p.provider, p.reference, p.external_payment_id, p.request_hash, p.paid_at, p.created_at,
-    p.updated_at
+-- fragment: wanted
+-- What callers ask for.
 from invoicing.payments p
 where p.organization_id = :organization_id
   and (:customer_id::uuid is null or p.customer_id = :customer_id::uuid)
@@ -42,22 +15,38 @@ where p.organization_id = :organization_id
          and e.code = any(:billing_entity_codes::text[])))
   and (:search_term::text is null or strpos(lower(p.reference), lower(:search_term::text)) > 0
        or p.id::text = lower(:search_term::text))
+
+-- name: insert_payment!
+insert into invoicing.payments ({columns})
+values (
+    :organization_id, :id, :invoice_id, :customer_id, :amount_cents, :amount_currency, :payment_status,
+    :payment_type, :provider, :reference, :external_payment_id, :request_hash, :paid_at, :created_at,
+    :updated_at);
+
+-- name: update_payment!
+update invoicing.payments set
+    payment_status = :payment_status, paid_at = :paid_at, updated_at = :updated_at
+where organization_id = :organization_id and id = :id;
+
+-- name: find_payment^
+select {columns}
+from invoicing.payments
+where organization_id = :organization_id and id = :id;
+
+-- name: find_payments
+select {columns}
+from invoicing.payments
+where organization_id = :organization_id and id = any(:ids::uuid[]);
+
+-- name: list_payments
+select {columns}
+{wanted}
 order by p.created_at desc, p.id
 limit :limit offset :offset;
 
 -- name: count_payments$
 select count(*)
-from invoicing.payments p
-where p.organization_id = :organization_id
-  and (:customer_id::uuid is null or p.customer_id = :customer_id::uuid)
-  and (:invoice_id::uuid is null or p.invoice_id = :invoice_id::uuid)
-  and (:billing_entity_codes::text[] is null or exists (
-       select 1 from invoicing.invoices i
-       join invoicing.billing_entities e on e.organization_id = i.organization_id and e.id = i.billing_entity_id
-       where i.organization_id = p.organization_id and i.id = p.invoice_id
-         and e.code = any(:billing_entity_codes::text[])))
-  and (:search_term::text is null or strpos(lower(p.reference), lower(:search_term::text)) > 0
-       or p.id::text = lower(:search_term::text));
+{wanted};
 
 -- name: reserved$
 -- What is being paid or set off just now.

@@ -1,3 +1,21 @@
+-- fragment: plans
+-- With the version in force.
+select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
+    p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
+    p.is_default, p.parent_id, p.minimum_commitment, p.usage_thresholds, p.tax_codes, p.metadata, p.created_at, p.updated_at,
+    v.id as current_version_id, v.version, v.charges, v.fixed_charges,
+    (select count(*) from invoicing.subscriptions s
+     where s.organization_id = p.organization_id and s.status = 'active'
+       and s.plan_id in (select o.id from invoicing.plans o where o.organization_id = p.organization_id
+                         and (o.id = p.id or o.parent_id = p.id)))
+        as active_subscriptions_count
+from invoicing.plans p
+join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = coalesce(
+    (select f.id from invoicing.plan_versions f
+     where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now
+     order by f.effective_at desc, f.version desc limit 1),
+    p.current_version_id)
+
 -- name: insert_plan^
 -- No row back means that the code is taken.
 insert into invoicing.plans (
@@ -31,22 +49,7 @@ update invoicing.plans set is_default = false, updated_at = :now
 where organization_id = :organization_id and is_default and id <> :id;
 
 -- name: find_plan^
--- With the version in force.
-select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
-    p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
-    p.is_default, p.parent_id, p.minimum_commitment, p.usage_thresholds, p.tax_codes, p.metadata, p.created_at, p.updated_at,
-    v.id as current_version_id, v.version, v.charges, v.fixed_charges,
-    (select count(*) from invoicing.subscriptions s
-     where s.organization_id = p.organization_id and s.status = 'active'
-       and s.plan_id in (select o.id from invoicing.plans o where o.organization_id = p.organization_id
-                         and (o.id = p.id or o.parent_id = p.id)))
-        as active_subscriptions_count
-from invoicing.plans p
-join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = coalesce(
-    (select f.id from invoicing.plan_versions f
-     where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now
-     order by f.effective_at desc, f.version desc limit 1),
-    p.current_version_id)
+{plans}
 where p.organization_id = :organization_id and p.code = :code and p.deleted_at is null;
 
 -- name: find_plan_id$
@@ -67,21 +70,7 @@ select exists (
     where organization_id = :organization_id and plan_id = :plan_id and status in ('active', 'pending'));
 
 -- name: list_plans
-select p.organization_id, p.id, p.code, p.name, p.invoice_display_name, p.description, p.interval, p.amount_cents,
-    p.amount_currency, p.trial_period, p.pay_in_advance, p.bill_charges_monthly, p.bill_fixed_charges_monthly,
-    p.is_default, p.parent_id, p.minimum_commitment, p.usage_thresholds, p.tax_codes, p.metadata, p.created_at, p.updated_at,
-    v.id as current_version_id, v.version, v.charges, v.fixed_charges,
-    (select count(*) from invoicing.subscriptions s
-     where s.organization_id = p.organization_id and s.status = 'active'
-       and s.plan_id in (select o.id from invoicing.plans o where o.organization_id = p.organization_id
-                         and (o.id = p.id or o.parent_id = p.id)))
-        as active_subscriptions_count
-from invoicing.plans p
-join invoicing.plan_versions v on v.organization_id = p.organization_id and v.id = coalesce(
-    (select f.id from invoicing.plan_versions f
-     where f.organization_id = p.organization_id and f.plan_id = p.id and f.effective_at <= :now
-     order by f.effective_at desc, f.version desc limit 1),
-    p.current_version_id)
+{plans}
 where p.organization_id = :organization_id and p.deleted_at is null and p.parent_id is null
 order by p.id desc limit :limit offset :offset;
 

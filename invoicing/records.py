@@ -4,6 +4,7 @@ JSON columns cross the border as text, in both directions, so that numbers in th
 connection needs a codec of ours.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,10 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 
 _ENCODE: Final = msgspec.json.Encoder(decimal_format="number").encode
 _DECODE: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_FRAGMENT: Final = re.compile(
+    r"(?ms)^-- fragment: (?P<name>\w+)\n(?P<text>.*?)(?=^-- (?:name|fragment): )"
+)
+_PLACE: Final = re.compile(r"\{(\w+)\}")
 _CHANGED = TypeVar("_CHANGED", bound=Struct)
 
 
@@ -49,9 +54,16 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 def load_queries(module: str) -> Any:
-    """Load the `.sql` file beside a module, given its `__file__`."""
-    return aiosql.from_path(  # pyright: ignore[reportUnknownMemberType]
-        Path(module).with_suffix(".sql"), "asyncpg", mandatory_parameters=False
+    """Load the `.sql` file beside a module, given its `__file__`.
+
+    What several of its queries share stands there once, under `-- fragment: columns`, and in their
+    text as `{columns}`.
+    """
+    text = Path(module).with_suffix(".sql").read_text(encoding="utf-8")
+    fragments = {found["name"]: found["text"].strip() for found in _FRAGMENT.finditer(text)}
+    queries = _PLACE.sub(lambda place: fragments[place[1]], _FRAGMENT.sub("", text))
+    return aiosql.from_str(  # pyright: ignore[reportUnknownMemberType]
+        queries, "asyncpg", mandatory_parameters=False
     )
 
 

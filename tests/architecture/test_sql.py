@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-import aiosql
 import pytest
+
+from invoicing.records import load_queries
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ledger", "invoicing", "wallet_service")
@@ -19,7 +20,7 @@ NAME = re.compile(r"--\s*name:\s*(\w+)")
 
 def queries(path: Path) -> dict[str, str]:
     """Return the queries of a file as aiosql sends them, by name."""
-    loaded = aiosql.from_path(path, "asyncpg", mandatory_parameters=False)
+    loaded = load_queries(str(path))
     names = NAME.findall(path.read_text())
     return {name: getattr(loaded, name).sql for name in names}
 
