@@ -28,6 +28,6 @@ def command(arguments: tuple[str, ...]) -> None:
 
 
 def _shared_out() -> tuple[str, ...]:
-    """How pytest runs everything on this machine."""
+    """How pytest runs everything on this machine, saying what took longest."""
     processes = min((os.cpu_count() or 1) + 1, _PROCESSES_MAX)
-    return ("-n", str(processes), "--dist", "loadfile")
+    return ("-n", str(processes), "--dist", "loadfile", "--durations", "40")
