@@ -18,7 +18,7 @@ from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.periods import Bounds, period_at
 from invoicing.records import Connection, Record, from_json, load_queries, to_json
-from invoicing.usage_fees import FeePlace, cents_of, each_of, filter_name
+from invoicing.usage_fees import FeePlace, cents_of, each_of, filter_name, filter_values
 from invoicing.usage_versions import PricedCharge, PricedVersion
 from ledger.money import Rounding
 from rating.exact import EXACT, ONE, ZERO
@@ -205,6 +205,7 @@ def advance_fees(
                 item_name=metric_names.get(listed.billable_metric_id, listed.billable_metric_code),
                 invoice_display_name=listed.invoice_display_name,
                 filter_display_name=filter_name(listed, filter_id),
+                filter_values=filter_values(listed, filter_id),
                 billable_metric_code=listed.billable_metric_code,
                 pricing_group=from_json(group) if group else {},
                 units=units,

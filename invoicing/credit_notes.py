@@ -19,7 +19,7 @@ from invoicing import number_series
 from invoicing.errors import NotFound
 from invoicing.invoices import Invoice
 from invoicing.pages import Page, Window
-from invoicing.records import Connection, Record, load_queries
+from invoicing.records import Connection, Record, from_json, load_queries
 
 _queries: Final = load_queries(__file__)
 
@@ -105,6 +105,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     self_billed: bool
     billing_entity_code: str
     external_customer_id: str
+    customer_as_billed: dict[str, Any] | None
+    timezone: str
 
 
 class CreditNoteFilter(Struct, frozen=True, kw_only=True):
@@ -236,6 +238,10 @@ async def surroundings(
             self_billed=row["self_billed"],
             billing_entity_code=row["billing_entity_code"],
             external_customer_id=row["external_id"],
+            customer_as_billed=from_json(row["customer_as_billed"])
+            if row["customer_as_billed"]
+            else None,
+            timezone=row["timezone"],
         )
         async for row in rows
     }

@@ -117,7 +117,8 @@ limit :limit;
 
 -- name: surroundings
 -- What is shown with notes of their invoices.
-select i.id, i.number, i.purchase_order_number, i.self_billed, e.code as billing_entity_code, c.external_id
+select i.id, i.number, i.purchase_order_number, i.self_billed, e.code as billing_entity_code, c.external_id,
+    i.customer_as_billed, i.timezone
 from invoicing.invoices i
 join invoicing.billing_entities e on e.organization_id = i.organization_id and e.id = i.billing_entity_id
 join invoicing.customers c on c.organization_id = i.organization_id and c.id = i.customer_id

@@ -232,17 +232,20 @@ async def find_all(
 
 async def delete(
     connection: Connection, organization_id: UUID, external_id: str, *, now: datetime
-) -> Customer:
-    """Forget a customer: its subscriptions end, its past stays in the book; raises NotFound."""
+) -> tuple[Customer, list[UUID]]:
+    """Forget a customer: its subscriptions end, its past stays in the book; raises NotFound.
+
+    Gives the customer, and the ids of the subscriptions that ended.
+    """
     await catalogue_versions.bump(connection, organization_id)
     customer = await get(connection, organization_id, external_id)
     await _queries.delete_customer(
         connection, organization_id=organization_id, id=customer.id, now=now
     )
-    await _queries.end_subscriptions_of_customer(
+    ended = _queries.end_subscriptions_of_customer(
         connection, organization_id=organization_id, customer_id=customer.id, now=now
     )
-    return customer
+    return customer, [row["id"] async for row in ended]
 
 
 def _changed(

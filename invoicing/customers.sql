@@ -59,7 +59,7 @@ where organization_id = :organization_id and deleted_at is null
 update invoicing.customers set deleted_at = :now, updated_at = :now
 where organization_id = :organization_id and id = :id;
 
--- name: end_subscriptions_of_customer!
+-- name: end_subscriptions_of_customer
 -- What is active terminates, what is pending never starts.
 update invoicing.subscriptions
 set status = case status when 'active' then 'terminated' else 'canceled' end,
@@ -67,4 +67,5 @@ set status = case status when 'active' then 'terminated' else 'canceled' end,
     canceled_at = case status when 'active' then null else :now::timestamptz end,
     updated_at = :now
 where organization_id = :organization_id and customer_id = :customer_id
-  and status in ('active', 'pending', 'incomplete');
+  and status in ('active', 'pending', 'incomplete')
+returning id;

@@ -26,6 +26,7 @@ class Fee(Record, frozen=True, kw_only=True):
     """A fee as stored."""
 
     json_columns: ClassVar[tuple[str, ...]] = (
+        "filter_values",
         "pricing_group",
         "tax_codes",
         "applied_taxes",
@@ -53,6 +54,7 @@ class Fee(Record, frozen=True, kw_only=True):
     item_name: str
     invoice_display_name: str | None = None
     filter_display_name: str | None = None
+    filter_values: dict[str, list[str]] | None = None
     description: str | None = None
     billable_metric_code: str | None = None
     pricing_group: dict[str, Any] = field(default_factory=dict[str, Any])

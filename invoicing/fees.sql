@@ -1,7 +1,7 @@
 -- fragment: columns
     organization_id, id, invoice_id, customer_id, subscription_id, fee_type, position, charge_id, charge_filter_id,
     fixed_charge_id, add_on_id, wallet_transaction_id, true_up_parent_fee_id, original_fee_id, item_code, item_name,
-    invoice_display_name, filter_display_name, description, billable_metric_code, pricing_group, units,
+    invoice_display_name, filter_display_name, filter_values, description, billable_metric_code, pricing_group, units,
     total_aggregated_units, events_count, amount_cents, precise_amount_cents, precise_unit_amount, amount_currency,
     tax_codes, precise_coupons_amount_cents, taxes_amount_cents, taxes_precise_amount_cents, taxes_rate,
     applied_taxes, amount_details, presentation_breakdowns, pricing_unit_details, debited_minor, pay_in_advance,
@@ -49,7 +49,7 @@ update invoicing.fees set
     fixed_charge_id = :fixed_charge_id, add_on_id = :add_on_id, wallet_transaction_id = :wallet_transaction_id,
     true_up_parent_fee_id = :true_up_parent_fee_id, original_fee_id = :original_fee_id, item_code = :item_code,
     item_name = :item_name, invoice_display_name = :invoice_display_name,
-    filter_display_name = :filter_display_name, description = :description,
+    filter_display_name = :filter_display_name, filter_values = :filter_values::jsonb, description = :description,
     billable_metric_code = :billable_metric_code, pricing_group = :pricing_group::jsonb, units = :units,
     total_aggregated_units = :total_aggregated_units, events_count = :events_count,
     amount_cents = :amount_cents, precise_amount_cents = :precise_amount_cents,

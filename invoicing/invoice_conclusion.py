@@ -54,9 +54,17 @@ _OF_INVOICE: Final = (
     "entity_as_billing",
 )
 _NOT_CONTENT: Final = frozenset(
-    {"created_at", "updated_at", "payment_status", "succeeded_at", "failed_at", "refunded_at"}
+    {
+        "created_at",
+        "updated_at",
+        "payment_status",
+        "succeeded_at",
+        "failed_at",
+        "refunded_at",
+        "filter_values",
+    }
 )
-"""What follows when an invoice is paid, and when it was made."""
+"""What follows when it is paid, when it was made, and what the name of a filter says as well."""
 
 
 def _reader(kind: type[Fee | InvoiceCredit]) -> Callable[[Any], tuple[Any, ...]]:

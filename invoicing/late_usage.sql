@@ -44,7 +44,8 @@ order by p.organization_id, p.subscription_id, p.charges_from_at;
 select
     f.organization_id, f.id, f.invoice_id, f.customer_id, f.subscription_id, f.fee_type, f.position, f.charge_id,
     f.charge_filter_id, f.fixed_charge_id, f.add_on_id, f.wallet_transaction_id, f.true_up_parent_fee_id,
-    f.original_fee_id, f.item_code, f.item_name, f.invoice_display_name, f.filter_display_name, f.description,
+    f.original_fee_id, f.item_code, f.item_name, f.invoice_display_name, f.filter_display_name, f.filter_values,
+    f.description,
     f.billable_metric_code, f.pricing_group, f.units, f.total_aggregated_units, f.events_count, f.amount_cents,
     f.precise_amount_cents, f.precise_unit_amount, f.amount_currency, f.tax_codes, f.precise_coupons_amount_cents,
     f.taxes_amount_cents, f.taxes_precise_amount_cents, f.taxes_rate, f.applied_taxes, f.amount_details,

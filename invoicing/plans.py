@@ -276,14 +276,17 @@ async def update(
 
 async def delete(
     connection: Connection, organization_id: UUID, code: str, *, now: datetime
-) -> Plan:
-    """Withdraw a plan: its subscriptions end, its versions stay. Raises NotFound."""
+) -> tuple[Plan, list[UUID]]:
+    """Withdraw a plan: its subscriptions end, its versions stay. Raises NotFound.
+
+    Gives the plan, and the ids of the subscriptions that ended.
+    """
     plan = await lock(connection, organization_id, code, now=now)
     await _queries.delete_plan(connection, organization_id=organization_id, id=plan.id, now=now)
-    await _queries.end_subscriptions_to_plan(
+    ended = _queries.end_subscriptions_to_plan(
         connection, organization_id=organization_id, plan_id=plan.id, now=now
     )
-    return plan
+    return plan, [row["id"] async for row in ended]
 
 
 async def find(

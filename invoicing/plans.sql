@@ -95,7 +95,7 @@ order by effective_at, version;
 update invoicing.plans set deleted_at = :now, updated_at = :now, is_default = false
 where organization_id = :organization_id and id = :id;
 
--- name: end_subscriptions_to_plan!
+-- name: end_subscriptions_to_plan
 -- What is active terminates, what is pending never starts.
 update invoicing.subscriptions
 set status = case status when 'active' then 'terminated' else 'canceled' end,
@@ -104,4 +104,5 @@ set status = case status when 'active' then 'terminated' else 'canceled' end,
     updated_at = :now
 where organization_id = :organization_id and status in ('active', 'pending', 'incomplete')
   and plan_id in (select p.id from invoicing.plans p where p.organization_id = :organization_id
-                  and (p.id = :plan_id or p.parent_id = :plan_id));
+                  and (p.id = :plan_id or p.parent_id = :plan_id))
+returning id;

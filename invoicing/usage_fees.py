@@ -124,6 +124,7 @@ def _fee(
         item_name=billed.metric_names.get(listed.billable_metric_id, listed.billable_metric_code),
         invoice_display_name=listed.invoice_display_name,
         filter_display_name=filter_name(listed, fee.filter_id),
+        filter_values=filter_values(listed, fee.filter_id),
         billable_metric_code=listed.billable_metric_code,
         pricing_group=group,
         units=usage.units,
@@ -213,16 +214,24 @@ def _left(line: Fee) -> Fee:
 
 def filter_name(charge: PlanCharge, filter_id: UUID | None) -> str | None:
     """What invoices call a filter: its name, or its values."""
-    if filter_id is None:
-        return None
-    found: PlanChargeFilter | None = next(
-        (one for one in charge.filters if one.id == filter_id), None
-    )
+    found = _filter_of(charge, filter_id)
     if found is None:
         return None
     return found.invoice_display_name or ", ".join(
         value for values in found.values.values() for value in values
     )
+
+
+def filter_values(charge: PlanCharge, filter_id: UUID | None) -> dict[str, list[str]] | None:
+    """The values of a filter, by key."""
+    found = _filter_of(charge, filter_id)
+    return None if found is None else found.values
+
+
+def _filter_of(charge: PlanCharge, filter_id: UUID | None) -> PlanChargeFilter | None:
+    if filter_id is None:
+        return None
+    return next((one for one in charge.filters if one.id == filter_id), None)
 
 
 def _in_pricing_unit(charge: PlanCharge, fee: usage_pricing.Fee) -> dict[str, Any] | None:

@@ -10,9 +10,11 @@ from msgspec import Struct
 from invoicing import credit_notes, fees
 from invoicing.credit_notes import CreditNote, CreditNoteItem, Surroundings
 from invoicing.crediting import Estimate
+from invoicing.derived_ids import derived_id
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from wallet_service.fee_bodies import FeeBody, show_fees
+from wallet_service.invoice_parts import BilledCustomer
 from wallet_service.replies import iso
 
 __all__ = ["CreditNoteBody", "EstimateBody", "show_credit_notes"]
@@ -31,7 +33,7 @@ class NoteItemBody(Struct, kw_only=True):
 class NoteTaxBody(Struct, kw_only=True):
     """What a note gives back of one tax."""
 
-    lago_id: str | None
+    lago_id: str
     lago_credit_note_id: str
     lago_tax_id: str | None
     tax_name: str
@@ -79,6 +81,7 @@ class CreditNoteBody(Struct, kw_only=True):
     created_at: str
     updated_at: str
     metadata: dict[str, str | None] | None
+    customer: BilledCustomer | None
     items: list[NoteItemBody]
     applied_taxes: list[NoteTaxBody]
     error_details: list[dict[str, Any]] = []
@@ -123,6 +126,9 @@ class CreditNoteBody(Struct, kw_only=True):
             created_at=iso(note.created_at),
             updated_at=iso(note.updated_at),
             metadata=note.metadata or None,
+            customer=BilledCustomer.of_stored(
+                around.customer_as_billed or {}, zone=around.timezone
+            ),
             items=[
                 NoteItemBody(
                     lago_id=str(item.id),
@@ -227,7 +233,7 @@ async def show_credit_notes(
 
 def _tax_body(tax: dict[str, Any], note: CreditNote) -> NoteTaxBody:
     return NoteTaxBody(
-        lago_id=None,
+        lago_id=str(derived_id(note.id, "tax", tax["tax_code"], str(tax["tax_rate"]))),
         lago_credit_note_id=str(note.id),
         lago_tax_id=tax["tax_id"],
         tax_name=tax["tax_name"],

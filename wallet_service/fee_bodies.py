@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from invoicing.coupon_shares import net_cents
 from invoicing.currencies import CURRENCIES
+from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.records import Connection, load_queries
 from ledger.money import Rounding
@@ -76,7 +77,7 @@ class FeePricingUnit(Struct, kw_only=True):
 class FeeTax(Struct, kw_only=True):
     """A tax on a fee."""
 
-    lago_id: UUID | None = None
+    lago_id: UUID
     lago_fee_id: UUID
     lago_tax_id: UUID | None
     tax_name: str
@@ -290,7 +291,7 @@ def _item(fee: Fee, facts: FeeFacts) -> FeeItem:
         name=fee.item_name,
         invoice_display_name=fee.invoice_display_name,
         filter_invoice_display_name=fee.filter_display_name,
-        filters=None,
+        filters=fee.filter_values,
         lago_item_id=ids[fee.fee_type],
         item_type=_ITEM_TYPES[fee.fee_type],
         grouped_by=_texts(fee.pricing_group),
@@ -317,6 +318,7 @@ def _pricing_unit(fee: Fee) -> FeePricingUnit | None:
 
 def _tax(tax: dict[str, Any], fee: Fee) -> FeeTax:
     return FeeTax(
+        lago_id=derived_id(fee.id, "tax", tax["tax_code"], str(tax["tax_rate"])),
         lago_fee_id=fee.id,
         lago_tax_id=None if tax["tax_id"] is None else UUID(tax["tax_id"]),
         tax_name=tax["tax_name"],

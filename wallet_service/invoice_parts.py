@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from invoicing.billed_periods import BilledPeriod
 from invoicing.customers import Customer
+from invoicing.derived_ids import derived_id
 from invoicing.invoice_credits import InvoiceCredit
 from invoicing.invoices import Invoice
 from invoicing.records import Record
@@ -95,7 +96,11 @@ class BilledCustomer(Struct, kw_only=True):
     def of(cls, invoice: Invoice, now_known: Customer | None) -> "BilledCustomer | None":
         """Show who was billed; `now_known` is for what the invoice does not say by itself."""
         stored: dict[str, Any] = {} if now_known is None else msgspec.to_builtins(now_known)
-        stored |= invoice.customer_as_billed or {}
+        return cls.of_stored(stored | (invoice.customer_as_billed or {}), zone=invoice.timezone)
+
+    @classmethod
+    def of_stored(cls, stored: Mapping[str, Any], *, zone: str) -> "BilledCustomer | None":
+        """Show who was billed as it was stored with the invoice, if it was, in its zone."""
         if "created_at" not in stored:
             return None
         metadata = [{**entry, "lago_id": entry["id"]} for entry in stored.get("metadata") or ()]
@@ -105,7 +110,7 @@ class BilledCustomer(Struct, kw_only=True):
                 **stored,
                 "lago_id": stored["id"],
                 "shipping_address": stored.get("shipping_address") or {},
-                "applicable_timezone": invoice.timezone,
+                "applicable_timezone": zone,
                 "metadata": metadata,
                 "created_at": iso(datetime.fromisoformat(stored["created_at"])),
                 "updated_at": iso(datetime.fromisoformat(changed)),
@@ -117,7 +122,7 @@ class BilledCustomer(Struct, kw_only=True):
 class InvoiceTax(Struct, kw_only=True):
     """A tax on an invoice, summed over its lines."""
 
-    lago_id: UUID | None = None
+    lago_id: UUID
     lago_invoice_id: UUID
     lago_tax_id: UUID | None
     tax_name: str
@@ -133,6 +138,7 @@ class InvoiceTax(Struct, kw_only=True):
     def of(cls, tax: Mapping[str, Any], invoice: Invoice) -> "InvoiceTax":
         """Show a tax."""
         return cls(
+            lago_id=derived_id(invoice.id, "tax", tax["tax_code"], str(tax["tax_rate"])),
             lago_invoice_id=invoice.id,
             lago_tax_id=None if tax["tax_id"] is None else UUID(tax["tax_id"]),
             tax_name=tax["tax_name"],

@@ -1,15 +1,16 @@
 """What the world is told of subscriptions, left in the outbox with what it is about."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from invoicing import outbox
+from invoicing import outbox, subscriptions
 from invoicing.records import Connection
 from invoicing.subscriptions import Subscription
 from wallet_service.api.schemas.subscriptions import SubscriptionBody
 
-__all__ = ["teller"]
+__all__ = ["tell_ended", "teller"]
 
 
 def teller(
@@ -30,3 +31,13 @@ def teller(
         )
 
     return tell
+
+
+async def tell_ended(
+    connection: Connection, organization_id: UUID, ids: Sequence[UUID], *, now: datetime
+) -> None:
+    """Leave word of subscriptions that ended with their customer or plan."""
+    tell = teller(connection, now=now)
+    found = await subscriptions.of_ids(connection, [(organization_id, one) for one in ids])
+    for one in found.values():
+        await tell(f"subscription.{one.status}", one)

@@ -29,7 +29,9 @@ async def drafting(service: Service, redis_url: str, api: httpx.Client) -> Async
     async with open_services(settings) as services:
         shop = Shop(api, "drafts")
         metric, plan = shop.unique("metric"), shop.unique("plan")
-        shop.plan(plan, standard(shop.metric(metric, field="n"), "0.5"), amount_cents=20_00)
+        of_europe = {"values": {"region": ["eu"]}, "properties": {"amount": "0.5"}}
+        counted = shop.metric(metric, field="n", region=["eu", "us"])
+        shop.plan(plan, standard(counted, "9", filters=[of_europe]), amount_cents=20_00)
 
         async def draft(*names: str) -> list[Json]:
             for name in names:
@@ -53,7 +55,7 @@ async def drafting(service: Service, redis_url: str, api: httpx.Client) -> Async
                     external_subscription_id=f"{name}-0",
                     code=metric,
                     timestamp=int(datetime(2026, 3, 10, tzinfo=UTC).timestamp()),
-                    properties={"n": 10},
+                    properties={"n": 10, "region": "eu"},
                 )
             await services.invoices.bill(
                 worker_transactions(services.database),

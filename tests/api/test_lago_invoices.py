@@ -248,6 +248,8 @@ def test_a_draft_is_shown_with_what_it_is_for_refreshed_and_made_final(
     )
     assert (usage.from_date, usage.to_date) == ("2026-03-01T00:00:00Z", "2026-03-31T23:59:59Z")
     assert usage.external_subscription_id == "lago-refreshed-0"
+    assert usage.item.filters == {"region": ["eu"]}
+    assert usage.item.filter_invoice_display_name == "eu"
     with pytest.raises(LagoApiError) as refusal:
         lago.invoices.update(Invoice(payment_status="succeeded"), draft["lago_id"])
     assert refusal_of(refusal) == (405, "payment_status_update_on_draft_invoice")

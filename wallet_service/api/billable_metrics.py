@@ -5,6 +5,7 @@ from litestar.params import FromPath, JSONBody
 
 from invoicing import billable_metrics
 from rating.expressions import Expression
+from wallet_service.api import news
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.errors import field_error
 from wallet_service.api.pagination import meta
@@ -39,7 +40,9 @@ class BillableMetrics(Controller):
             metric = await billable_metrics.create(
                 connection, tenant.organization_id, data.billable_metric.changes(), now=now
             )
-        return MetricReply(MetricBody.of(metric))
+            body = MetricBody.of(metric)
+            await news.tell(connection, "billable_metric.created", metric, body, now=now)
+        return MetricReply(body)
 
     @post("/evaluate_expression", status_code=200, summary="Evaluate an expression")
     async def evaluate_expression(
@@ -87,7 +90,9 @@ class BillableMetrics(Controller):
             metric = await billable_metrics.update(
                 connection, tenant.organization_id, code, data.billable_metric.changes(), now=now
             )
-        return MetricReply(MetricBody.of(metric))
+            body = MetricBody.of(metric)
+            await news.tell(connection, "billable_metric.updated", metric, body, now=now)
+        return MetricReply(body)
 
     @delete("/{code:str}", status_code=200, summary="Delete a billable metric")
     async def delete(
@@ -98,4 +103,6 @@ class BillableMetrics(Controller):
             metric = await billable_metrics.delete(
                 connection, tenant.organization_id, code, now=now
             )
-        return MetricReply(MetricBody.of(metric))
+            body = MetricBody.of(metric)
+            await news.tell(connection, "billable_metric.deleted", metric, body, now=now)
+        return MetricReply(body)

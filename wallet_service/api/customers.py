@@ -6,7 +6,7 @@ from litestar import Controller, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from invoicing import customers, subscriptions
-from wallet_service.api import shown_customers, vat_news
+from wallet_service.api import news, shown_customers, vat_news
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.customers import (
@@ -16,6 +16,7 @@ from wallet_service.api.schemas.customers import (
 )
 from wallet_service.api.schemas.subscriptions import SubscriptionBody, SubscriptionsReply
 from wallet_service.api.subscriptions import Statuses, read_statuses
+from wallet_service.subscription_news import tell_ended
 
 
 class Customers(Controller):
@@ -41,6 +42,8 @@ class Customers(Controller):
                 now=now,
             )
             (body,) = await shown_customers.show(connection, tenant.organization_id, [customer])
+            word = "created" if customer.created_at == now else "updated"
+            await news.tell(connection, f"customer.{word}", customer, body, now=now)
             if given.tax_identification_number:
                 await vat_news.tell(connection, tenant.organization_id, customer, body, now=now)
         return CustomerReply(body)
@@ -77,9 +80,10 @@ class Customers(Controller):
     ) -> CustomerReply:
         """End the customer's subscriptions and forget it; what was booked stays in the book."""
         async with services.changing_catalogue(tenant.organization_id) as connection:
-            customer = await customers.delete(
+            customer, ended = await customers.delete(
                 connection, tenant.organization_id, external_id, now=now
             )
+            await tell_ended(connection, tenant.organization_id, ended, now=now)
             (body,) = await shown_customers.show(connection, tenant.organization_id, [customer])
         return CustomerReply(body)
 

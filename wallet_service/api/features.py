@@ -6,6 +6,7 @@ from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from invoicing import features
+from wallet_service.api import news
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.features import (
@@ -37,7 +38,9 @@ class Features(Controller):
                 given.privilege_changes(),
                 now=now,
             )
-        return FeatureReply(FeatureBody.of(feature))
+            body = FeatureBody.of(feature)
+            await news.tell(connection, "feature.created", feature, body, now=now)
+        return FeatureReply(body)
 
     @get("/", summary="List features")
     async def list(
@@ -81,7 +84,9 @@ class Features(Controller):
                 given.privilege_changes(),
                 now=now,
             )
-        return FeatureReply(FeatureBody.of(feature))
+            body = FeatureBody.of(feature)
+            await news.tell(connection, "feature.updated", feature, body, now=now)
+        return FeatureReply(body)
 
     @delete(
         "/{code:str}/privileges/{privilege_code:str}",
@@ -101,7 +106,9 @@ class Features(Controller):
             feature = await features.delete_privilege(
                 connection, tenant.organization_id, code, privilege_code, now=now
             )
-        return FeatureReply(FeatureBody.of(feature))
+            body = FeatureBody.of(feature)
+            await news.tell(connection, "feature.updated", feature, body, now=now)
+        return FeatureReply(body)
 
     @delete("/{code:str}", status_code=200, summary="Delete a feature")
     async def delete(
@@ -110,4 +117,6 @@ class Features(Controller):
         """Withdraw it from every plan and subscription; its metrics are for everybody again."""
         async with services.changing_catalogue(tenant.organization_id) as connection:
             feature = await features.delete(connection, tenant.organization_id, code, now=now)
-        return FeatureReply(FeatureBody.of(feature))
+            body = FeatureBody.of(feature)
+            await news.tell(connection, "feature.deleted", feature, body, now=now)
+        return FeatureReply(body)

@@ -1,13 +1,17 @@
 """`/subscriptions`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, TypeAlias
 
 from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from invoicing import subscription_changes, subscriptions
+from invoicing import customers, subscription_changes, subscriptions
+from invoicing.records import Connection
+from invoicing.subscriptions import Subscription
 from wallet_service import assets
+from wallet_service.api import news, shown_customers
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.errors import field_error
 from wallet_service.api.pagination import meta
@@ -72,6 +76,7 @@ class Subscriptions(Controller):
             )
             if subscription.created_at == now:
                 await pass_on(connection, subscription)
+            await _tell_new_customer(connection, subscription, now=now)
         return SubscriptionReply(SubscriptionBody.of(subscription, now=now))
 
     @get("/", summary="List subscriptions")
@@ -170,3 +175,14 @@ class Subscriptions(Controller):
                 now=now,
             )
         return SubscriptionReply(SubscriptionBody.of(subscription, now=now))
+
+
+async def _tell_new_customer(
+    connection: Connection, subscription: Subscription, *, now: datetime
+) -> None:
+    """Leave word of a customer that was made for its first subscription."""
+    organization_id, external_id = subscription.organization_id, subscription.external_customer_id
+    customer = await customers.get(connection, organization_id, external_id)
+    if customer.created_at == now:
+        (body,) = await shown_customers.show(connection, organization_id, [customer])
+        await news.tell(connection, "customer.created", customer, body, now=now)
