@@ -10,7 +10,7 @@ With an engine outside Postgres no rows are written but keys, totals and the int
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +37,14 @@ from wallet_service.customer_balances import (
 )
 from wallet_service.customer_locking import introduce_customers, locking
 from wallet_service.database import Database
-from wallet_service.decision import Done, LockedState, Operation, Outcome, decide
+from wallet_service.decision import (
+    CustomerKey,
+    Done,
+    LockedState,
+    Operation,
+    Outcome,
+    decide,
+)
 from wallet_service.decision.state import TotalKey
 from wallet_service.errors import Invalid
 from wallet_service.running_totals import write_totals
@@ -70,6 +77,8 @@ class Judged(Struct):
     """None if all were busy."""
     wants_locks: bool = False
     """Nobody was locked: an outcome of None is one that is to be judged under locks."""
+    moved: Collection[CustomerKey] = ()
+    """Or that may be tried without locks once more: its customer has moved meanwhile."""
 
 
 class BatchTransaction:
@@ -110,7 +119,7 @@ class BatchTransaction:
         if self._unlocked and skip_locked and not (is_repeated or takes_locks or ended):
             done = await self._unlocked.run(batch, written=written)
             if done is not None:
-                return Judged(*done, wants_locks=True)
+                return Judged(done.outcomes, done.state, wants_locks=True, moved=done.moved)
         balances = None if self._engine else await self._look_up(batch)
         customers = [operation.customer for operation in batch]
         async with (

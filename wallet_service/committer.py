@@ -81,6 +81,8 @@ class _Pending(Struct, eq=False):
     """Its customer, and the budgets of many customers: what one batch at a time may hold."""
     takes_locks: bool = False
     """It was tried without, and refused: what is refused is refused under locks."""
+    has_moved: bool = False
+    """It was tried without, and its customer had moved before it was written."""
     is_taken: bool = False
     """It is in a batch; until then, nothing of it can have happened."""
     is_unsure: bool = False
@@ -301,7 +303,10 @@ class Committer:
         self._usual_size = max(length, self._usual_size * 3 // 4)
 
     def _take(self, queue: deque[_Pending]) -> list[_Pending]:
-        """The next batch; one that must run alone is a batch of its own."""
+        """The next batch; one that must run alone is a batch of its own.
+
+        Those that take the locks go together: there is no need that the others take them too.
+        """
         batch: list[_Pending] = []
         left: list[_Pending] = []
         while queue and len(batch) < self._batch_max and len(left) < _LEFT_MAX * self._batch_max:
@@ -311,7 +316,8 @@ class Committer:
             queue.popleft()
             if pending.reply.done():  # nobody waits for it any more, and nothing happened
                 continue
-            if not self._moving.isdisjoint(pending.subjects):
+            is_of_another_kind = batch and pending.takes_locks != batch[0].takes_locks
+            if is_of_another_kind or not self._moving.isdisjoint(pending.subjects):
                 left.append(pending)
                 continue
             batch.append(pending)
@@ -336,7 +342,9 @@ class Committer:
                 pending.is_taken = pending.is_unsure
             if done.wants_locks:
                 for pending in reversed(busy):
-                    pending.takes_locks = True
+                    has_moved = pending.operation.customer in done.moved
+                    pending.takes_locks = pending.has_moved or not has_moved
+                    pending.has_moved = has_moved
                     self._queue.appendleft(pending)
                 self._wake.set()
             else:

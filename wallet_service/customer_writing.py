@@ -11,7 +11,15 @@ from invoicing import events
 from invoicing.records import Connection, load_queries, to_json
 from ledger.engine import NO_ROWS, BatchRows
 from wallet_service.budget_counters import write_spending
-from wallet_service.decision import Done, Effect, LockedState, Operation, Outcome, Refused
+from wallet_service.decision import (
+    CustomerKey,
+    Done,
+    Effect,
+    LockedState,
+    Operation,
+    Outcome,
+    Refused,
+)
 from wallet_service.decision.outcomes import EventRow
 from wallet_service.decision.state import HoldState
 from wallet_service.intents import encode_intent
@@ -97,22 +105,24 @@ async def write_unmoved(
     accepted: Sequence[tuple[Operation, Done]],
     state: LockedState,
     rows: BatchRows,
-) -> None:
+) -> list[CustomerKey]:
     """Write keys, authorizations, events and transfers, and commit; not inside a transaction.
 
-    Raises SerializationError, which names them in its detail, if customers have moved since they
-    were read, or are locked; and where anything else was not as it was read. Nothing is kept then.
+    Returns the customers that have moved since they were read, or are locked: nothing of theirs is
+    kept. Raises SerializationError where anything else was not as it was read; nothing at all is
+    kept then.
     """
     operations = [operation for operation, _ in accepted]
     outcomes = [outcome for _, outcome in accepted]
     effects = [(operation.organization_id, outcome.effect) for operation, outcome in accepted]
     customers = sorted({one.customer for one in operations if one.customer is not None})
+    places = {key: place for place, key in enumerate(customers, start=1)}
     holds = {
         (organization_id, hold.id): hold
         for organization_id, effect in effects
         for hold in effect.holds
     }
-    await connection.fetch(
+    (written,) = await connection.fetch(
         _queries.write_unmoved.sql,
         [(*key, state.customers[key].version) for key in customers],
         keys_of(operations, outcomes, is_atomic=True, now=state.now),
@@ -126,7 +136,14 @@ async def write_unmoved(
         ),
         rows.transfers,
         rows.balances,
+        [
+            places[operation.organization_id, operation.customer_id]
+            for operation, outcome in accepted
+            if operation.customer_id is not None
+            for _ in outcome.effect.transfers
+        ],
     )
+    return [customers[place - 1] for place in written["moved"]]
 
 
 async def write_others(

@@ -31,11 +31,11 @@ select (select count(*) from kept) as kept, book.booked, book.moved
 from ledger.book(:transfers::ledger.new_transfer[], :balances::ledger.moved_balance[]) as book;
 
 -- name: write_unmoved
--- All of a batch that was judged without locks, in a transaction of its own.
-select wallet.write_unmoved(
+-- What of a batch that was judged without locks is still as it was read, in a transaction of its own.
+select wallet.write_those_unmoved(
     :customers::wallet.version_read[], :operations::wallet.new_operation[],
     :authorizations::wallet.authorization_now[], :events::invoicing.new_event[], :transfers::ledger.new_transfer[],
-    :balances::ledger.moved_balance[]);
+    :balances::ledger.moved_balance[], :transfer_customers::integer[]) as moved;
 
 -- name: write_unrated!
 -- (4) Usage that waits for its price.

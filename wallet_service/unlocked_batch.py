@@ -3,18 +3,17 @@
 Whatever moves something of a customer's counts its version up, under the lock on that row
 (`customer_locking`). The write takes those locks, compares the versions with those that were read,
 counts them up and writes, in one statement that is a transaction of its own
-(`wallet.write_unmoved`). So what was decided still holds, or nothing is kept, and the batch is run
-under locks from its beginning.
+(`wallet.write_those_unmoved`). So what was decided of a customer still holds, or nothing of it is
+kept, and it is judged anew: with the next batch once, then under locks.
 
 Only what is simple goes this way: operations that are accepted, and come to nothing but keys,
 authorizations, events and transfers. The rest wants more statements, and so locks; what would be
-refused is refused under them. Customers whose operations were tried in vain take the locks for a
-while.
+refused is refused under them. Customers who move time and again take the locks for a while.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -46,7 +45,7 @@ from wallet_service.decision.commands import (
 )
 from wallet_service.store_failures import CONFLICTS
 
-__all__ = ["UnlockedBatch"]
+__all__ = ["Unlocked", "UnlockedBatch"]
 
 _CAREFUL_S: Final = 1.0
 """How long a customer's operations take the locks, after they were tried without in vain."""
@@ -71,44 +70,65 @@ class _Judged(Struct):
     rows: BatchRows
 
 
+class Unlocked(Struct):
+    """What came of a batch without locks."""
+
+    outcomes: list[Outcome | None]
+    """In the order of the operations; None where it is to be judged anew."""
+    state: LockedState
+    moved: Collection[CustomerKey] = ()
+    """Customers whom somebody else moved meanwhile: theirs may be tried without locks again."""
+
+
 class UnlockedBatch:
     """Carries the operations of one batch at a time, for any number of callers."""
 
     def __init__(self, *, database: Database, engine: PostgresLedger) -> None:
         self._pool = database.committer
         self._engine = engine
+        self._moved: dict[CustomerKey, float] = {}
+        """Customers that have moved between read and write, and until when that counts."""
         self._careful: dict[CustomerKey, float] = {}
         """Customers that take the locks, and until when."""
 
     async def run(
         self, batch: Sequence[Operation], *, written: asyncio.Event | None
-    ) -> tuple[list[Outcome | None], LockedState] | None:
+    ) -> Unlocked | None:
         """Read, decide and write: None if nothing was kept, and locks must be taken.
 
-        The outcome of an operation is None where it is for itself to take the locks, since only
-        what is accepted is judged here. ``written`` is set when only the write is left. Raises what
-        the store raises; nobody knows then whether the batch was kept.
+        The outcome of an operation is None where it is for itself to be judged anew, since only
+        what is accepted is judged here, and only what has not moved is kept. ``written`` is set
+        when only the write is left. Raises what the store raises; nobody knows then whether the
+        batch was kept.
         """
-        if not all(_is_simple(one) for one in batch) or self._has_careful(batch):
+        if not all(_is_simple(one) for one in batch):
+            return None
+        free = self._without_careful(batch)
+        if not free:
             return None
         async with self._pool.acquire() as connection:
-            judged = await self._judge(connection, batch)
+            judged = await self._judge(connection, free)
             if judged is None:
                 return None
             if written is not None:
                 written.set()
             try:
-                await customer_writing.write_unmoved(
+                moved = await customer_writing.write_unmoved(
                     connection, judged.accepted, judged.state, judged.rows
                 )
-            except CONFLICTS as conflict:
-                self._be_careful(_moved(conflict, judged.state))
+            except CONFLICTS:
                 return None
-        for key in {operation.customer for operation, _ in judged.accepted}:
+        kept = {operation.customer for operation, _ in judged.accepted}.difference(moved)
+        self._learn_moved(moved, is_all=not kept)
+        if not kept:
+            return None
+        for key in kept:
             assert key is not None, "what is simple is somebody's"
             judged.state.customers[key].version += 1
-        accepted: dict[int, Outcome] = {id(one): outcome for one, outcome in judged.accepted}
-        return [accepted.get(id(one)) for one in batch], judged.state
+        accepted: dict[int, Outcome] = {
+            id(one): outcome for one, outcome in judged.accepted if one.customer in kept
+        }
+        return Unlocked([accepted.get(id(one)) for one in batch], judged.state, frozenset(moved))
 
     async def _judge(self, connection: Connection, batch: Sequence[Operation]) -> _Judged | None:
         """Read and decide; None where one statement cannot write what comes of it."""
@@ -136,16 +156,22 @@ class UnlockedBatch:
         judged = self._engine.judge_locked(transfers, book)
         return None if judged is None else _Judged(accepted, state, judged.rows)
 
-    def _has_careful(self, batch: Sequence[Operation]) -> bool:
+    def _without_careful(self, batch: Sequence[Operation]) -> Sequence[Operation]:
         careful = self._careful
         if not careful:
-            return False
+            return batch
         now = time.monotonic()
-        for one in batch:
-            assert one.customer is not None, "what is simple is somebody's"
-            if careful.get(one.customer, now) > now:
-                return True
-        return False
+        return [one for one in batch if careful.get(_customer_of(one), now) <= now]
+
+    def _learn_moved(self, customers: Iterable[CustomerKey], *, is_all: bool) -> None:
+        """Who moves twice within a second is careful; also who moves where nobody else was."""
+        now = time.monotonic()
+        for customer in customers:
+            if is_all or self._moved.get(customer, now) > now:
+                self._be_careful([customer])
+            self._moved[customer] = now + _CAREFUL_S
+        if len(self._moved) > _CAREFUL_MAX:
+            self._moved.clear()
 
     def _be_careful(self, customers: Iterable[CustomerKey | None]) -> None:
         until = time.monotonic() + _CAREFUL_S
@@ -193,8 +219,7 @@ def _has_twins(batch: Sequence[Operation]) -> bool:
     return len({(one.organization_id, one.kind, one.key) for one in batch}) < len(batch)
 
 
-def _moved(conflict: Exception, state: LockedState) -> list[CustomerKey]:
-    """The customers that a write has found moved, or busy."""
-    detail: str = getattr(conflict, "detail", None) or ""
-    names = set(detail.split(","))
-    return [key for key in state.customers if str(key[1]) in names]
+def _customer_of(operation: Operation) -> CustomerKey:
+    customer = operation.customer
+    assert customer is not None, "what is simple is somebody's"
+    return customer

@@ -16,7 +16,7 @@ from wallet_service import customer_reading
 from wallet_service.database import Database
 from wallet_service.errors import InsufficientFunds, NotAllowed
 
-WRITE = "wallet.write_unmoved"
+WRITE = "wallet.write_those_unmoved"
 
 
 @pytest.fixture
@@ -108,6 +108,35 @@ async def test_money_that_is_taken_between_read_and_write_is_not_spent_twice(til
     assert await till.balances(customer) == (40, 60, 0)
     assert await till.balances(bystander) == (40, 60, 0)
     for one in (customer, bystander):
+        await till.check(one)
+
+
+async def test_who_has_moved_is_tried_once_more_and_holds_up_nobody(till: Till):
+    moving, *others = [await funded(till, 100) for _ in range(3)]
+    async with till.worker() as other:
+        held = [await other.submit(till.hold(f"held-{one}", one, 30)) for one in others]
+        ids = [UUID(msgspec.json.decode(one)["authorization"]["id"]) for one in held]
+        before = [await version_of(till, one) for one in (moving, *others)]
+        database, seen = watched(till, lambda: other.submit(till.hold("quick", moving, 60)))
+        async with till.worker(database=database) as worker:
+            asked = [
+                till.capture("first", others[0], ids[0], 10),
+                till.hold("slow", moving, 40),
+                till.capture("last", others[1], ids[1], 20),
+                till.hold("more", others[1], 5),
+            ]
+            assert all(isinstance(one, bytes) for one in await outcomes_of(worker, asked))
+    assert sum(WRITE in text for text in seen) == 2
+    assert not any("lock_free" in text for text in seen)
+    assert await till.balances(moving) == (0, 100, 0)
+    assert await till.balances(others[0]) == (90, 0, 0)
+    assert await till.balances(others[1]) == (75, 5, 0)
+    assert [await version_of(till, one) for one in (moving, *others)] == [
+        before[0] + 2,
+        before[1] + 1,
+        before[2] + 1,
+    ]
+    for one in (moving, *others):
         await till.check(one)
 
 
