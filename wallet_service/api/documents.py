@@ -93,10 +93,7 @@ class InvoiceDocuments(Controller):
     ) -> Response[bytes]:
         """The file itself, in the form that the address ends with."""
         found = read_id(invoice_id, "invoice")
-        form = _form(request, syntax)
-        return _answer(
-            await services.documents.file(tenant.organization_id, Kind.INVOICE, found, form=form)
-        )
+        return await _file(request, services, tenant, Kind.INVOICE, found, syntax)
 
 
 class CreditNoteDocuments(Controller):
@@ -112,12 +109,7 @@ class CreditNoteDocuments(Controller):
         summary="Make a credit note's PDF",
     )
     async def pdf(
-        self,
-        note_id: FromPath[str],
-        request: Asked,
-        tenant: Tenant,
-        services: Services,
-        now: Now,
+        self, note_id: FromPath[str], request: Asked, tenant: Tenant, services: Services, now: Now
     ) -> CreditNoteReply:
         """Make the PDF and answer where it is: `file_url` opens it, for a day."""
         found = read_id(note_id, "credit_note")
@@ -126,12 +118,7 @@ class CreditNoteDocuments(Controller):
 
     @post("/{note_id:str}/download_xml", status_code=200, summary="Make an e-credit-note")
     async def xml(
-        self,
-        note_id: FromPath[str],
-        request: Asked,
-        tenant: Tenant,
-        services: Services,
-        now: Now,
+        self, note_id: FromPath[str], request: Asked, tenant: Tenant, services: Services, now: Now
     ) -> CreditNoteReply:
         """Make the credit note as EN 16931 (CII) and answer where it is: `xml_url`."""
         found = read_id(note_id, "credit_note")
@@ -158,11 +145,7 @@ class CreditNoteDocuments(Controller):
     ) -> Response[bytes]:
         """The file itself, in the form that the address ends with."""
         found = read_id(note_id, "credit_note")
-        form = _form(request, syntax)
-        made = await services.documents.file(
-            tenant.organization_id, Kind.CREDIT_NOTE, found, form=form
-        )
-        return _answer(made)
+        return await _file(request, services, tenant, Kind.CREDIT_NOTE, found, syntax)
 
 
 class PaymentReceiptDocuments(Controller):
@@ -208,11 +191,7 @@ class PaymentReceiptDocuments(Controller):
     ) -> Response[bytes]:
         """The file itself, in the form that the address ends with."""
         found = read_id(receipt_id, "payment_receipt")
-        form = _form(request, "cii")
-        made = await services.documents.file(
-            tenant.organization_id, Kind.PAYMENT_RECEIPT, found, form=form
-        )
-        return _answer(made)
+        return await _file(request, services, tenant, Kind.PAYMENT_RECEIPT, found)
 
 
 @get(
@@ -267,10 +246,19 @@ async def _credit_note(
     return CreditNoteReply(body)
 
 
-def _form(request: Asked, syntax: str) -> Form:
-    """What the address ends with."""
+async def _file(
+    request: Asked,
+    services: services.Services,
+    tenant: Tenant,
+    kind: Kind,
+    document_id: UUID,
+    syntax: Literal["cii", "ubl"] = "cii",
+) -> Response[bytes]:
+    """The document, in the form that the address ends with."""
     ending = request.url.path.rpartition(".")[2]
-    return Form.UBL if ending == Form.XML and syntax == "ubl" else Form(ending)
+    form = Form.UBL if ending == Form.XML and syntax == "ubl" else Form(ending)
+    made = await services.documents.file(tenant.organization_id, kind, document_id, form=form)
+    return _answer(made)
 
 
 async def _link(

@@ -3,9 +3,9 @@
 from litestar import Controller, get, put
 from litestar.params import FromPath, JSONBody
 
-from invoicing import plan_fixed_charges, subscription_prices
+from invoicing import plan_fixed_charges
 from wallet_service.api import shown_taxes
-from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.dependencies import Now, Window
 from wallet_service.api.schemas.plan_charges import read_effective_at
 from wallet_service.api.schemas.plan_fixed_charges import (
     FixedChargeBody,
@@ -13,8 +13,7 @@ from wallet_service.api.schemas.plan_fixed_charges import (
     FixedChargeRequest,
     FixedChargesReply,
 )
-from wallet_service.api.subscription_charges import WhichStatus
-from wallet_service.api.subscriptions import read_statuses
+from wallet_service.api.subscription_plans import PRICED_SUBSCRIPTION, ThePlan
 
 
 class SubscriptionFixedCharges(Controller):
@@ -23,44 +22,25 @@ class SubscriptionFixedCharges(Controller):
     path = "/subscriptions/{external_id:str}/fixed_charges"
     tags = ("subscriptions",)
     opt = {"resource": "subscriptions"}  # noqa: RUF012
+    dependencies = PRICED_SUBSCRIPTION
 
     @get("/", summary="List a subscription's fixed charges")
-    async def list(
-        self,
-        external_id: FromPath[str],
-        tenant: Tenant,
-        services: Services,
-        window: Window,
-        now: Now,
-        status: WhichStatus = None,
-    ) -> FixedChargesReply:
+    async def list(self, subscription_plan: ThePlan, window: Window, now: Now) -> FixedChargesReply:
         """The fixed charges in force, in the plan's order."""
-        statuses = read_statuses(status, field="subscription_status")
-        async with services.database.tenant(tenant.organization_id) as connection:
-            place = connection, tenant.organization_id
-            plan = await subscription_prices.plan_of(*place, external_id, statuses=statuses)
-            page = await plan_fixed_charges.find_all(*place, plan, window=window, now=now)
+        async with subscription_plan.reading() as place:
+            page = await plan_fixed_charges.find_all(*place, window=window, now=now)
             codes = {code for charge in page.items for code in charge.tax_codes}
-            taxes = await shown_taxes.find(*place, codes)
+            taxes = await shown_taxes.find(*place[:2], codes)
         return FixedChargesReply.of(page, window, taxes)
 
     @get("/{fixed_charge_code:str}", summary="Find a fixed charge of a subscription")
     async def find(
-        self,
-        external_id: FromPath[str],
-        fixed_charge_code: FromPath[str],
-        tenant: Tenant,
-        services: Services,
-        now: Now,
-        status: WhichStatus = None,
+        self, fixed_charge_code: FromPath[str], subscription_plan: ThePlan, now: Now
     ) -> FixedChargeReply:
         """One fixed charge, as it is in force."""
-        statuses = read_statuses(status, field="subscription_status")
-        async with services.database.tenant(tenant.organization_id) as connection:
-            place = connection, tenant.organization_id
-            plan = await subscription_prices.plan_of(*place, external_id, statuses=statuses)
-            charge = await plan_fixed_charges.get(*place, plan, fixed_charge_code, now=now)
-            taxes = await shown_taxes.find(*place, charge.tax_codes)
+        async with subscription_plan.reading() as place:
+            charge = await plan_fixed_charges.get(*place, fixed_charge_code, now=now)
+            taxes = await shown_taxes.find(*place[:2], charge.tax_codes)
         return FixedChargeReply(FixedChargeBody.of(charge, taxes))
 
     @put(
@@ -70,29 +50,20 @@ class SubscriptionFixedCharges(Controller):
     )
     async def update(
         self,
-        external_id: FromPath[str],
         fixed_charge_code: FromPath[str],
         data: JSONBody[FixedChargeRequest],
-        tenant: Tenant,
-        services: Services,
+        subscription_plan: ThePlan,
         now: Now,
-        status: WhichStatus = None,
     ) -> FixedChargeReply:
         """Change units or prices for this subscription alone."""
-        statuses = read_statuses(status, field="subscription_status")
         effective_at = read_effective_at(data.fixed_charge.effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
-            place = connection, tenant.organization_id
-            plan = await subscription_prices.own_plan(
-                *place, external_id, statuses=statuses, now=now
-            )
+        async with subscription_plan.changing() as place:
             charge = await plan_fixed_charges.update(
                 *place,
-                plan,
                 fixed_charge_code,
                 data.fixed_charge.changes(),
                 effective_at=effective_at,
                 now=now,
             )
-            taxes = await shown_taxes.find(*place, charge.tax_codes)
+            taxes = await shown_taxes.find(*place[:2], charge.tax_codes)
         return FixedChargeReply(FixedChargeBody.of(charge, taxes))
