@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from wallet_service.billing import Progress as BillingProgress
     from wallet_service.services import Services
     from wallet_service.settings import Settings
+
+
+_FORESEEN = ("Invoices", "Fees", "Amount", "Coupons", "Taxes", "Paid already", "Left")
+_COUNTS = 2
+"""So many of these are counts; the others are money."""
 
 
 class _Options(Struct, frozen=True, kw_only=True):
@@ -178,14 +184,23 @@ async def _foresee(
 def _print_foreseen(console: "Console", foreseen: _Foreseen) -> None:
     from rich.table import Table
 
-    table = Table("Organization", "Currency")
-    for name in ("Invoices", "Fees", "Amount", "Coupons", "Taxes", "Paid already", "Left"):
-        table.add_column(name, justify="right")
-    for (organization_id, currency), row in sorted(foreseen.rows.items()):
-        counts = [f"{number:,}" for number in row[:2]]
-        amounts = [_amount(cents, currency) for cents in row[2:]]
-        table.add_row(str(organization_id), currency, *counts, *amounts)
-    console.print(table)
+    named = groupby(sorted(foreseen.rows.items()), key=lambda row: row[0][0])
+    for organization_id, found in named:
+        rows = [(currency, row) for (_, currency), row in found]
+        # A line for each sum, so that large ones fit into a terminal.
+        table = Table("", title=f"Organization {organization_id}", title_justify="left")
+        for currency, _ in rows:
+            table.add_column(currency, justify="right", no_wrap=True)
+        for position, name in enumerate(_FORESEEN):
+            is_money = position >= _COUNTS
+            table.add_row(
+                name,
+                *(
+                    _amount(row[position], currency) if is_money else f"{row[position]:,}"
+                    for currency, row in rows
+                ),
+            )
+        console.print(table)
     console.print("Nothing was changed. What wallets pay at the end is not taken off here.")
 
 
