@@ -5,12 +5,12 @@ What came late for its periods stands on the invoices that followed, and is not 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct, structs
 
-from invoicing.billed_periods import BilledPeriod
+from invoicing.billed_periods import BilledPeriod, last_seal
 from invoicing.billing_facts import Paid, paid_usage
 from invoicing.billing_reading import bounds_of_usage
 from invoicing.billing_schedule import DueMoment
@@ -18,13 +18,11 @@ from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.invoice_building import BuiltInvoice
 from invoicing.late_usage import billed_lines, difference, line_of
-from invoicing.records import Connection, load_queries
+from invoicing.records import Connection
 from invoicing.usage_fees import FeePlace
 from invoicing.usage_rollups import Stretch
 
 __all__ = ["Standing", "read_standing", "with_ids_of_its_own", "without_standing"]
-
-_queries: Final[Any] = load_queries(__file__)
 
 _Usage: TypeAlias = tuple[UUID | None, datetime | None]
 """The usage of one period: its subscription, and when it begins."""
@@ -63,10 +61,8 @@ async def _paid(
     connection: Connection, period: BilledPeriod, due: DueMoment, billed: Sequence[Fee]
 ) -> Paid:
     """Who paid for what was committed after a period was sealed, until it was billed as late."""
-    last_seal: int | None = await _queries.last_seal(
-        connection,
-        organization_id=period.organization_id,
-        invoice_ids=[fee.invoice_id for fee in billed],
+    last = await last_seal(
+        connection, period.organization_id, [fee.invoice_id for fee in billed if fee.invoice_id]
     )
     bounds = bounds_of_usage(due.subscription, due.moment)
     stretch = Stretch(
@@ -80,7 +76,7 @@ async def _paid(
         connection,
         [stretch, stretch],
         asset_codes=[currency, currency],
-        since=[period.sealed_xact_id, last_seal],
+        since=[period.sealed_xact_id, last],
     )
     return _less(late, unbilled)
 

@@ -4,7 +4,7 @@ The row is made in the transaction that makes the invoice, so whoever comes seco
 whoever comes after a crash goes on with what has none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from msgspec import field
 
 from invoicing.records import Connection, Record, load_queries, to_json
 
-__all__ = ["BilledPeriod", "claim", "move_to_invoice", "of_invoices", "reseal"]
+__all__ = ["BilledPeriod", "claim", "last_seal", "move_to_invoice", "of_invoices", "reseal"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -88,3 +88,13 @@ async def move_to_invoice(
     await _queries.move_to_invoice(
         connection, organization_id=organization_id, from_id=from_id, to_id=to_id
     )
+
+
+async def last_seal(
+    connection: Connection, organization_id: UUID, invoice_ids: Collection[UUID]
+) -> int | None:
+    """As of which transaction the usage of invoices was read last; None where none has any."""
+    found: int | None = await _queries.last_seal(
+        connection, organization_id=organization_id, invoice_ids=list(invoice_ids)
+    )
+    return found

@@ -27,7 +27,13 @@ order by billing_at, subscription_id, reason;
 -- name: reseal!
 -- A draft was computed anew: later events are in it.
 update invoicing.billed_periods set sealed_xact_id = :sealed_xact_id::bigint::text::xid8
-where organization_id = :organization_id and invoice_id = :invoice_id and charges_to_at is not null;
+where organization_id = :organization_id and invoice_id = :invoice_id
+  and (charges_to_at is not null or reason = 'late_usage');
+
+-- name: last_seal$
+-- As of when the usage of invoices was read last.
+select max(sealed_xact_id)::text::bigint from invoicing.billed_periods
+where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid[]);
 
 -- name: move_to_invoice!
 -- What a voided invoice had billed is billed by the one made from it.

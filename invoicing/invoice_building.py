@@ -24,7 +24,7 @@ from invoicing.fees import Fee
 from invoicing.fixed_fees import commitment_fees, fixed_fees
 from invoicing.invoice_totals import ProgressiveCredit
 from invoicing.invoices import Invoice
-from invoicing.late_usage import LateUsage, late_fees
+from invoicing.late_usage import LATE_USAGE, LateUsage, late_fees
 from invoicing.plan_terms import PlanTerms
 from invoicing.progressive_billing import BilledAhead
 from invoicing.subscription_fees import subscription_fee
@@ -301,7 +301,7 @@ def _period(one: Billable, invoice_id: UUID, *, now: datetime) -> BilledPeriod:
         charges_to_at=charges.part.end if charges else None,
         fixed_charges_from_at=fixed.part.start if fixed else None,
         fixed_charges_to_at=fixed.part.end if fixed else None,
-        sealed_xact_id=one.sealed_xact_id if charges else None,
+        sealed_xact_id=one.sealed_xact_id if charges or moment.reason == LATE_USAGE else None,
         moment=to_builtins(moment),
         created_at=now,
     )

@@ -2,7 +2,8 @@
 
 A final invoice is sealed as of a transaction. What is committed later for its period (events that
 were sent late, rated late, or taken back) makes a difference to what the period comes to now; the
-difference is a line of the next invoice, which names the line that it corrects.
+difference is a line of the next invoice, which names the line that it corrects. A subscription that
+has ended has no next one: with whom it is billed then is in `late_of_ended`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
-from invoicing.billed_periods import BilledPeriod
+from invoicing.billed_periods import BilledPeriod, last_seal
 from invoicing.billing_facts import Catalogue, Paid, paid_usage
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_reading import (
@@ -36,9 +37,20 @@ from invoicing.usage_versions import Versions
 from ledger.money import Rounding
 from rating.exact import EXACT, ZERO
 
-__all__ = ["LateUsage", "billed_lines", "difference", "late_fees", "line_of", "read_late"]
+__all__ = [
+    "LATE_USAGE",
+    "LateUsage",
+    "billed_lines",
+    "difference",
+    "late_fees",
+    "line_of",
+    "read_late",
+]
 
 _queries: Final[Any] = load_queries(__file__)
+
+LATE_USAGE: Final = "late_usage"
+"""The reason of moments that bill nothing but what came late for a subscription that has ended."""
 
 _Line: TypeAlias = tuple[UUID | None, UUID | None, str, bool]
 """What makes two lines of one period the same: charge, filter, group, and whether a true-up."""
@@ -59,11 +71,12 @@ async def read_late(
 ) -> dict[int, list[LateUsage]]:
     """What came late for earlier periods of these moments' subscriptions, by position.
 
-    Only the first moment of a subscription that bills usage looks back: the others follow it.
+    Only the first moment of a subscription that bills usage looks back: the others follow it. Of
+    one that has ended, a moment of its own does (`LATE_USAGE`).
     """
     firsts: dict[UUID, int] = {}
     for position, one in enumerate(due):
-        if one.moment.charges_period is not None:
+        if one.moment.charges_period is not None or one.moment.reason == LATE_USAGE:
             firsts.setdefault(one.subscription.id, position)
     changed = await _changed_periods(connection, [due[at] for at in firsts.values()])
     found: dict[int, list[LateUsage]] = {}
@@ -157,14 +170,18 @@ async def _changed_periods(
         subscription_ids=[one.subscription.id for one in due],
         before=[one.moment.billing_at for one in due],
     )
-    since = [(row["organization_id"], row["subscription_id"], row["since"]) async for row in rows]
+    since: dict[UUID, datetime] = {row["subscription_id"]: row["since"] async for row in rows}
+    for one in sorted((one.subscription for one in due), key=lambda one: one.started_at):
+        if one.previous_subscription_id in since:  # units that stay may be others than was known
+            since[one.id] = min(one.started_at, since.get(one.id, one.started_at))
+    changed = [one.subscription for one in due if one.subscription.id in since]
     found: dict[UUID, list[BilledPeriod]] = {}
-    if since:
+    if changed:
         periods = _queries.sealed_periods(
             connection,
-            organization_ids=[organization for organization, _, _ in since],
-            subscription_ids=[subscription for _, subscription, _ in since],
-            since=[at for _, _, at in since],
+            organization_ids=[one.organization_id for one in changed],
+            subscription_ids=[one.id for one in changed],
+            since=[since[one.id] for one in changed],
         )
         async for row in periods:
             period = BilledPeriod.of(row)
@@ -218,7 +235,7 @@ async def _read(
         connection,
         stretches,
         asset_codes=[currency for _ in periods],
-        since=[period.sealed_xact_id for period in periods],
+        since=[await _looked_at(connection, period, billed) for period in periods],
     )
     found: list[LateUsage] = []
     for period, usage, paid, metrics_left in zip(periods, usages, late, followed, strict=True):
@@ -238,6 +255,19 @@ async def _read(
             )
         )
     return found
+
+
+async def _looked_at(
+    connection: Connection, period: BilledPeriod, billed: Mapping[datetime, Sequence[Fee]]
+) -> int | None:
+    """As of when the usage of a period was billed last, with its own invoice or as late."""
+    assert period.charges_from_at is not None, "its usage was billed"
+    lines = billed.get(period.charges_from_at, ())
+    invoice_ids = {fee.invoice_id for fee in lines if fee.invoice_id is not None}
+    if invoice_ids <= {period.invoice_id}:
+        return period.sealed_xact_id
+    last = await last_seal(connection, period.organization_id, invoice_ids)
+    return max(last or 0, period.sealed_xact_id or 0)
 
 
 async def billed_lines(

@@ -1,7 +1,8 @@
 -- What came late for periods that are billed.
 
 -- name: late_since
--- Since when, of each subscription for whose sealed periods something was committed after the last of them was sealed.
+-- Since when, of each subscription for whose sealed periods something was committed after the last of them was sealed, or
+-- after one that has ended was last looked at.
 -- Reads the events since then by their transactions.
 select w.organization_id, w.subscription_id, late.since
 from unnest(:organization_ids::uuid[], :subscription_ids::uuid[], :before::timestamptz[])
@@ -9,9 +10,16 @@ from unnest(:organization_ids::uuid[], :subscription_ids::uuid[], :before::times
 cross join lateral (
     select p.sealed_xact_id, p.charges_to_at from invoicing.billed_periods p
     where p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
-      and p.billing_at < w.before and p.sealed_xact_id is not null and p.reason <> 'progressive_billing'
+      and p.billing_at < w.before and p.sealed_xact_id is not null
+      and p.reason not in ('progressive_billing', 'late_usage')
     order by p.charges_to_at desc limit 1
 ) sealed
+left join lateral (
+    select p.sealed_xact_id from invoicing.billed_periods p
+    where p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
+      and p.billing_at < w.before and p.reason = 'late_usage'
+    order by p.billing_at desc limit 1
+) looked on true
 cross join lateral (
     select min(least(e.timestamp, o.timestamp)) as since
     from invoicing.events e
@@ -20,7 +28,7 @@ cross join lateral (
         where o.organization_id = e.organization_id and o.id = e.reverses_event_id
     ) o on true
     where e.organization_id = w.organization_id and e.subscription_id = w.subscription_id
-      and e.xact_id >= sealed.sealed_xact_id
+      and e.xact_id >= greatest(sealed.sealed_xact_id, looked.sealed_xact_id)
       and (e.timestamp < sealed.charges_to_at or e.reverses_event_id is not null)
       and least(e.timestamp, o.timestamp) < sealed.charges_to_at
 ) late

@@ -16,14 +16,14 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
 import asyncpg
 import structlog
 from msgspec import Struct, structs
 
-from invoicing import billing_runs
+from invoicing import billing_runs, late_of_ended
 from invoicing.advance_fees import BilledInAdvance, billed_in_advance
 from invoicing.billing_facts import (
     Catalogue,
@@ -53,9 +53,17 @@ from wallet_service.invoice_writing import Raced, total_all, write
 from wallet_service.tax_services import ask
 from wallet_service.unused_credits import UnusedCredits
 
-__all__ = ["Billing", "Progress", "Run", "recipients_of"]
+__all__ = ["Billing", "Progress", "Run", "Scope", "recipients_of"]
 
 log: Final = structlog.get_logger("wallet_service.billing")
+
+Scope: TypeAlias = Literal["all", "due", "late"]
+"""What a run looks for.
+
+    due     moments that have come, and what came late for others of these customers
+    late    what came late for subscriptions that have ended, where nothing of the customer runs
+    all     both
+"""
 
 _PORTION: Final = 200
 """Subscriptions that are billed together: bounds memory, and how long a transaction is."""
@@ -111,6 +119,7 @@ class Billing:
         until: datetime,
         now: datetime,
         organization_id: UUID | None = None,
+        scope: Scope = "all",
         on_progress: Callable[[Progress], None] = lambda _: None,
         check: Callable[[], None] = lambda: None,
     ) -> Progress:
@@ -119,7 +128,7 @@ class Billing:
         `opened` opens the transactions that write. `check` is called between portions and may
         raise: what is done stays done.
         """
-        run = Run(until=until, now=now, organization_id=organization_id)
+        run = Run(until=until, now=now, organization_id=organization_id, scope=scope)
         turn = asyncio.Lock()
 
         async def work() -> None:
@@ -370,8 +379,17 @@ class Billing:
 class Run:
     """One run: what it knows, and where it is."""
 
-    def __init__(self, *, until: datetime, now: datetime, organization_id: UUID | None) -> None:
+    def __init__(
+        self,
+        *,
+        until: datetime,
+        now: datetime,
+        organization_id: UUID | None,
+        scope: Scope = "all",
+    ) -> None:
         self.until = until
+        self._has_due = scope != "late"
+        self._has_late = scope != "due"
         self.now = now
         self.organization_id = organization_id
         self.catalogue = Catalogue()
@@ -384,7 +402,7 @@ class Run:
 
     async def find_due(self, connection: Connection, *, corrects: bool) -> list[DueMoment] | None:
         """The next portion: whole customers, but for what cannot be billed now. None at the end."""
-        while True:
+        while self._has_due:
             page = await due_moments(
                 connection,
                 now=self.until,
@@ -394,14 +412,27 @@ class Run:
                 corrects=corrects,
             )
             if not page:
-                return None
+                self._has_due = False
+                break
             after = self._after = max(one.key for one in page)
             found = await self._whole_customers(connection, page)
             self._given.difference_update(one.subscription.id for one in page)
             self._given.update(one.subscription.id for one in found if one.key > after)
+            found += await late_of_ended.late_beside(connection, found, now=self.until)
             found = await billing_runs.without_problems(connection, found, now=self.now)
             if found:
                 return found
+        return await self._find_late(connection)
+
+    async def _find_late(self, connection: Connection) -> list[DueMoment] | None:
+        """What came late for subscriptions that have ended, and is billed by itself: at the end."""
+        if not self._has_late:
+            return None
+        self._has_late = False
+        found = await late_of_ended.late_alone(
+            connection, organization_id=self.organization_id, until=self.until
+        )
+        return await billing_runs.without_problems(connection, found, now=self.now) or None
 
     async def _whole_customers(
         self, connection: Connection, page: Sequence[DueMoment]

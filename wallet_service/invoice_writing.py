@@ -12,7 +12,15 @@ import asyncpg
 import msgspec
 from msgspec import structs
 
-from invoicing import billed_periods, billing_runs, fees, invoice_credits, invoices, outbox
+from invoicing import (
+    billed_periods,
+    billing_runs,
+    fees,
+    invoice_credits,
+    invoices,
+    late_of_ended,
+    outbox,
+)
 from invoicing.billing_facts import Recipient
 from invoicing.billing_schedule import DueMoment, schedule_all
 from invoicing.deductions import Lowered, TaxBook, deductions_of, take
@@ -53,6 +61,7 @@ async def write(
     """Store invoices and claim their moments; raises Raced where anything has changed meanwhile."""
     if not await schedule_all(connection, due):
         raise Raced
+    await late_of_ended.hold(connection, due)
     try:
         billed = [one for one in built if one.bills]
         totalled = await total_all(connection, book, billed, locks=True, now=now)

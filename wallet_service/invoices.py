@@ -46,7 +46,7 @@ from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
 from wallet_service import request_keys
 from wallet_service.advance_billing import AdvanceBilling
-from wallet_service.billing import Billing, Progress, Run
+from wallet_service.billing import Billing, Progress, Run, Scope
 from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
 from wallet_service.errors import Unavailable
@@ -102,6 +102,7 @@ class Invoices:
         until: datetime,
         now: datetime,
         organization_id: UUID | None = None,
+        scope: Scope = "all",
         on_progress: Callable[[Progress], None] = lambda _: None,
         check: Callable[[], None] = lambda: None,
     ) -> Progress:
@@ -112,6 +113,7 @@ class Invoices:
             until=until,
             now=now,
             organization_id=organization_id,
+            scope=scope,
             on_progress=on_progress,
             check=check,
         )

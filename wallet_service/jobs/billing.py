@@ -16,6 +16,7 @@ from invoicing.errors import InvoicingError
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from wallet_service import fee_regrouping
+from wallet_service.billing import Scope
 from wallet_service.credit_invoices import CreditInvoices
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import Opening, worker_transactions
@@ -28,6 +29,7 @@ __all__ = [
     "PurchaseBiller",
     "bill_due",
     "bill_in_advance",
+    "bill_late_usage",
     "bill_thresholds",
     "finalize_drafts",
     "finish_invoices",
@@ -46,9 +48,18 @@ _LEFT_ALONE: Final = timedelta(seconds=10)
 
 async def bill_due(services: Services, term: Term) -> int:
     """Bill all that is due by now; says how many invoices were made."""
+    return await _bill(services, term, "due")
+
+
+async def bill_late_usage(services: Services, term: Term) -> int:
+    """Bill what came late for subscriptions that have ended, where nothing of a customer runs."""
+    return await _bill(services, term, "late")
+
+
+async def _bill(services: Services, term: Term, scope: Scope) -> int:
     now = datetime.now(UTC)
     done = await services.invoices.bill(
-        _opened(services, term), until=now, now=now, check=term.check
+        _opened(services, term), until=now, now=now, scope=scope, check=term.check
     )
     BILLED.labels("invoices").inc(done.invoices)
     BILLED.labels("fees").inc(done.fees)

@@ -88,6 +88,7 @@ def jobs() -> list[Job]:
         Job("finish_credit_notes", 5, payments.finish_credit_notes),
         Job("release_expired_transfers", 10, book.release_expired),
         Job("bill_due", 10, billing.bill_due),
+        Job("bill_late_usage", 3600, billing.bill_late_usage),
         Job("bill_in_advance", 2, billing.bill_in_advance),
         Job("regroup_paid_fees", 60, billing.regroup_paid_fees),
         Job("bill_thresholds", 30, billing.bill_thresholds),

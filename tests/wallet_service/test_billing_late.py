@@ -1,0 +1,143 @@
+"""What comes late for subscriptions that have ended is billed once, with another or by itself."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from msgspec import structs
+
+from invoicing import subscription_changes
+from tests.wallet_service.months import Months, day, standard
+from tests.wallet_service.story import USD, open_story, paid, promotional
+from wallet_service.billing import Run
+
+
+@pytest.fixture
+async def months(database_dsn, redis_url, settings_for) -> AsyncIterator[Months]:
+    settings = structs.replace(settings_for(database_dsn), redis_url=redis_url)
+    async with open_story(settings) as story:
+        yield Months(story)
+
+
+async def charged(months: Months) -> list[list[int]]:
+    """The cents of the usage on each invoice that has any."""
+    found = [
+        [line.amount_cents for line in await months.lines(one) if line.fee_type == "charge"]
+        for one in await months.invoices()
+        if one.status != "voided"
+    ]
+    return [one for one in found if one]
+
+
+async def end(months: Months, subscription: str, *, at) -> None:
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        await subscription_changes.terminate(
+            connection, months.organization_id, subscription, now=at
+        )
+
+
+async def settle(months: Months, at) -> None:
+    """Make drafts final."""
+    for draft in await months.invoices(status="draft"):
+        await months.services.invoices.finalize(months.organization_id, draft.id, now=at)
+
+
+async def foreseen(months: Months, until) -> list[int]:
+    found = months.services.invoices.billing.foresee(
+        until=until, now=until, organization_id=months.organization_id
+    )
+    amounts = [one.invoice.fees_amount_cents async for one in found]
+    return [one for one in amounts if one]
+
+
+async def test_late_usage_of_an_upgraded_plan_is_on_the_next_invoice_of_the_new_one(months):
+    await months.metric("tokens")
+    await months.metric("seats", recurring=True)
+    for plan, amount in (("small", 0), ("big", 1)):
+        prices = standard("tokens", "1"), standard("seats", "30", prorated=True)
+        await months.plan(plan, *prices, amount_cents=amount)
+    await months.plan("side", standard("tokens", "1"), interval="weekly")
+    acme = await months.customer("acme", paid(5000), currency="USD")
+    await months.subscribe("acme", "small", "sub", at=day(4, 1))
+    await months.subscribe("acme", "side", "other", at=day(4, 1))
+    await months.use("sub", "tokens", "10", at=day(4, 2))
+    await months.subscribe("acme", "big", "sub", at=day(4, 16))
+    await months.bill(day(4, 16))
+    await months.bill(day(5, 1))
+    await months.use("sub", "tokens", "5", at=day(4, 3))
+    await months.use("sub", "seats", "2", at=day(4, 1))
+    await months.bill(day(5, 4))  # the other's week: it is the new plan that takes it
+    assert await charged(months) == [[1000]]
+    assert await foreseen(months, day(6, 1)) == [500 + 3000 + 6000 + 3000 + 1]
+    await months.bill(day(6, 1))
+    # Of the old plan, 5.00 and two seats for half a month; of the new one May, and half of April.
+    assert await charged(months) == [[1000], [500, 3000, 6000, 3000]]
+    assert await months.left(acme) == 5000 - 10 - 125 - Decimal("0.01") * 2
+    await months.bill(day(7, 1))
+    assert (await charged(months))[2:] == [[6000]]
+    await months.check()
+
+
+@pytest.mark.parametrize("grace", [{}, {"billing_configuration": {"invoice_grace_period": 3}}])
+async def test_late_usage_of_what_has_ended_is_billed_with_another_or_once_by_itself(months, grace):
+    await months.metric("tokens")
+    await months.plan("pay", standard("tokens", "1"))
+    acme = await months.customer("acme", paid(1000), currency="USD", **grace)
+    place = months.organization_id
+    await months.subscribe("acme", "pay", "one", at=day(4, 1))
+    await months.subscribe("acme", "pay", "two", at=day(4, 1))
+    await end(months, "one", at=day(4, 10))
+    await months.bill(day(4, 10))
+    await settle(months, day(4, 20))
+    await months.use("one", "tokens", "5", at=day(4, 3))
+    await months.bill(day(5, 1))  # with the other one
+    assert await charged(months) == [[500]]
+    await settle(months, day(5, 20))
+    await end(months, "two", at=day(5, 20))
+    await months.bill(day(5, 20))
+    await settle(months, day(5, 30))
+    assert (await months.bill(day(6, 30))).invoices == 0
+    now = datetime.now(UTC)
+    await months.use("one", "tokens", "7", at=day(4, 4))
+    await months.use("two", "tokens", "1", at=day(4, 4))
+    assert (await months.bill(now)).invoices == 0  # more may be on its way
+    later = now + timedelta(days=2)
+    assert await foreseen(months, later) == [700, 100]
+    await months.bill(later)
+    await settle(months, later + timedelta(days=10))
+    assert await charged(months) == [[500], [700], [100]]
+    assert (await months.bill(later + timedelta(days=20))).invoices == 0
+    assert await months.left(acme) == 1000 - 13
+    last = (await months.invoices())[-1]
+    await months.services.invoices.void(place, last.id, now=later)
+    await months.services.invoices.regenerate(place, last.id, now=later)
+    assert await charged(months) == [[500], [700], [100]]
+    assert (await months.bill(later + timedelta(days=30))).invoices == 0
+    await months.check()
+
+
+async def test_each_time_that_something_came_late_names_who_paid_for_that(months):
+    await months.metric("tokens")
+    await months.plan("pay", standard("tokens", "1"))
+    await months.customer("acme", promotional(3), paid(100), currency="USD")
+    await months.subscribe("acme", "pay", "one", at=day(3, 1))
+    await months.use("one", "tokens", "1", at=day(3, 2))
+    await months.bill(day(4, 1))
+    await months.use("one", "tokens", "2", at=day(3, 3))  # the last that was given
+    await months.bill(day(5, 1))
+    await months.use("one", "tokens", "4", at=day(3, 4))  # of what was bought
+    run = Run(until=day(6, 1), now=day(6, 1), organization_id=months.organization_id)
+    billing = months.services.invoices.billing
+    async with months.services.database.worker.acquire() as connection, connection.transaction():
+        due = await run.find_due(connection, corrects=False)
+        assert due is not None
+        _, (billable,) = await billing.read(connection, run, due)
+    named = [list(late.paid.grants.values()) for late in billable.late if late.paid.grants]
+    assert named == [[4 * USD]]
+    await months.bill(day(6, 1))
+    parts = [
+        (one.prepaid_granted_credit_amount_cents, one.prepaid_purchased_credit_amount_cents)
+        for one in await months.invoices()
+    ]
+    assert parts == [(100, 0), (200, 0), (0, 400)]
