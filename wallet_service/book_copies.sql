@@ -14,5 +14,5 @@ insert into wallet.checked_transfers (
 select gen_random_uuid(), t.debit_account_id, t.credit_account_id, 0, t.amount, t.ledger, t.code, 4, false, t.id,
     '00000000-0000-0000-0000-000000000000', 0, t.expires_at
 from wallet.checked_transfers t
-where t.phase = 1 and t.expires_at between 1 and (extract(epoch from clock_timestamp()) * 1000000)::bigint * 1000
+where t.phase = 1 and t.expires_at between 1 and (extract(epoch from statement_timestamp()) * 1000000)::bigint * 1000
   and not exists (select from wallet.checked_transfers e where e.pending_id = t.id);

@@ -14,7 +14,7 @@ returning o.organization_id, o.kind, o.key;
 -- Intents that nobody seems to be working on any more, or all of some customers.
 select o.organization_id, o.kind, o.key, o.id, o.customer_id, o.attempt, o.intent
 from wallet.operations o
-where o.state = 'open' and o.created_at < clock_timestamp() - make_interval(secs => :age_s::float8)
+where o.state = 'open' and o.created_at < statement_timestamp() - make_interval(secs => :age_s::float8)
   and (:customer_ids::uuid[] is null or o.customer_id = any(:customer_ids::uuid[]))
 order by o.created_at
 limit :limit

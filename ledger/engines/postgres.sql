@@ -188,7 +188,7 @@ limit :limit;
 select t.id, t.debit_account_id, t.credit_account_id
 from ledger.transfers t
 where t.expires_at between (select released_until from ledger.marks) - 60000000000
-                       and (extract(epoch from clock_timestamp()) * 1000000)::bigint * 1000
+                       and (extract(epoch from statement_timestamp()) * 1000000)::bigint * 1000
   and not exists (select from ledger.transfers e where e.pending_id = t.id)
 order by t.expires_at
 limit :limit;

@@ -5,7 +5,7 @@ select a.organization_id, a.id, a.legs, a.paid
 from (
     select distinct o.organization_id, o.authorization_id
     from wallet.operations o
-    where o.created_at > clock_timestamp() - make_interval(secs => :since_s::float8)
+    where o.created_at > statement_timestamp() - make_interval(secs => :since_s::float8)
       and o.authorization_id is not null and o.state = 'posted'
     limit :limit
 ) moved

@@ -5,7 +5,7 @@ select g.organization_id, g.id, g.customer_id, g.expires_at, w.asset_code, s.sca
 from wallet.grants g
 join wallet.wallets w on w.organization_id = g.organization_id and w.id = g.wallet_id
 join wallet.assets s on s.organization_id = w.organization_id and s.code = w.asset_code
-where g.is_open and g.expires_at <= clock_timestamp()
+where g.is_open and g.expires_at <= statement_timestamp()
   and (g.expires_at, g.id) > (:after_expires_at::timestamptz, :after_id::uuid)
 order by g.expires_at, g.id
 limit :limit;
@@ -30,7 +30,7 @@ select w.organization_id, w.id, w.customer_id, w.expiration_at, w.asset_code, s.
     s.kind = 'unit' as is_unit
 from wallet.wallets w
 join wallet.assets s on s.organization_id = w.organization_id and s.code = w.asset_code
-where w.status = 'active' and w.expiration_at <= clock_timestamp()
+where w.status = 'active' and w.expiration_at <= statement_timestamp()
   and (w.expiration_at, w.id) > (:after_expiration_at::timestamptz, :after_id::uuid)
 order by w.expiration_at, w.id
 limit :limit;

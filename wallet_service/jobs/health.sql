@@ -1,11 +1,11 @@
 -- name: oldest_waiting^
 -- Each from an index that holds only what waits.
 select
-    (select extract(epoch from clock_timestamp() - min(expires_at)) from wallet.authorizations
-      where status = 'held' and expires_at <= clock_timestamp()) as hold,
-    (select extract(epoch from clock_timestamp() - min(created_at)) from wallet.operations
+    (select extract(epoch from statement_timestamp() - min(expires_at)) from wallet.authorizations
+      where status = 'held' and expires_at <= statement_timestamp()) as hold,
+    (select extract(epoch from statement_timestamp() - min(created_at)) from wallet.operations
       where state = 'open') as intent,
-    (select extract(epoch from clock_timestamp() - created_at) from wallet.unrated_events
+    (select extract(epoch from statement_timestamp() - created_at) from wallet.unrated_events
       order by organization_id, event_id limit 1) as unrated_event;
 
 -- name: unbalanced_ledgers

@@ -5,7 +5,7 @@
 select a.organization_id, a.id, a.customer_id, a.expires_at, a.asset_code, s.scale, s.ledger, s.kind = 'unit' as is_unit
 from wallet.authorizations a
 join wallet.assets s on s.organization_id = a.organization_id and s.code = a.asset_code
-where a.status = 'held' and a.expires_at <= clock_timestamp()
+where a.status = 'held' and a.expires_at <= statement_timestamp()
   and (a.expires_at, a.id) > (:after_expires_at::timestamptz, :after_id::uuid)
   and not exists (
     select from wallet.operations o

@@ -2,7 +2,7 @@
 delete from wallet.operations o
 using (
     select organization_id, kind, key from wallet.operations
-    where created_at < clock_timestamp() - make_interval(days => :kept_days::integer) and state <> 'open'
+    where created_at < statement_timestamp() - make_interval(days => :kept_days::integer) and state <> 'open'
     limit :limit
 ) old
 where o.organization_id = old.organization_id and o.kind = old.kind and o.key = old.key and o.state <> 'open'

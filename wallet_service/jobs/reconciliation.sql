@@ -7,7 +7,7 @@ select v.organization_id, v.customer_id, v.version
 from (
     select o.organization_id, o.customer_id
     from wallet.operations o
-    where o.created_at > clock_timestamp() - make_interval(secs => :since_s::float8)
+    where o.created_at > statement_timestamp() - make_interval(secs => :since_s::float8)
       and o.customer_id is not null and o.state <> 'refused'
     group by o.organization_id, o.customer_id
     order by uuid_hash_extended(o.customer_id, :salt::bigint)
