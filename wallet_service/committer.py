@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from ledger import Ledger
 from ledger.transfers import ENDED
+from wallet_service.batch_gathering import Gathering
 from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded, Judged
 from wallet_service.budget_counters import wide_places
 from wallet_service.customer_showing import show
@@ -62,11 +63,6 @@ _LEFT_MAX = 4
 """So many batches' worth of operations are looked through for some that can go."""
 _FINISHING_MAX = 4
 """Batches that are committed and wait for Redis, or for a ledger outside Postgres."""
-_QUIET_TURNS = 3
-"""Turns of the loop that a request takes from the socket into the queue."""
-_NAPS_MAX = 2
-_NAP_S = 0.001
-"""How often, and how long, a batch waits for those who were answered just now."""
 
 
 class _Pending(Struct, eq=False):
@@ -131,8 +127,7 @@ class Committer:
         """Operations a second that get through while others wait; 0: not known yet."""
         self._measured_at = 0.0
         """When the last batch was judged, or one began to wait for nobody else."""
-        self._usual_size = 0
-        """How many operations a batch had lately."""
+        self._gathering = Gathering(size_max=batch_max)
         self._moving: set[object] = set()
         """What operations in batches under way are about."""
         self._committing = asyncio.Semaphore(_BATCHES_MAX)
@@ -182,6 +177,7 @@ class Committer:
         self._unanswered.extend(pendings)
         if self._watch is None:
             self._watch = loop.call_later(_WATCH_S, self._end_overdue)
+        self._gathering.notice(len(self._queue))
         self._wake.set()
         return [pending.reply for pending in pendings]
 
@@ -190,10 +186,11 @@ class Committer:
         loop = asyncio.get_running_loop()
         while self._unanswered:
             pending = self._unanswered[0]
-            if not pending.reply.done() and loop.time() < pending.deadline:
-                break
+            if not pending.reply.done():
+                if loop.time() < pending.deadline:
+                    break
+                pending.refuse(_no_answer(pending, Busy("no batch in time")))
             self._unanswered.popleft()
-            pending.refuse(_no_answer(pending, Busy("no batch in time")))
         for queue in (self._queue, self._waiting):
             while queue and queue[0].reply.done():
                 queue.popleft()
@@ -239,7 +236,7 @@ class Committer:
             wake.clear()
             while queue:
                 if skip_locked:
-                    await self._gather(queue)
+                    await self._gathering.wait(queue)
                 batch = self._take(queue)
                 if not batch:
                     break  # all that wait are for customers of batches under way, which wake us
@@ -257,14 +254,23 @@ class Committer:
         Its customers are left out of other batches until it is through.
         """
         self._batches_open += 1
+        # Who waits for a lock, or for a ledger outside Postgres, keeps nobody else waiting.
+        is_awaited = skip_locked and self._is_atomic
+        answers_follow = False
+        if is_awaited:
+            self._gathering.begin()
         try:
-            await self._process(batch, written, skip_locked=skip_locked)
+            answers_follow = await self._process(
+                batch, written, skip_locked=skip_locked, is_awaited=is_awaited
+            )
         except Exception as error:
             log.exception("batch_failed", operations=len(batch))
             for pending in batch:
                 pending.refuse(error)
         finally:
             self._batches_open -= 1
+            if is_awaited and not answers_follow:
+                self._gathering.end()
             self._moving.difference_update(subject for one in batch for subject in one.subjects)
             self._committing.release()
             self._wake.set()
@@ -282,25 +288,6 @@ class Committer:
             rate = judged / max(now - self._measured_at, 0.01)
             self._rate = rate if not self._rate else self._rate + (rate - self._rate) / 8
         self._measured_at = now
-
-    async def _gather(self, queue: deque[_Pending]) -> None:
-        """Wait while requests are still coming in, from one turn of the loop to the next.
-
-        A batch costs much the same for one operation as for ten, and this process has little else
-        to do for it meanwhile. A lone request waits for a few empty turns, some microseconds. Where
-        batches were larger just now, who got their answers will soon ask again: two milliseconds
-        are waited for them, at most.
-        """
-        length, quiet, naps = len(queue), 0, 0
-        while quiet < _QUIET_TURNS and length < self._batch_max:
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if len(queue) == length else 0
-            length = len(queue)
-            if quiet == _QUIET_TURNS and naps < _NAPS_MAX and length * 2 < self._usual_size:
-                await asyncio.sleep(_NAP_S)
-                naps += 1
-                quiet = 0
-        self._usual_size = max(length, self._usual_size * 3 // 4)
 
     def _take(self, queue: deque[_Pending]) -> list[_Pending]:
         """The next batch; one that must run alone is a batch of its own.
@@ -328,38 +315,55 @@ class Committer:
         return batch
 
     async def _process(
-        self, batch: list[_Pending], written: asyncio.Event, *, skip_locked: bool
-    ) -> None:
+        self,
+        batch: list[_Pending],
+        written: asyncio.Event,
+        *,
+        skip_locked: bool,
+        is_awaited: bool,
+    ) -> bool:
+        """Carry out a batch; says whether there is something to show, and then to answer."""
         done = await self._commit(batch, written, skip_locked=skip_locked)
         if done is None:
-            return
+            return False
         outcomes = list(zip(batch, done.outcomes, strict=True))
         busy = [pending for pending, outcome in outcomes if outcome is None]
         judged = [(pending, outcome) for pending, outcome in outcomes if outcome is not None]
         self._measure(len(judged))
         if busy:
-            for pending in busy:
-                pending.is_taken = pending.is_unsure
-            if done.wants_locks:
-                for pending in reversed(busy):
-                    has_moved = pending.operation.customer in done.moved
-                    pending.takes_locks = pending.has_moved or not has_moved
-                    pending.has_moved = has_moved
-                    self._queue.appendleft(pending)
-                self._wake.set()
-            else:
-                self._waiting.extend(busy)
-                self._wake_waiting.set()
+            self._put_back(busy, done)
         if done.state is None:
-            return
+            return False
         for pending, outcome in judged:
             if isinstance(outcome, Waits):
                 self._wait_for_others(pending)
         # The next batch does not wait for this one's last steps: nothing is locked any more.
         await self._finishing.acquire()
-        self._spawn(self._finish(done.state, judged))
+        self._spawn(self._finish(done.state, judged, is_awaited=is_awaited))
+        return True
 
-    async def _finish(self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+    def _put_back(self, busy: Sequence[_Pending], done: Judged) -> None:
+        """Who was not judged is in another batch: one that takes locks, or waits for them."""
+        for pending in busy:
+            pending.is_taken = pending.is_unsure
+        if done.wants_locks:
+            for pending in reversed(busy):
+                has_moved = pending.operation.customer in done.moved
+                pending.takes_locks = pending.has_moved or not has_moved
+                pending.has_moved = has_moved
+                self._queue.appendleft(pending)
+            self._wake.set()
+        else:
+            self._waiting.extend(busy)
+            self._wake_waiting.set()
+
+    async def _finish(
+        self,
+        state: LockedState,
+        judged: Sequence[tuple[_Pending, Outcome]],
+        *,
+        is_awaited: bool,
+    ) -> None:
         """Show what a batch has moved, or have its intents posted; then answer."""
         try:
             if self._is_atomic:
@@ -374,6 +378,8 @@ class Committer:
             self._answer(judged)
         finally:
             self._finishing.release()
+            if is_awaited:
+                self._gathering.end(answered=len(judged))
 
     def _answer(self, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
         """Tell who waits how it came out; of intents and of what waits for others, others tell."""
