@@ -99,6 +99,8 @@ class Fold(Struct, frozen=True):
     lines: int
     has_more: bool
     """There is more than one portion, and nobody else who folds."""
+    lines_of_one: int = 0
+    """Of the subscription that had the most: what reading it had to add up."""
 
 
 class Stretch(Struct, frozen=True, kw_only=True):
@@ -129,7 +131,7 @@ async def fold(connection: Connection, *, events_max: int) -> Fold:
         "set local work_mem = '32MB'; set local statement_timeout = 0"
     )
     row: Any = await _queries.fold(connection, events_max=events_max)
-    return Fold(row["lines"], row["has_more"])
+    return Fold(row["lines"], row["has_more"], row["lines_of_one"])
 
 
 async def measure_lag(connection: Connection) -> timedelta:

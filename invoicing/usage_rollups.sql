@@ -47,7 +47,7 @@ sums as materialized (
         sum(units * (extract(epoch from used_at) * 1000000)::bigint) as moment, sum(precise_cents) as precise_cents,
         sum(exact) as exact, sum(debited_minor) as debited_minor,
         coalesce(sum(events) filter (where removes or units * events < 0), 0) as corrections,
-        count(*) filter (where is_reversal) as reversals
+        count(*) filter (where is_reversal) as reversals, count(*) as lines
     from lines
     group by organization_id, subscription_id, charge_id, filter_id, grouped_by, presented_by, asset_code,
         plan_version_id, bucket_start
@@ -176,6 +176,8 @@ advanced as (
     returning 1
 )
 select (select count(*) from lines) as lines,
+    (select coalesce(max(lines), 0)::bigint
+     from (select sum(lines) as lines from sums group by organization_id, subscription_id) s) as lines_of_one,
     coalesce((select xact_id from upto) < pg_snapshot_xmin(pg_current_snapshot()), false) as has_more;
 
 -- name: read

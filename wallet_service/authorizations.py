@@ -374,7 +374,7 @@ class Authorizations:
         """
         quote = await self._quote(organization_id, request, now=now)
         key = organization_id, quote.card.customer_id
-        customer = (await self._hot.load([key]))[key]
+        customer = await self._hot.load_one(key)
         budgets = await self._rates.budgets(organization_id)
         command = budgets.count(quote.trial(request), quote.spender(api_key_id))
         buckets = await self._buckets(organization_id, command, now=now)

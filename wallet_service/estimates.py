@@ -189,7 +189,7 @@ class Estimates:
         if not debit.others:
             return debit.choices[0]
         place = organization_id, priced.customer_id
-        customer = (await self._hot.load([place]))[place]
+        customer = await self._hot.load_one(place)
         customer.totals.update(totals)
         trial = operation(
             organization_id,

@@ -6,6 +6,7 @@ put again, and what could not be put is put as soon as Redis is back.
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ import structlog
 
 from ledger import Account, Ledger, ids
 from ledger.chart import AccountCode
+from wallet_service.batched_read import BatchedRead
 from wallet_service.customer_balances import accounts_of, apply_balances, learn_balances
 from wallet_service.customer_reading import read_wallets
 from wallet_service.database import Database
@@ -44,6 +46,8 @@ class HotCustomers:
         self._wait_s = wait_s
         self._puts: set[asyncio.Task[None]] = set()
         self._has_clock = False
+        self._loads = BatchedRead(self._load_each)
+        self._tickets = itertools.count()
 
     async def put(self, customers: Sequence[CustomerState]) -> None:
         """Show what was decided.
@@ -85,9 +89,33 @@ class HotCustomers:
                 return decode_document(body, *customer)
         except (HotBalancesUnavailable, msgspec.DecodeError):
             pass  # a document of another version of ours is as good as none
-        loaded = (await self.load([customer]))[customer]
+        loaded = await self.load_one(customer)
         await self.put([loaded])
         return loaded
+
+    async def load_one(self, customer: CustomerKey) -> CustomerState:
+        """A customer from the ledger, together with others who are asked for at the same time.
+
+        It is the caller's own to use up. Not older than the question.
+        """
+        loaded = await self._loads.find((customer, next(self._tickets)))
+        assert loaded is not None, "every customer has a state"
+        return loaded
+
+    async def _load_each(
+        self, asked: Sequence[tuple[CustomerKey, int]]
+    ) -> dict[tuple[CustomerKey, int], CustomerState]:
+        customers = list(dict.fromkeys(customer for customer, _ in asked))
+        loaded: dict[CustomerKey, CustomerState] = {}
+        for start in range(0, len(customers), _REFRESH_MAX):
+            loaded |= await self.load(customers[start : start + _REFRESH_MAX])
+        each: dict[tuple[CustomerKey, int], CustomerState] = {}
+        given: set[CustomerKey] = set()
+        for customer, ticket in asked:
+            state = loaded[customer]
+            each[customer, ticket] = _copy(state) if customer in given else state
+            given.add(customer)
+        return each
 
     async def get_all(self, customers: Sequence[CustomerKey]) -> dict[CustomerKey, CustomerState]:
         """Several customers as shown; those that are cold are loaded from the ledger."""
@@ -155,3 +183,8 @@ class HotCustomers:
                 await self.refresh_dirty()
             except Exception:
                 log.exception("hot_balances_refresh_failed")
+
+
+def _copy(customer: CustomerState) -> CustomerState:
+    key = customer.organization_id, customer.customer_id
+    return decode_document(encode_document(customer), *key, version=customer.version)

@@ -41,11 +41,14 @@ join invoicing.customers t on t.organization_id = :organization_id and t.id = :c
     lateral jsonb_populate_record(t, jsonb_build_object('id', s.customer_id, 'external_id', s.name, 'name', s.name)) r;
 
 -- name: copy_subscriptions!
+-- Whoever begins is looked at once by the billing run. Ten thousand who begin in one moment are nobody's; it would go on
+-- beside what is measured.
 insert into invoicing.subscriptions
 select r.* from seeds s
 join invoicing.subscriptions t on t.organization_id = :organization_id and t.customer_id = :customer_id,
     lateral jsonb_populate_record(t, jsonb_build_object(
-        'id', s.subscription_id, 'customer_id', s.customer_id, 'external_id', s.name)) r;
+        'id', s.subscription_id, 'customer_id', s.customer_id, 'external_id', s.name,
+        'next_billing_at', greatest(t.next_billing_at, date_trunc('month', now(), 'UTC') + interval '1 month'))) r;
 
 -- name: copy_versions!
 insert into wallet.customer_versions (organization_id, customer_id, version)

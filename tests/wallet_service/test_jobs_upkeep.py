@@ -21,7 +21,7 @@ from wallet_service.jobs.operations import forget_operations
 from wallet_service.jobs.partitions import make_room
 from wallet_service.jobs.schedule import jobs, run_once
 from wallet_service.jobs.subscriptions import move_due
-from wallet_service.jobs.usage import fold_usage
+from wallet_service.jobs.usage import Folder, _rest_s, fold_usage
 from wallet_service.usage import EventRequest
 
 
@@ -158,6 +158,44 @@ async def test_what_waits_is_measured(story, term):
     await fold_usage(story.services, term)
     await measure_delays(story.services, term)
     assert OLDEST.labels("usage")._value.get() == 0
+
+
+async def test_usage_of_many_rests_until_it_pays_to_fold_it(story, term):
+    acme = await story.customer("acme", paid(100))
+    await story.sell_tokens("acme")
+    folder = Folder()
+
+    async def use(times: int) -> None:
+        for _ in range(times):
+            await story.use("acme", "tokens", "1")
+
+    await use(2)
+    assert await folder.run(story.services, term) == 2
+    await use(1)
+    assert await folder.run(story.services, term) == 0
+    assert await fold_usage(story.services, term) == 1
+    assert await folder.run(story.services, term) == 0
+    assert acme
+
+
+@pytest.mark.parametrize(
+    ("lines_of_one", "since_s", "rest_s"),
+    [(0, 2, 0), (1, 2, 20), (300, 2, 2), (60, 2, 10), (3000, 2, 0.2), (10, 500, 20)],
+)
+def test_one_who_uses_much_is_folded_sooner(lines_of_one: int, since_s: float, rest_s: float):
+    assert _rest_s(lines_of_one, since_s=since_s) == pytest.approx(rest_s)
+
+
+async def test_customers_that_are_asked_for_at_once_are_loaded_together(story):
+    one, other = await story.customer("one", paid(100)), await story.customer("other", paid(50))
+    hot = story.services.hot
+    keys = [(story.organization_id, customer) for customer in (one, other, one)]
+    first, second, third = await asyncio.gather(*[hot.load_one(key) for key in keys])
+    assert first == third == (await hot.load(keys[:1]))[keys[0]]
+    assert second.grants[0].available != first.grants[0].available
+    first.grants[0].available = 0
+    assert third.grants[0].available
+    assert first.version == third.version
 
 
 async def test_the_coming_months_have_room_for_events(story, term):

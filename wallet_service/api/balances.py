@@ -52,7 +52,7 @@ async def balances(request: HotRequest) -> bytes:
     )
     key = organization_id, card.customer_id
     if query == b"source=ledger":
-        customer = (await services.hot.load([key]))[key]
+        customer = await services.hot.load_one(key)
     else:
         customer = await services.hot.get(key)
     return replies.encode(BalancesReply(await _assets(services, customer, request)))

@@ -74,7 +74,7 @@ def jobs() -> list[Job]:
         Job("reconcile_hot_balances", 2, Reconciler().run),
         Job("sweep_intents", 2, ledger.sweep),
         Job("fold_house_accounts", 2, book.fold),
-        Job("fold_usage", 2, usage.fold_usage),
+        Job("fold_usage", 2, usage.Folder().run),
         Job("compare_book", 2, BookComparer().run),
         Job("redrive_unrated_events", 2, events.Redriver().run),
         Job("measure_delays", 5, health.measure_delays),
