@@ -30,6 +30,7 @@ __all__ = [
     "moments",
     "stretch",
     "trial_end",
+    "units_changed",
 ]
 
 _MOMENT: Final = timedelta(microseconds=1)
@@ -92,13 +93,15 @@ class BillingMoment(Struct, frozen=True, kw_only=True):
 
     billing_at: datetime
     reason: str
-    """subscription_starting, _trial_ended, _periodic or _terminating."""
+    """subscription_starting, _trial_ended, _periodic or _terminating, or others of their own."""
     fee_period: Stretch | None = None
     """What the plan's own amount is billed for."""
     charges_period: Stretch | None = None
     """The usage that is billed: from `part.start` until before `part.end`, to the microsecond."""
     fixed_charges_in_advance: Stretch | None = None
     fixed_charges_in_arrears: Stretch | None = None
+    fixed_charges_added: Stretch | None = None
+    """The period to whose fixed charges, paid in advance, units are added at this moment."""
     issues_credit_for: Stretch | None = None
     """What was paid in advance and is not used."""
     ends_fee_period: bool = False
@@ -114,6 +117,7 @@ class BillingMoment(Struct, frozen=True, kw_only=True):
             or self.charges_period
             or self.fixed_charges_in_advance
             or self.fixed_charges_in_arrears
+            or self.fixed_charges_added
             or self.issues_credit_for
         ) is not None
 
@@ -166,6 +170,17 @@ def moments(
     for moment in calendar.moments(after, until):
         if (after is None or moment.billing_at > after) and moment.billing_at <= until:
             yield moment
+
+
+def units_changed(
+    subscription: BilledSubscription, plan: BilledPlan, zone: tzinfo = UTC, *, at: datetime
+) -> BillingMoment | None:
+    """The moment at which other units of fixed charges apply; None where none is billed for them.
+
+    That is where a period begins just then, which bills what there is, before it was made, and
+    after its end.
+    """
+    return _Calendar(subscription, plan, zone).units_changed(at)
 
 
 class _Calendar:
@@ -307,6 +322,18 @@ class _Calendar:
         )
         if moment.bills:
             yield moment
+
+    def units_changed(self, at: datetime) -> BillingMoment | None:
+        started_at = self.subscription.started_at
+        is_early = at <= started_at or at <= self.subscription.created_at
+        if is_early or (self.end is not None and at >= self.end):
+            return None
+        whole = self._period(at, self.fixed_interval)
+        period = stretch(Bounds(max(whole.start, started_at), whole.end), whole, self.zone)
+        if whole.start == at or period is None:
+            return None
+        reason = "fixed_charge_units_changed"
+        return BillingMoment(billing_at=at, reason=reason, fixed_charges_added=period)
 
     def _unused(self, at: datetime) -> Stretch | None:
         """What the plan's amount was paid for in advance, and has not been used by the end."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from invoicing.billing_moments import (
     BilledPlan,
@@ -19,6 +19,7 @@ from invoicing.billing_moments import (
     BillingMoment,
     moments,
     trial_end,
+    units_changed,
 )
 from invoicing.periods import zone_named
 from invoicing.records import Connection, Record, load_queries
@@ -79,6 +80,8 @@ class ScheduledSubscription(Record, frozen=True, kw_only=True):
     charges_billed_to: datetime | None
     fixed_charges_billed_to: datetime | None
     billed_reasons: list[str]
+    units_changed_at: list[datetime] = field(default_factory=list[datetime])
+    """When other units of its plan's fixed charges apply within a period, and were not billed."""
 
     @property
     def zone(self) -> tzinfo:
@@ -130,19 +133,29 @@ class ScheduledSubscription(Record, frozen=True, kw_only=True):
             return None
         found = moments(self.facts, self.plan, self.zone, after=at, until=_EVER)
         first = next(found, None)
-        return None if first is None else first.billing_at
+        times = [one.billing_at for one in (*self._units_changed(after=at), first) if one]
+        return min(times, default=None)
 
     def unbilled(self, *, until: datetime) -> list[BillingMoment]:
         """The moments until then that were not billed yet, in their order."""
         last = self.billed_at
         after = None if last is None else last - _MOMENT
         found = moments(self.facts, self.plan, self.zone, after=after, until=until)
-        return [
+        unbilled = [
             moment
             for moment in found
             if (moment.billing_at != last or moment.reason not in self.billed_reasons)
             and (self.status != "incomplete" or moment.reason == "subscription_starting")
         ]
+        if self.status != "incomplete":
+            unbilled += [one for one in self._units_changed() if one.billing_at <= until]
+        return sorted(unbilled, key=lambda one: one.billing_at)
+
+    def _units_changed(self, *, after: datetime | None = None) -> list[BillingMoment]:
+        found = [
+            units_changed(self.facts, self.plan, self.zone, at=at) for at in self.units_changed_at
+        ]
+        return [one for one in found if one and (after is None or one.billing_at > after)]
 
 
 class DueMoment(Struct, frozen=True):

@@ -23,7 +23,15 @@ select s.organization_id, s.id, s.external_id, s.customer_id, c.external_id as e
     billed.fixed_charges_to as fixed_charges_billed_to,
     array(select b.reason from invoicing.billed_periods b
           where b.organization_id = s.organization_id and b.subscription_id = s.id and b.billing_at = billed.last_at)
-        as billed_reasons
+        as billed_reasons,
+    case when fixed.in_advance then array(
+        select distinct u.effective_at from invoicing.fixed_charge_units u
+        where u.organization_id = s.organization_id and u.plan_id = s.plan_id and u.applies_immediately
+          and u.effective_at > s.started_at and not exists (
+            select from invoicing.billed_periods b
+            where b.organization_id = s.organization_id and b.subscription_id = s.id
+              and b.billing_at = u.effective_at and b.reason = 'fixed_charge_units_changed')
+        order by u.effective_at) else '{}' end as units_changed_at
 from unnest(:organization_ids::uuid[], :ids::uuid[]) with ordinality as wanted (organization_id, id, position)
 join invoicing.subscriptions s on s.organization_id = wanted.organization_id and s.id = wanted.id
 join invoicing.customers c on c.organization_id = s.organization_id and c.id = s.customer_id

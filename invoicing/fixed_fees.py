@@ -1,14 +1,15 @@
 """What a moment bills beside usage and the plan's amount: fixed charges and commitments. Pure.
 
 A fixed charge that is paid in advance costs, when a period begins, the units that are there then;
-units that were added within a period are billed when it ends. Fewer give nothing back.
+units that are added within a period are billed as they are. Fewer give nothing back.
 Source: Lago, fixed charges and minimum commitments.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import reduce
+from typing import Final
 
 from msgspec import structs
 
@@ -28,6 +29,8 @@ from rating.period import Period
 
 __all__ = ["commitment_fees", "fixed_fees"]
 
+_MOMENT: Final = timedelta(microseconds=1)
+
 
 def fixed_fees(
     place: FeePlace,
@@ -43,12 +46,14 @@ def fixed_fees(
             changes = _changes(subscription, terms, charge)
             period = _period(ended, subscription)
             if charge.pay_in_advance:
-                units, amount = _added(charge, changes, period)
+                units, amount = _added_before(charge, changes, period, subscription.created_at)
             else:
                 usage = rate_fixed_charge(fixed_terms(charge), changes, period)
                 units, amount = usage.units, usage.amount
             if units or amount:
                 fees.append(_fee(place, charge, ended, "ended", units=units, amount=amount))
+    if moment.fixed_charges_added is not None:
+        fees += _added_fees(place, subscription, moment, moment.fixed_charges_added, terms)
     if coming is not None:
         for charge in terms.fixed_in(coming.part.start, coming.part.start):
             if charge.pay_in_advance:
@@ -111,19 +116,59 @@ def commitment_fees(
     ]
 
 
-def _added(
-    charge: PlanFixedCharge, changes: Sequence[UnitsChange], period: Period
+def _added_fees(
+    place: FeePlace,
+    subscription: ScheduledSubscription,
+    moment: BillingMoment,
+    stretch: Stretch,
+    terms: PlanTerms,
+) -> list[Fee]:
+    """What units cost that are added within a period, for the days that are left of it."""
+    at, period = moment.billing_at, _period(stretch, subscription)
+    fees: list[Fee] = []
+    for charge in terms.fixed_in(period.start, at + _MOMENT):
+        if not charge.pay_in_advance:
+            continue
+        changes = [one for one in _changes(subscription, terms, charge) if one.at <= at]
+        before = [one for one in changes if one.at < at]
+        units, amount = _added(charge, changes, before, period)
+        if units or amount:
+            fee = _fee(place, charge, stretch, "added", units=units, amount=amount)
+            fees.append(structs.replace(fee, from_datetime=at))
+    return fees
+
+
+def _added_before(
+    charge: PlanFixedCharge, changes: Sequence[UnitsChange], period: Period, created_at: datetime
 ) -> tuple[Decimal, Decimal]:
-    """How many units were added within a period after it began, and what they cost."""
-    fees = fixed_fees_in_advance(fixed_terms(charge), changes, period)
-    within = [change for change in changes if period.start < change.at < period.end]
-    if not within:
-        return ZERO, ZERO
-    before = [change for change in changes if change.at <= period.start]
-    at_start = fixed_fees_in_advance(fixed_terms(charge), before, period).total
-    had = before[-1].units if before else ZERO
-    most = max(change.units for change in within)
-    return max(EXACT.subtract(most, had), ZERO), EXACT.subtract(fees.total, at_start)
+    """What was added within a period before the subscription was made: its start lies back.
+
+    What was added later has been billed then.
+    """
+    there = [change for change in changes if change.at <= period.start]
+    known = [change for change in changes if change.at <= max(period.start, created_at)]
+    return _added(charge, known, there, period)
+
+
+def _added(
+    charge: PlanFixedCharge,
+    changes: Sequence[UnitsChange],
+    before: Sequence[UnitsChange],
+    period: Period,
+) -> tuple[Decimal, Decimal]:
+    """By how many units changes exceed all before them in a period, and what that costs."""
+    terms = fixed_terms(charge)
+    fees = fixed_fees_in_advance(terms, changes, period).total
+    paid = fixed_fees_in_advance(terms, before, period).total
+    most, had = _most(changes, period), _most(before, period)
+    return max(EXACT.subtract(most, had), ZERO), EXACT.subtract(fees, paid)
+
+
+def _most(changes: Sequence[UnitsChange], period: Period) -> Decimal:
+    """The most units of a period so far."""
+    carried = [change.units for change in changes if change.at <= period.start]
+    within = [change.units for change in changes if period.start < change.at < period.end]
+    return max([*carried[-1:], *within], default=ZERO)
 
 
 def _changes(

@@ -1,5 +1,6 @@
 """Fixed charges and commitments on invoices: what is there, what was added, what is missing."""
 
+import itertools
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -44,28 +45,55 @@ async def amounts(months: Months) -> list[list[tuple[str, int]]]:
     return [[(line.fee_type, line.amount_cents) for line in lines] for lines in found]
 
 
-async def test_units_paid_in_advance_are_billed_when_a_period_begins_and_added_ones_as_they_end(
+async def agree(months: Months, units: int, *, at, **terms) -> None:
+    """Other units, at once."""
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        wanted = [seats(units, pay_in_advance=True, apply_units_immediately=True, **terms)]
+        changes = plans.PlanChanges(wanted_fixed_charges=wanted)
+        await plans.update(connection, months.organization_id, "team", changes, now=at)
+
+
+async def test_units_paid_in_advance_are_billed_when_a_period_begins_and_when_some_are_added(
     months,
 ):
-    """Source: Lago, fixed charges: 10 → 15 at 10.00 costs 50.00 more, and fewer give none back."""
+    """Source: Lago, fixed charges: 10 → 15 at 10.00 costs 50.00 at once, fewer give none back, and
+    10 → 5 → 15 costs 50.00."""
     await months.plan("team", wanted_fixed_charges=[seats(10, pay_in_advance=True)])
     await months.subscribe("acme", "team", "acme-1", at=day(3, 1))
+    await months.customer("late", has_wallet=False)
+    await months.subscribe("late", "team", "late-1", at=day(3, 20), subscription_at=day(3, 1))
     await months.bill(day(3, 1))
-    for at, units in ((day(3, 16), 15), (day(4, 10), 5)):
-        async with months.services.changing_catalogue(months.organization_id) as connection:
-            changes = plans.PlanChanges(
-                wanted_fixed_charges=[
-                    seats(units, pay_in_advance=True, apply_units_immediately=True)
-                ]
-            )
-            await plans.update(connection, months.organization_id, "team", changes, now=at)
-        await months.bill(day(at.month + 1, 1))
+    await agree(months, 15, at=day(3, 16, 9))
+    await months.bill(day(3, 16, 10))
+    await months.bill(day(3, 16, 11))
+    assert await amounts(months) == [[("fixed_charge", 10_000)], [("fixed_charge", 5000)]]
+    _, added = await months.invoices()
+    (line,) = await months.lines(added)
+    assert (line.units, line.from_datetime, line.to_datetime) == (5, day(3, 16, 9), day(4, 1))
+    assert added.issuing_date == day(3, 16).date()
+    await agree(months, 5, at=day(4, 10))
+    await agree(months, 20, at=day(4, 20))
+    await months.bill(day(5, 1))
+    # Who was backdated has no invoice of what was before; its April is like that of the other.
+    assert sorted(itertools.chain(*(await amounts(months))[2:])) == sorted(
+        [("fixed_charge", 15_000), ("fixed_charge", 5000), ("fixed_charge", 20_000)] * 2
+        + [("fixed_charge", 5000)]
+    )
+    await months.check()
+
+
+async def test_added_units_that_are_prorated_cost_the_days_that_are_left(months):
+    await months.plan("team", wanted_fixed_charges=[seats(10, pay_in_advance=True, prorated=True)])
+    await months.subscribe("acme", "team", "acme-1", at=day(3, 1))
+    await months.bill(day(3, 1))
+    await agree(months, 15, at=day(3, 16), prorated=True)
+    await months.bill(day(4, 1))
+    # 5 for 16 of 31 days: 2.58065 seats.
     assert await amounts(months) == [
         [("fixed_charge", 10_000)],
-        [("fixed_charge", 5000), ("fixed_charge", 15_000)],
-        [("fixed_charge", 5000)],
+        [("fixed_charge", 2581)],
+        [("fixed_charge", 15_000)],
     ]
-    await months.check()
 
 
 async def test_what_is_missing_to_the_commitment_is_billed_when_the_period_ends(months):
