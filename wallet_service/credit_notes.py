@@ -22,7 +22,7 @@ from invoicing.errors import Invalid, NotAllowed
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from invoicing.settlements import CreditNoteRequest
-from wallet_service.credit_note_bodies import CreditNoteBody, EstimateBody, show_credit_notes
+from wallet_service.credit_note_bodies import EstimateBody, show_credit_notes
 from wallet_service.database import Database
 from wallet_service.errors import Busy, KeyReused, WalletError
 from wallet_service.invoice_book import InvoiceBook
@@ -160,13 +160,6 @@ class CreditNotes:
             note = structs.replace(note, metadata=metadata, updated_at=now)
             await credit_notes.save(connection, note)
         return note
-
-    async def show(
-        self, organization_id: UUID, notes: Sequence[CreditNote]
-    ) -> list[CreditNoteBody]:
-        """Notes as callers see them."""
-        async with self._database.tenant(organization_id) as connection:
-            return await show_credit_notes(connection, organization_id, notes)
 
     async def finish(self, organization_id: UUID, note_id: UUID, *, now: datetime) -> CreditNote:
         """Ask the book what a note's step asks, and conclude it; without a step nothing is done."""

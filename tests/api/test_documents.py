@@ -280,6 +280,7 @@ def test_the_link_of_a_download_opens_the_pdf_without_a_key(api, issued):
 def test_lagos_client_downloads(lago, issued):
     invoice = lago.invoices.download(str(issued.invoice))
     assert (invoice.lago_id, invoice.total_amount_cents) == (str(issued.invoice), 800)
+    assert lago.invoices.find(str(issued.invoice)).file_url.startswith("http")
     note = lago.credit_notes.download(str(issued.note))
     assert note.total_amount_cents == 550
     for url in (invoice.file_url, note.file_url):
@@ -327,7 +328,8 @@ def test_a_credit_note_and_a_receipt_have_files_too(api, issued):
         ),
         (f"/payment_receipts/{issued.receipt}", "payment_receipt", ("Zahlungsbeleg", "8,00€")),
     ):
-        link = api.post(f"{path}/download_pdf").json()[root]["file_url"]
+        assert api.post(f"{path}/download_pdf").json()[root]["file_url"]
+        link = api.get(path).json()[root]["file_url"]
         shown = text_of(httpx.get(link, trust_env=False).content)
         assert all(word in shown for word in words), shown
         assert api.get(f"{path}/document.csv").status_code == 200
@@ -341,6 +343,7 @@ def test_a_draft_says_that_it_is_one_and_is_no_einvoice(api, issued):
     assert "Entwurf" in text_of(pdf) or "Draft" in text_of(pdf)
     refused = api.get(f"/invoices/{issued.draft}/document.xml")
     assert (refused.status_code, refused.json()["code"]) == (405, "is_draft")
+    assert api.get(f"/invoices/{issued.draft}").json()["invoice"]["file_url"] is None
 
 
 def test_an_einvoice_that_lacks_facts_names_them(api, issued):
@@ -442,8 +445,11 @@ def test_a_link_ends_and_is_good_for_one_organization(service, issued, secret):
 
 
 def test_a_key_without_the_scope_opens_no_documents(api, issued, service):
-    made = api.post("/api_keys", json={"api_key": {"name": "few", "scopes": ["plans:read"]}})
+    scopes = ["plans:read", "invoices:read"]
+    made = api.post("/api_keys", json={"api_key": {"name": "few", "scopes": scopes}})
     headers = {"Authorization": f"Bearer {made.json()['api_key']['value']}"}
     url = f"{service.url}/api/v1/invoices/{issued.invoice}/document.pdf"
     assert httpx.get(url, headers=headers, trust_env=False).status_code == 403
     assert httpx.get(url, trust_env=False).status_code == 401
+    shown = httpx.get(url.removesuffix("/document.pdf"), headers=headers, trust_env=False)
+    assert shown.json()["invoice"]["file_url"] is None

@@ -17,6 +17,7 @@ from litestar.routes import HTTPRoute
 from wallet_service.api.auth import provide_tenant, refuse_unnamed_routes, require_tenant
 from wallet_service.api.boundary import RequestBoundary, report
 from wallet_service.api.dependencies import provide_window
+from wallet_service.api.document_urls import provide_urls
 from wallet_service.api.documents import open_link
 from wallet_service.api.error_table import refusal
 from wallet_service.api.errors import ErrorBody
@@ -69,6 +70,7 @@ def create_app(
                     "window": Provide(provide_window, sync_to_thread=False),
                     "now": Provide(_provide_now, sync_to_thread=False),
                     "services": Provide(_provide_services, sync_to_thread=False),
+                    "urls": Provide(provide_urls, sync_to_thread=False),
                 },
                 security=[{"api_key": []}],
             ),

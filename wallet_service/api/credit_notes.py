@@ -1,7 +1,7 @@
 """`/credit_notes`, and those of a customer."""
 
+from collections.abc import Sequence
 from typing import Annotated
-from uuid import UUID
 
 from litestar import Controller, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -11,6 +11,7 @@ from invoicing.credit_notes import CreditNote, CreditNoteFilter
 from invoicing.errors import NotFound
 from invoicing.pages import Page
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.document_urls import Urls
 from wallet_service.api.idempotency import IdempotencyKey
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.credit_notes import (
@@ -36,7 +37,9 @@ from wallet_service.api.schemas.filters import (
 )
 from wallet_service.api.schemas.formats import Code, Word, read_id, text_of
 from wallet_service.api.schemas.metadata import MetadataEnvelope, MetadataReply
+from wallet_service.credit_note_bodies import CreditNoteBody, show_credit_notes
 from wallet_service.credit_notes import REFUND_STATUSES
+from wallet_service.documents.document import Kind
 
 _CREDIT_STATUSES = ("available", "consumed", "voided")
 
@@ -54,6 +57,7 @@ class CreditNotes(Controller):
         data: JSONBody[CreditNoteRequest],
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         now: Now,
         idempotency_key: IdempotencyKey = None,
     ) -> CreditNoteReply:
@@ -67,7 +71,7 @@ class CreditNotes(Controller):
             request=given,
             now=now,
         )
-        return await _reply(services, note)
+        return await _reply(services, note, urls)
 
     @post("/estimate", status_code=200, summary="Estimate a credit note")
     async def estimate(
@@ -87,6 +91,7 @@ class CreditNotes(Controller):
         *,
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         window: Window,
         external_customer_id: CustomerId = None,
         amount_from: AmountFrom = None,
@@ -124,17 +129,17 @@ class CreditNotes(Controller):
             page = await credit_notes.find_all(
                 connection, tenant.organization_id, wanted, window=window
             )
-        return await _page(services, tenant.organization_id, page, window)
+        return await _page(services, page, window, urls)
 
     @get("/{note_id:str}", summary="Find a credit note")
     async def find(
-        self, note_id: FromPath[str], tenant: Tenant, services: Services
+        self, note_id: FromPath[str], tenant: Tenant, services: Services, urls: Urls
     ) -> CreditNoteReply:
         """One credit note."""
         wanted = read_id(note_id, "credit_note")
         async with services.database.tenant(tenant.organization_id) as connection:
             note = await credit_notes.get(connection, tenant.organization_id, wanted)
-        return await _reply(services, note)
+        return await _reply(services, note, urls)
 
     @put("/{note_id:str}", status_code=200, summary="Change a credit note")
     async def update(
@@ -143,6 +148,7 @@ class CreditNotes(Controller):
         data: JSONBody[CreditNoteUpdateRequest],
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         now: Now,
     ) -> CreditNoteReply:
         """Say what has become of its refund, or replace its metadata."""
@@ -160,17 +166,17 @@ class CreditNotes(Controller):
             )
         async with services.database.tenant(tenant.organization_id) as connection:
             note = await credit_notes.get(connection, tenant.organization_id, wanted)
-        return await _reply(services, note)
+        return await _reply(services, note, urls)
 
     @put("/{note_id:str}/void", status_code=200, summary="Void a credit note")
     async def void(
-        self, note_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self, note_id: FromPath[str], tenant: Tenant, services: Services, now: Now, urls: Urls
     ) -> CreditNoteReply:
         """Take back the credit that nobody has used yet."""
         note = await services.credit_notes.void(
             tenant.organization_id, read_id(note_id, "credit_note"), now=now
         )
-        return await _reply(services, note)
+        return await _reply(services, note, urls)
 
 
 class CreditNoteMetadata(Controller):
@@ -257,7 +263,12 @@ class CustomerCreditNotes(Controller):
 
     @get("/", summary="List a customer's credit notes")
     async def list(
-        self, external_id: FromPath[str], tenant: Tenant, services: Services, window: Window
+        self,
+        external_id: FromPath[str],
+        tenant: Tenant,
+        services: Services,
+        window: Window,
+        urls: Urls,
     ) -> CreditNotesReply:
         """The customer's final credit notes, newest first."""
         async with services.database.tenant(tenant.organization_id) as connection:
@@ -266,16 +277,24 @@ class CustomerCreditNotes(Controller):
             page = await credit_notes.find_all(
                 connection, tenant.organization_id, wanted, window=window
             )
-        return await _page(services, tenant.organization_id, page, window)
+        return await _page(services, page, window, urls)
 
 
-async def _reply(services: Services, note: CreditNote) -> CreditNoteReply:
-    (body,) = await services.credit_notes.show(note.organization_id, [note])
+async def _reply(services: Services, note: CreditNote, urls: Urls) -> CreditNoteReply:
+    (body,) = await _bodies(services, [note], urls)
     return CreditNoteReply(body)
 
 
 async def _page(
-    services: Services, organization_id: UUID, page: Page[CreditNote], window: Window
+    services: Services, page: Page[CreditNote], window: Window, urls: Urls
 ) -> CreditNotesReply:
-    bodies = await services.credit_notes.show(organization_id, page.items)
-    return CreditNotesReply(bodies, meta(page, window))
+    return CreditNotesReply(await _bodies(services, page.items, urls), meta(page, window))
+
+
+async def _bodies(
+    services: Services, notes: Sequence[CreditNote], urls: Urls
+) -> list[CreditNoteBody]:
+    async with services.database.tenant(urls.organization_id) as connection:
+        bodies = await show_credit_notes(connection, urls.organization_id, notes)
+        await urls.show(connection, Kind.CREDIT_NOTE, bodies)
+    return bodies

@@ -4,7 +4,7 @@
 `GET …/document.pdf` and its siblings answer with the file itself.
 """
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
@@ -14,13 +14,16 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from invoicing import credit_notes, invoices, payment_receipts
 from wallet_service import services
+from wallet_service.api import news
 from wallet_service.api.dependencies import Now, Services, Tenant
+from wallet_service.api.document_urls import LINK_PATH, base_url
 from wallet_service.api.errors import ErrorBody
 from wallet_service.api.payment_receipts import show_receipts
 from wallet_service.api.schemas.credit_notes import CreditNoteReply
 from wallet_service.api.schemas.formats import read_id
 from wallet_service.api.schemas.invoices import InvoiceReply
 from wallet_service.api.schemas.payments import ReceiptReply
+from wallet_service.credit_note_bodies import show_credit_notes
 from wallet_service.document_forms import File, Form
 from wallet_service.documents.document import Kind
 from wallet_service.invoice_bodies import show_invoice
@@ -30,8 +33,6 @@ Syntax: TypeAlias = Annotated[
     Literal["cii", "ubl"],
     QueryParameter(description="Of `document.xml`: the syntax of EN 16931 that it is in."),
 ]
-
-LINK_PATH: Final = "/documents"
 
 
 class InvoiceDocuments(Controller):
@@ -57,7 +58,7 @@ class InvoiceDocuments(Controller):
         """Make the PDF and answer where it is: `file_url` opens it, for a day."""
         found = read_id(invoice_id, "invoice")
         link = await _link(request, services, tenant, Kind.INVOICE, found, Form.PDF, now)
-        return await _invoice(services, tenant, found, file_url=link)
+        return await _invoice(services, tenant, found, now=now, file_url=link)
 
     @post("/{invoice_id:str}/download_xml", status_code=200, summary="Make an e-invoice")
     async def xml(
@@ -71,7 +72,7 @@ class InvoiceDocuments(Controller):
         """Make the e-invoice (EN 16931, CII) and answer where it is: `xml_url`."""
         found = read_id(invoice_id, "invoice")
         link = await _link(request, services, tenant, Kind.INVOICE, found, Form.XML, now)
-        return await _invoice(services, tenant, found, xml_url=link)
+        return await _invoice(services, tenant, found, now=now, xml_url=link)
 
     @get(
         [
@@ -114,7 +115,7 @@ class CreditNoteDocuments(Controller):
         """Make the PDF and answer where it is: `file_url` opens it, for a day."""
         found = read_id(note_id, "credit_note")
         link = await _link(request, services, tenant, Kind.CREDIT_NOTE, found, Form.PDF, now)
-        return await _credit_note(services, tenant, found, file_url=link)
+        return await _credit_note(services, tenant, found, now=now, file_url=link)
 
     @post("/{note_id:str}/download_xml", status_code=200, summary="Make an e-credit-note")
     async def xml(
@@ -123,7 +124,7 @@ class CreditNoteDocuments(Controller):
         """Make the credit note as EN 16931 (CII) and answer where it is: `xml_url`."""
         found = read_id(note_id, "credit_note")
         link = await _link(request, services, tenant, Kind.CREDIT_NOTE, found, Form.XML, now)
-        return await _credit_note(services, tenant, found, xml_url=link)
+        return await _credit_note(services, tenant, found, now=now, xml_url=link)
 
     @get(
         [
@@ -174,7 +175,8 @@ class PaymentReceiptDocuments(Controller):
         async with services.database.tenant(tenant.organization_id) as connection:
             receipt = await payment_receipts.get(connection, tenant.organization_id, found)
             (body,) = await show_receipts(connection, [receipt])
-        body.file_url = link
+            body.file_url = link
+            await news.tell(connection, "payment_receipt.generated", receipt, body, now=now)
         return ReceiptReply(body)
 
     @get(
@@ -221,13 +223,16 @@ async def _invoice(
     tenant: Tenant,
     invoice_id: UUID,
     *,
+    now: Now,
     file_url: str | None = None,
     xml_url: str | None = None,
 ) -> InvoiceReply:
     async with services.database.tenant(tenant.organization_id, as_snapshot=True) as connection:
         invoice = await invoices.get(connection, tenant.organization_id, invoice_id)
         body = await show_invoice(connection, invoice)
-    body.file_url, body.xml_url = file_url, xml_url
+        body.file_url, body.xml_url = file_url, xml_url
+        if file_url:
+            await news.tell(connection, "invoice.generated", invoice, body, now=now)
     return InvoiceReply(body)
 
 
@@ -236,13 +241,16 @@ async def _credit_note(
     tenant: Tenant,
     note_id: UUID,
     *,
+    now: Now,
     file_url: str | None = None,
     xml_url: str | None = None,
 ) -> CreditNoteReply:
     async with services.database.tenant(tenant.organization_id) as connection:
         note = await credit_notes.get(connection, tenant.organization_id, note_id)
-    (body,) = await services.credit_notes.show(tenant.organization_id, [note])
-    body.file_url, body.xml_url = file_url, xml_url
+        (body,) = await show_credit_notes(connection, tenant.organization_id, [note])
+        body.file_url, body.xml_url = file_url, xml_url
+        if file_url:
+            await news.tell(connection, "credit_note.generated", note, body, now=now)
     return CreditNoteReply(body)
 
 
@@ -273,8 +281,7 @@ async def _link(
     token = await services.documents.link(
         tenant.organization_id, kind, document_id, form=form, now=now
     )
-    base = services.settings.public_url or str(request.base_url)
-    return f"{base.rstrip('/')}{LINK_PATH}/{token}"
+    return f"{base_url(request, services.settings.public_url)}{LINK_PATH}/{token}"
 
 
 def _answer(made: File) -> Response[bytes]:

@@ -1,5 +1,6 @@
 """`/invoices`, and those of a customer."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -11,8 +12,10 @@ from msgspec import Struct
 from invoicing import customers, invoice_changes, invoices
 from invoicing.errors import NotAllowed
 from invoicing.invoices import Invoice
+from invoicing.records import Connection
 from wallet_service.api.bodies import BodyDecoder
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
+from wallet_service.api.document_urls import Urls
 from wallet_service.api.errors import field_error
 from wallet_service.api.idempotency import IdempotencyKey
 from wallet_service.api.invoice_filters import WantedInvoices, provide_wanted_invoices
@@ -28,7 +31,8 @@ from wallet_service.api.schemas.invoices import (
     PaymentDetailsReply,
     VoidEnvelope,
 )
-from wallet_service.invoice_bodies import list_invoices, show_invoice, show_totalled
+from wallet_service.documents.document import Kind
+from wallet_service.invoice_bodies import InvoiceBody, list_invoices, show_invoice, show_totalled
 from wallet_service.invoice_states import CreditedParts
 from wallet_service.request_keys import key_of
 
@@ -57,6 +61,7 @@ class Invoices(Controller):
         data: JSONBody[OneOffEnvelope],
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         now: Now,
         idempotency_key: IdempotencyKey = None,
     ) -> InvoiceReply:
@@ -67,7 +72,7 @@ class Invoices(Controller):
             key=key_of("one_off_invoice", idempotency_key, data.invoice),
             now=now,
         )
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @post("/preview", status_code=200, summary="Preview the next invoice")
     async def preview(
@@ -90,6 +95,7 @@ class Invoices(Controller):
         self,
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         window: Window,
         wanted: NamedDependency[WantedInvoices],
     ) -> InvoicesReply:
@@ -98,17 +104,18 @@ class Invoices(Controller):
             found = await wanted.resolved(connection, tenant.organization_id)
             page = await invoices.find_all(connection, tenant.organization_id, found, window=window)
             bodies = await list_invoices(connection, tenant.organization_id, page.items)
+            await _show_urls(connection, bodies, urls)
         return InvoicesReply(bodies, meta(page, window))
 
     @get("/{invoice_id:str}", summary="Find an invoice")
     async def find(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, urls: Urls
     ) -> InvoiceReply:
         """One invoice with its lines, and what they are for."""
         wanted = read_id(invoice_id, "invoice")
         async with services.database.tenant(tenant.organization_id) as connection:
             invoice = await invoices.get(connection, tenant.organization_id, wanted)
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @put("/{invoice_id:str}", status_code=200, summary="Change an invoice")
     async def update(
@@ -117,6 +124,7 @@ class Invoices(Controller):
         data: JSONBody[InvoiceUpdateEnvelope],
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         now: Now,
     ) -> InvoiceReply:
         """Say whether it is paid, or replace its metadata. `succeeded` takes a payment of it."""
@@ -133,17 +141,17 @@ class Invoices(Controller):
             )
         async with services.database.tenant(organization_id) as connection:
             invoice = await invoices.get(connection, organization_id, wanted)
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @delete("/{invoice_id:str}", status_code=200, summary="Delete a draft")
     async def delete(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now, urls: Urls
     ) -> InvoiceReply:
         """Put a draft away for good: what it was for is not billed."""
         invoice = await services.invoice_states.delete_draft(
             tenant.organization_id, read_id(invoice_id, "invoice"), now=now
         )
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
 
 class InvoiceActions(Controller):
@@ -155,33 +163,33 @@ class InvoiceActions(Controller):
 
     @put("/refresh", status_code=200, summary="Refresh a draft")
     async def refresh(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now, urls: Urls
     ) -> InvoiceReply:
         """Compute a draft anew, with what has been used since."""
         invoice = await services.invoices.refresh(
             tenant.organization_id, read_id(invoice_id, "invoice"), now=now
         )
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @put("/finalize", status_code=200, summary="Finalize a draft")
     async def finalize(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now, urls: Urls
     ) -> InvoiceReply:
         """Make a draft final now: it gets its number, and wallets pay what they can."""
         invoice = await services.invoices.finalize(
             tenant.organization_id, read_id(invoice_id, "invoice"), now=now
         )
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @post("/retry", status_code=200, summary="Retry an invoice that could not be finished")
     async def retry(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now, urls: Urls
     ) -> InvoiceReply:
         """Go on with an invoice that has failed."""
         invoice = await services.invoices.retry(
             tenant.organization_id, read_id(invoice_id, "invoice"), now=now
         )
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @post("/regenerate", status_code=200, summary="Bill again what a voided invoice had billed")
     async def regenerate(
@@ -189,6 +197,7 @@ class InvoiceActions(Controller):
         invoice_id: FromPath[str],
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         now: Now,
         idempotency_key: IdempotencyKey = None,
     ) -> InvoiceReply:
@@ -198,7 +207,7 @@ class InvoiceActions(Controller):
         invoice = await services.invoices.regenerate(
             tenant.organization_id, wanted, key=key, now=now
         )
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @post("/retry_payment", status_code=200, summary="Retry a payment")
     async def retry_payment(
@@ -229,6 +238,7 @@ class InvoiceActions(Controller):
         request: _Request,
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         now: Now,
         idempotency_key: IdempotencyKey = None,
     ) -> InvoiceReply:
@@ -247,21 +257,21 @@ class InvoiceActions(Controller):
             invoice = await services.invoice_states.void_by_credit_note(
                 tenant.organization_id, wanted, parts, key=key, now=now
             )
-        return await _reply(services, invoice)
+        return await _reply(services, invoice, urls)
 
     @post("/lose_dispute", status_code=200, summary="Lose a dispute")
     async def lose_dispute(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now, urls: Urls
     ) -> InvoiceReply:
         """Note that a dispute about the invoice was lost: it is not collected any more."""
-        return await _lose_dispute(services, tenant, invoice_id, now)
+        return await _lose_dispute(services, tenant, invoice_id, now, urls)
 
     @put("/lose_dispute", status_code=200, summary="Lose a dispute, as Lago's client asks for it")
     async def put_lose_dispute(
-        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now
+        self, invoice_id: FromPath[str], tenant: Tenant, services: Services, now: Now, urls: Urls
     ) -> InvoiceReply:
         """The same as POST."""
-        return await _lose_dispute(services, tenant, invoice_id, now)
+        return await _lose_dispute(services, tenant, invoice_id, now, urls)
 
 
 class CustomerInvoices(Controller):
@@ -277,6 +287,7 @@ class CustomerInvoices(Controller):
         external_id: FromPath[str],
         tenant: Tenant,
         services: Services,
+        urls: Urls,
         window: Window,
         wanted: NamedDependency[WantedInvoices],
     ) -> InvoicesReply:
@@ -287,6 +298,7 @@ class CustomerInvoices(Controller):
             found = await own.resolved(connection, tenant.organization_id)
             page = await invoices.find_all(connection, tenant.organization_id, found, window=window)
             bodies = await list_invoices(connection, tenant.organization_id, page.items)
+            await _show_urls(connection, bodies, urls)
         return InvoicesReply(bodies, meta(page, window))
 
 
@@ -297,14 +309,21 @@ async def _found(services: Services, tenant: Tenant, invoice_id: str) -> Invoice
 
 
 async def _lose_dispute(
-    services: Services, tenant: Tenant, invoice_id: str, now: Now
+    services: Services, tenant: Tenant, invoice_id: str, now: Now, urls: Urls
 ) -> InvoiceReply:
     invoice = await services.invoice_states.lose_dispute(
         tenant.organization_id, read_id(invoice_id, "invoice"), now=now
     )
-    return await _reply(services, invoice)
+    return await _reply(services, invoice, urls)
 
 
-async def _reply(services: Services, invoice: Invoice) -> InvoiceReply:
+async def _reply(services: Services, invoice: Invoice, urls: Urls) -> InvoiceReply:
     async with services.database.tenant(invoice.organization_id) as connection:
-        return InvoiceReply(await show_invoice(connection, invoice))
+        body = await show_invoice(connection, invoice)
+        await _show_urls(connection, [body], urls)
+    return InvoiceReply(body)
+
+
+async def _show_urls(connection: Connection, bodies: Sequence[InvoiceBody], urls: Urls) -> None:
+    final = [body for body in bodies if body.status in {"finalized", "voided"}]
+    await urls.show(connection, Kind.INVOICE, final)

@@ -9,6 +9,7 @@ from invoicing import payment_receipts, payments
 from invoicing.payment_receipts import PaymentReceipt, ReceiptFilter
 from invoicing.records import Connection
 from wallet_service.api.dependencies import Services, Tenant, Window
+from wallet_service.api.document_urls import Urls
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.filters import (
     BillingEntityCodes,
@@ -19,6 +20,7 @@ from wallet_service.api.schemas.filters import (
 )
 from wallet_service.api.schemas.formats import read_id
 from wallet_service.api.schemas.payments import ReceiptReply, ReceiptsReply
+from wallet_service.documents.document import Kind
 from wallet_service.payment_bodies import ReceiptBody, show_payments
 
 
@@ -35,6 +37,7 @@ class PaymentReceipts(Controller):
         tenant: Tenant,
         services: Services,
         window: Window,
+        urls: Urls,
         external_customer_id: CustomerId = None,
         invoice_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
         billing_entity_codes: BillingEntityCodes = None,
@@ -54,17 +57,19 @@ class PaymentReceipts(Controller):
                 connection, tenant.organization_id, wanted, window=window
             )
             bodies = await show_receipts(connection, page.items)
+            await urls.show(connection, Kind.PAYMENT_RECEIPT, bodies)
         return ReceiptsReply(bodies, meta(page, window))
 
     @get("/{receipt_id:str}", summary="Find a receipt")
     async def find(
-        self, receipt_id: FromPath[str], tenant: Tenant, services: Services
+        self, receipt_id: FromPath[str], tenant: Tenant, services: Services, urls: Urls
     ) -> ReceiptReply:
         """One receipt."""
         wanted = read_id(receipt_id, "payment_receipt")
         async with services.database.tenant(tenant.organization_id) as connection:
             receipt = await payment_receipts.get(connection, tenant.organization_id, wanted)
             (body,) = await show_receipts(connection, [receipt])
+            await urls.show(connection, Kind.PAYMENT_RECEIPT, [body])
         return ReceiptReply(body)
 
 
