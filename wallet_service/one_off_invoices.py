@@ -10,6 +10,7 @@ from invoicing import add_ons, customers, invoice_custom_sections, tax_codes
 from invoicing.add_ons import AddOn
 from invoicing.billing_facts import Catalogue, Paid, Recipient
 from invoicing.currencies import CURRENCIES
+from invoicing.customers import Customer
 from invoicing.errors import Invalid
 from invoicing.invoice_building import BuiltInvoice, dated
 from invoicing.invoices import Invoice
@@ -45,26 +46,12 @@ async def build_one_off(
 ) -> BuiltInvoice:
     """The invoice, not yet totalled. Raises NotFound (customer) or Invalid."""
     customer = await customers.get(connection, organization_id, request.external_customer_id)
-    currency = request.currency or customer.currency
-    if currency is None or currency not in CURRENCIES:
-        raise Invalid.field("currency", "value_is_invalid" if currency else "value_is_mandatory")
-    if customer.currency not in {None, currency}:
-        raise Invalid.field("currency", "currencies_does_not_match")
+    currency = _currency(request, customer)
     term = request.net_payment_term
     if term is not None and not 0 <= term <= _PAYMENT_TERM_DAYS_MAX:
         raise Invalid.field("net_payment_term", "value_is_out_of_range")
-    entity = await catalogue.entity_of(
-        connection, customer, own=request.billing_entity_code, now=now
-    )
-    if request.billing_entity_code and entity.code != request.billing_entity_code:
-        raise Invalid.field("billing_entity_code", "billing_entity_not_found")
-    sections = request.invoice_custom_section_codes
-    await invoice_custom_sections.check(connection, organization_id, sections or [])
-    recipient = Recipient(
-        customer=customer,
-        entity=entity,
-        sections=await catalogue.sections(connection, customer, entity, named=sections),
-    )
+    recipient = await _recipient(connection, customer, request, catalogue, now=now)
+    entity = recipient.entity
     named = {code for fee in request.fees for code in fee.tax_codes or []}
     await tax_codes.check(connection, organization_id, named)
     invoice_id = new_uuid(now)
@@ -106,6 +93,39 @@ async def build_one_off(
         paid=Paid(),
         plan_codes={},
         plan_tax_codes={},
+    )
+
+
+def _currency(request: OneOffRequest, customer: Customer) -> str:
+    """What is billed in. Raises Invalid."""
+    currency = request.currency or customer.currency
+    if currency is None or currency not in CURRENCIES:
+        raise Invalid.field("currency", "value_is_invalid" if currency else "value_is_mandatory")
+    if customer.currency not in {None, currency}:
+        raise Invalid.field("currency", "currencies_does_not_match")
+    return currency
+
+
+async def _recipient(
+    connection: Connection,
+    customer: Customer,
+    request: OneOffRequest,
+    catalogue: Catalogue,
+    *,
+    now: datetime,
+) -> Recipient:
+    """Who is billed, in whose name, with which sections. Raises Invalid."""
+    entity = await catalogue.entity_of(
+        connection, customer, own=request.billing_entity_code, now=now
+    )
+    if request.billing_entity_code and entity.code != request.billing_entity_code:
+        raise Invalid.field("billing_entity_code", "billing_entity_not_found")
+    sections = request.invoice_custom_section_codes
+    await invoice_custom_sections.check(connection, customer.organization_id, sections or [])
+    return Recipient(
+        customer=customer,
+        entity=entity,
+        sections=await catalogue.sections(connection, customer, entity, named=sections),
     )
 
 

@@ -110,14 +110,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     """Open everything; what was opened is closed, whatever happens."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings))
-        ledger = open_ledger(
-            settings.ledger,
-            pool=database.committer,
-            addresses=settings.tigerbeetle_addresses,
-            cluster_id=settings.tigerbeetle_cluster_id,
-        )
-        stack.push_async_callback(ledger.close)
-        await ledger.ready()
+        ledger = await _open_ledger(settings, stack, database)
         balances = await HotBalances.open(settings.redis_url, engine=ledger.name)
         stack.push_async_callback(balances.close)
         hot = HotCustomers(
@@ -131,16 +124,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         news = CatalogueNews(settings.redis_url, rates.forget)
         stack.push_async_callback(news.close)
         news.start()
-        committer = Committer(
-            database=database,
-            ledger=ledger,
-            hot=hot,
-            batch_max=settings.committer_batch_max,
-            queue_max=settings.committer_queue_max,
-            deadline_s=settings.deadline_s,
-        )
-        committer.start()
-        stack.push_async_callback(committer.stop)
+        committer = _start_committer(settings, stack, database, ledger, hot)
         usage = Usage(database=database, committer=committer, rates=rates)
         wallet_transactions = WalletTransactions(
             database=database, committer=committer, rates=rates, hot=hot
@@ -158,11 +142,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             news=news,
             committer=committer,
             authorizations=Authorizations(
-                database=database,
-                committer=committer,
-                rates=rates,
-                hot=hot,
-                settings=settings,
+                database=database, committer=committer, rates=rates, hot=hot, settings=settings
             ),
             usage=usage,
             estimates=Estimates(database=database, usage=usage, hot=hot),
@@ -181,21 +161,52 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
             invoice_states=InvoiceStates(
                 database=database, payments=payments, credit_notes=credit_notes
             ),
-            ledger_reports=LedgerReports(
-                database=database,
-                # Long reads have a pool of their own, out of the committer's way.
-                ledger=open_ledger("postgres", pool=database.worker)
-                if ledger.name == "postgres"
-                else ledger,
-            ),
+            ledger_reports=LedgerReports(database=database, ledger=_apart(ledger, database)),
             usage_reports=UsageReports(database=database),
             documents=Documents(
-                database,
-                fonts=settings.document_fonts,
-                link_lifetime_s=settings.document_link_s,
+                database, fonts=settings.document_fonts, link_lifetime_s=settings.document_link_s
             ),
             keys=KeyRing(database, cache_s=settings.key_cache_s),
         )
+
+
+async def _open_ledger(settings: Settings, stack: AsyncExitStack, database: Database) -> Ledger:
+    """The book, once it answers."""
+    ledger = open_ledger(
+        settings.ledger,
+        pool=database.committer,
+        addresses=settings.tigerbeetle_addresses,
+        cluster_id=settings.tigerbeetle_cluster_id,
+    )
+    stack.push_async_callback(ledger.close)
+    await ledger.ready()
+    return ledger
+
+
+def _apart(ledger: Ledger, database: Database) -> Ledger:
+    """The book for long reads: with a pool of their own, out of the committer's way."""
+    return open_ledger("postgres", pool=database.worker) if ledger.name == "postgres" else ledger
+
+
+def _start_committer(
+    settings: Settings,
+    stack: AsyncExitStack,
+    database: Database,
+    ledger: Ledger,
+    hot: HotCustomers,
+) -> Committer:
+    """Where everything is decided; what it has taken in is finished before the rest closes."""
+    committer = Committer(
+        database=database,
+        ledger=ledger,
+        hot=hot,
+        batch_max=settings.committer_batch_max,
+        queue_max=settings.committer_queue_max,
+        deadline_s=settings.deadline_s,
+    )
+    committer.start()
+    stack.push_async_callback(committer.stop)
+    return committer
 
 
 def _tax_service(settings: Settings, stack: AsyncExitStack) -> TaxService | None:

@@ -19,7 +19,11 @@ from invoicing.plans import Plan, PlanChanges
 from invoicing.subscription_changes import SubscriptionRequest
 from tests.wallet_service.story import Story, paid
 from wallet_service import assets
-from wallet_service.authorizations import AuthorizationRequest, CaptureRequest, RefundRequest
+from wallet_service.authorization_requests import (
+    AuthorizationRequest,
+    CaptureRequest,
+    RefundRequest,
+)
 from wallet_service.decision import Asset
 from wallet_service.items import ItemRequest
 from wallet_service.usage import EventRequest, ReverseRequest

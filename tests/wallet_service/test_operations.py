@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from wallet_service.authorizations import (
+from wallet_service.authorization_requests import (
     AuthorizationRequest,
     CaptureRequest,
     ExtendRequest,

@@ -14,8 +14,7 @@ from wallet_service.api.hot_routes import HOT, HotRequest
 from wallet_service.api.idempotency import IdempotencyKey, keyed
 from wallet_service.api.pagination import Meta, meta
 from wallet_service.api.schemas.formats import ExternalId, Word
-from wallet_service.authorizations import (
-    AuthorizationFilter,
+from wallet_service.authorization_requests import (
     AuthorizationRequest,
     CaptureRequest,
     EstimateReply,
@@ -23,6 +22,7 @@ from wallet_service.authorizations import (
     QuoteRequest,
     RefundRequest,
 )
+from wallet_service.authorizations import AuthorizationFilter
 from wallet_service.errors import NotFound
 from wallet_service.replies import AuthorizationBody, AuthorizationReply, encode
 

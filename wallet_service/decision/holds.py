@@ -12,14 +12,13 @@ from datetime import timedelta
 from uuid import UUID
 
 from ledger import postings
-from ledger.ids import uuid_of
-from ledger.transfers import Phase, Transfer
 from wallet_service.errors import (
     Invalid,
     NotAllowed,
     NotFound,
 )
 
+from . import legs
 from .access import refuse_unentitled
 from .budget_state import BudgetPart
 from .budgets import merged
@@ -40,12 +39,9 @@ from .commands import (
 from .outcomes import EventLine, EventRow
 from .payable import claims_of, find_payable, find_payers, needs_of, shortfall
 from .pricing import OutOfRange, price_item, undo
-from .state import CapturedItem, CustomerState, HoldState, Leg, Paid
+from .state import CapturedItem, CustomerState, HoldState, Paid
 
 __all__ = ["authorize", "capture", "expire", "extend", "refund", "void"]
-
-LEDGER_GRACE_S = 3600
-"""The ledger's own timeout is this much later than ours: a backstop, never the one that decides."""
 
 
 def authorize(case: Case, command: Authorize) -> bytes:
@@ -80,7 +76,7 @@ def authorize(case: Case, command: Authorize) -> bytes:
         api_key_id=command.api_key_id,
         budgets=case.budgets.hold(payable.needs, asset),
     )
-    hold.legs = _hold(case, asset, _merged(payable.payers.shares), hold, name="hold")
+    hold.legs = legs.set_aside(case, asset, _merged(payable.payers.shares), hold, name="hold")
     case.effect.authorization_id = hold.id
     case.effect.holds.append(hold)
     case.customer.holds[hold.id] = hold
@@ -103,34 +99,19 @@ def capture(case: Case, command: Capture) -> bytes:
         # The legs of an expired hold are gone, but what it was for was used all the same.
         left = hold.held_minor or (hold.amount_minor - hold.captured_minor if is_late else 0)
         items = (Item(AMOUNT_CODE, {}, amount_minor=max(0, left), budgets=command.budgets),)
-    claims: list[Claim] = []
-    priced: list[tuple[Item, list[EventLine]]] = []
-    for item in items:
-        try:
-            amount, lines, changes = price_item(
-                item, asset, command.pricing, case.customer.totals, at=case.now
-            )
-        except OutOfRange:
-            undo(case.effect.totals, case.customer.totals)
-            raise
-        case.effect.totals.extend(changes)
-        claims.append(Claim(item.code, amount, item.target))
-        priced.append((item, lines))
+    claims, priced = _price_used(case, command, items)
     used, uncovered, uses = burn_hold(case.customer, hold.legs, claims)
     shares, unpaid = burn(case.customer, uncovered, asset.code, now=case.now)
     charged = hold.captured_minor + sum(claim.amount_minor for claim in claims)
-    if not case.is_countable(asset, charged, unpaid):
+    is_countable = case.is_countable(asset, charged, unpaid)
+    if not is_countable or (is_late and unpaid and _rejects(case, asset, unpaid)):
         give_back(shares)
         undo(case.effect.totals, case.customer.totals)
-        raise OutOfRange(asset)
-    if is_late and unpaid and _rejects(case, asset, unpaid):
-        give_back(shares)
-        undo(case.effect.totals, case.customer.totals)
-        raise shortfall(case, claims, asset)
+        raise shortfall(case, claims, asset) if is_countable else OutOfRange(asset)
 
     by_transfer = {leg.transfer_id: leg.grant_id for leg in hold.legs}
     overdrafts = {grant.id for grant in case.customer.grants if grant.kind == "overdraft"}
-    posted = _settle(
+    posted = legs.settle(
         case,
         hold,
         asset,
@@ -179,8 +160,8 @@ def extend(case: Case, command: Extend) -> bytes:
     hold.budgets = hold.budgets + case.budgets.hold(needs, asset)
     if command.expires_in_s is not None:
         hold.expires_at = case.now + timedelta(seconds=command.expires_in_s)
-        hold.legs = _held_anew(case, hold, asset)
-    hold.legs = hold.legs + _hold(case, asset, _merged(payers.shares), hold, name="extend")
+        hold.legs = legs.set_aside_anew(case, hold, asset)
+    hold.legs = hold.legs + legs.set_aside(case, asset, _merged(payers.shares), hold, name="extend")
     for claim in claims:
         hold.items.append(CapturedItem(claim.code, claim.amount_minor))
         hold.amount_minor += claim.amount_minor
@@ -244,6 +225,26 @@ def refund(case: Case, command: Refund) -> bytes:
 
 
 # -- parts -----------------------------------------------------------------------------------------
+
+
+def _price_used(
+    case: Case, command: Capture, items: Sequence[Item]
+) -> tuple[list[Claim], list[tuple[Item, list[EventLine]]]]:
+    """What each item comes to, and its lines; running totals move on. Raises OutOfRange."""
+    claims: list[Claim] = []
+    priced: list[tuple[Item, list[EventLine]]] = []
+    for item in items:
+        try:
+            amount, lines, changes = price_item(
+                item, command.asset, command.pricing, case.customer.totals, at=case.now
+            )
+        except OutOfRange:
+            undo(case.effect.totals, case.customer.totals)
+            raise
+        case.effect.totals.extend(changes)
+        claims.append(Claim(item.code, amount, item.target))
+        priced.append((item, lines))
+    return claims, priced
 
 
 def _record_usage(
@@ -341,138 +342,8 @@ def _merged(shares: list[Share]) -> list[Share]:
     return list(merged.values())
 
 
-def _timeout_s(case: Case, hold: HoldState) -> int:
-    left = (hold.expires_at - case.now).total_seconds()
-    return max(1, int(left)) + LEDGER_GRACE_S
-
-
-def _hold(
-    case: Case, asset: Asset, shares: list[Share], hold: HoldState, *, name: str
-) -> list[Leg]:
-    """Book a pending transfer a grant; ``available`` was lowered when the shares were burnt."""
-    if not shares:
-        return []
-    booked = postings.hold(
-        ids=case.ids(name),
-        ledger=asset.ledger,
-        legs=[postings.Leg(share.grant.account_id, share.amount_minor) for share in shares],
-        timeout_s=_timeout_s(case, hold),
-        reference=case.reference,
-    )
-    case.book(booked)
-    legs: list[Leg] = []
-    for share, transfer in zip(shares, booked, strict=True):
-        share.grant.held += share.amount_minor
-        legs.append(
-            Leg(share.grant.id, share.grant.wallet.id, uuid_of(transfer.id), share.amount_minor)
-        )
-    return legs
-
-
-def _held(hold: HoldState) -> list[postings.Held]:
-    """The hold's legs as the ledger knows them."""
-    return [
-        postings.Held(leg.transfer_id.int, leg.grant_id.int, leg.amount_minor) for leg in hold.legs
-    ]
-
-
-def _settle(
-    case: Case, hold: HoldState, asset: Asset, used: list[int], *, final: bool
-) -> dict[UUID, UUID]:
-    """Post what was used of each leg and let go of the rest, or hold it anew.
-
-    Says which transfer posted which leg.
-    """
-    legs, grants = hold.legs, case.customer.grants_by_id()
-    for leg, taken in zip(legs, used, strict=True):
-        grant = grants.get(leg.grant_id)
-        if grant is not None:
-            grant.held -= leg.amount_minor if final else taken
-            grant.available += leg.amount_minor - taken if final else 0
-    if not legs or not (final or any(used)):
-        return {}
-    if final:
-        booked = postings.capture(
-            ids=case.ids("capture"),
-            ledger=asset.ledger,
-            holds=_held(hold),
-            used=used,
-            reference=case.reference,
-        )
-    else:
-        booked = postings.partial_capture(
-            ids=case.ids("capture"),
-            ledger=asset.ledger,
-            holds=_held(hold),
-            used=used,
-            timeout_s=_timeout_s(case, hold),
-            reference=case.reference,
-        )
-    case.book(booked)
-    hold.legs = [] if final else _remaining(legs, used, booked)
-    return {
-        uuid_of(transfer.pending_id): uuid_of(transfer.id)
-        for transfer in booked
-        if transfer.phase is Phase.POST
-    }
-
-
-def _remaining(legs: list[Leg], used: list[int], booked: list[Transfer]) -> list[Leg]:
-    """The legs after a partial capture.
-
-    Posting a part ended a leg, so its rest is held by a new one.
-    """
-    anew = iter([transfer for transfer in booked if transfer.phase is Phase.PENDING])
-    remaining: list[Leg] = []
-    for leg, taken in zip(legs, used, strict=True):
-        if not taken:
-            remaining.append(leg)
-        elif taken < leg.amount_minor:
-            transfer = next(anew)
-            remaining.append(
-                Leg(leg.grant_id, leg.wallet_id, uuid_of(transfer.id), transfer.amount)
-            )
-    return remaining
-
-
-def _held_anew(case: Case, hold: HoldState, asset: Asset) -> list[Leg]:
-    """Void each leg and hold the same again: a pending transfer cannot change its timeout."""
-    if not hold.legs:
-        return []
-    booked = postings.extend(
-        ids=case.ids("anew"),
-        ledger=asset.ledger,
-        holds=_held(hold),
-        legs=[postings.Leg(leg.grant_id.int, leg.amount_minor) for leg in hold.legs],
-        timeout_s=_timeout_s(case, hold),
-        reference=case.reference,
-    )
-    case.book(booked)
-    anew = [transfer for transfer in booked if transfer.phase is Phase.PENDING]
-    return [
-        Leg(leg.grant_id, leg.wallet_id, uuid_of(transfer.id), leg.amount_minor)
-        for leg, transfer in zip(hold.legs, anew, strict=True)
-    ]
-
-
 def _release(case: Case, hold: HoldState, asset: Asset, status: str) -> bytes:
-    if hold.legs:
-        release = postings.void if status == "voided" else postings.expire_hold
-        case.book(
-            release(
-                ids=case.ids(status),
-                ledger=asset.ledger,
-                holds=_held(hold),
-                reference=case.reference,
-            )
-        )
-    grants = case.customer.grants_by_id()
-    for leg in hold.legs:
-        grant = grants.get(leg.grant_id)
-        if grant is not None:
-            grant.held -= leg.amount_minor
-            grant.available += leg.amount_minor
-    hold.legs = []
+    legs.give_back(case, hold, asset, status=status)
     hold.budgets = case.budgets.release(hold.budgets)
     hold.status = status
     hold.ended_at = case.now
