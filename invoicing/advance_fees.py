@@ -11,14 +11,24 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct, field, structs
 
+from invoicing.billing_reading import usage_window
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.periods import Bounds, period_at
-from invoicing.records import Connection, Record, from_json, load_queries, to_json
-from invoicing.usage_fees import FeePlace, cents_of, each_of, filter_name, filter_values
+from invoicing.records import Connection, Record, from_json, load_queries
+from invoicing.usage_fees import (
+    FeePlace,
+    cents_of,
+    each_of,
+    filter_name,
+    filter_values,
+    nothing_left,
+    usage_line,
+)
 from invoicing.usage_versions import PricedCharge, PricedVersion
 from ledger.money import Rounding
 from rating.exact import EXACT, ONE, ZERO
@@ -33,6 +43,7 @@ __all__ = [
     "drop_billed",
     "events_in_advance",
     "move_mark",
+    "still_used",
     "take_portion",
 ]
 
@@ -74,6 +85,8 @@ class Portion(Struct, frozen=True):
 
 
 class _Sum(Struct, frozen=True, kw_only=True):
+    fee: Fee
+    """One of them."""
     units: Decimal
     events_count: int
     precise_amount_cents: Decimal
@@ -93,16 +106,25 @@ class BilledInAdvance(Struct, frozen=True, kw_only=True):
             found = EXACT.add(found, one.precise_amount_cents)
         return found
 
-    def without(self, fees: Sequence[Fee]) -> list[Fee]:
-        """The lines of the period's usage less what its events were billed."""
+    def without(self, fees: Sequence[Fee], place: FeePlace, bounds: Bounds) -> list[Fee]:
+        """The lines of the period's usage less what its events were billed.
+
+        Also where nothing is left of them: all that was billed of a line was taken back.
+        """
         if not self.lines:
             return list(fees)
-        found = [_less(fee, self.lines.get(_line_of(fee))) for fee in fees]
+        there = {usage_line(fee) for fee in fees}
+        gone = [
+            nothing_left(one.fee, place, bounds)
+            for line, one in self.lines.items()
+            if line not in there
+        ]
+        found = [_less(fee, self.lines.get(usage_line(fee) or "")) for fee in (*fees, *gone)]
         return [fee for fee in found if fee is not None]
 
 
 def _less(fee: Fee, billed: _Sum | None) -> Fee | None:
-    if billed is None or fee.true_up_parent_fee_id is not None:
+    if billed is None:
         return fee
     precise = EXACT.subtract(fee.precise_amount_cents, billed.precise_amount_cents)
     cents = int(precise.to_integral_value(Rounding.HALF_AWAY))
@@ -121,10 +143,6 @@ def _less(fee: Fee, billed: _Sum | None) -> Fee | None:
         presentation_breakdowns=[],
         pricing_unit_details=None,
     )
-
-
-def _line_of(fee: Fee) -> str:
-    return f"{fee.charge_id}:{fee.charge_filter_id}:{to_json(fee.pricing_group)}"
 
 
 def advance_lines(event: AdvanceEvent, version: PricedVersion, currency: str) -> list[AdvanceLine]:
@@ -276,25 +294,43 @@ async def drop_billed(connection: Connection, events: Sequence[AdvanceEvent]) ->
     return [one for one in events if one.id not in billed]
 
 
+async def still_used(connection: Connection, fees: Sequence[Fee]) -> list[Fee]:
+    """Those of one organization's fees whose events were not taken back."""
+    billed = [fee for fee in fees if fee.event_transaction_id is not None]
+    if not billed:
+        return list(fees)
+    rows = _queries.events_taken_back(
+        connection,
+        organization_id=billed[0].organization_id,
+        subscription_ids=[fee.subscription_id for fee in billed],
+        transaction_ids=[fee.event_transaction_id for fee in billed],
+    )
+    gone = {(row["subscription_id"], row["transaction_id"]) async for row in rows}
+    return [fee for fee in fees if (fee.subscription_id, fee.event_transaction_id) not in gone]
+
+
 async def billed_in_advance(
     connection: Connection, due: Sequence[DueMoment]
 ) -> dict[int, BilledInAdvance]:
     """What events of the usage of these moments were billed, by position."""
     asked = [at for at, one in enumerate(due) if one.moment.charges_period is not None]
-    stretches = [due[at].moment.charges_period for at in asked]
+    windows = [usage_window(due[at].subscription, due[at].moment) for at in asked]
     rows = _queries.billed_in_advance(
         connection,
         positions=asked,
         organization_ids=[due[at].subscription.organization_id for at in asked],
         subscription_ids=[due[at].subscription.id for at in asked],
-        starts=[one.part.start for one in stretches if one],
-        ends=[one.part.end for one in stretches if one],
+        starts=[one.bounds.start for one in windows],
+        ends=[one.bounds.end for one in windows],
+        sinces=[one.since for one in windows],
     )
     found: dict[int, dict[str, _Sum]] = {}
     async for row in rows:
-        group = to_json(from_json(row["pricing_group"]))
-        line = f"{row['charge_id']}:{row['charge_filter_id']}:{group}"
+        fee = msgspec.convert(from_json(row["fee"]), Fee)
+        line = usage_line(fee)
+        assert line is not None, "of an event"
         found.setdefault(row["position"], {})[line] = _Sum(
+            fee=fee,
             units=row["units"],
             events_count=row["events_count"],
             precise_amount_cents=row["precise_amount_cents"],

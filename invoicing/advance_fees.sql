@@ -44,6 +44,17 @@ where not exists (
       and f.event_transaction_id = p.transaction_id)
 order by p.timestamp, p.id;
 
+-- name: events_taken_back
+-- Which of these are no longer used: their charge was reversed.
+select w.subscription_id, w.transaction_id
+from unnest(:subscription_ids::uuid[], :transaction_ids::text[]) as w (subscription_id, transaction_id)
+where exists (
+    select from invoicing.events e
+    join invoicing.events r on r.organization_id = e.organization_id and r.reverses_event_id = e.id
+    where e.organization_id = :organization_id and e.transaction_id = w.transaction_id
+      and e.subscription_id = w.subscription_id and e.reverses_event_id is null
+      and r.lines -> 0 ->> 'charge_id' is not null);
+
 -- name: hold_subscriptions!
 -- Whoever has read them to bill their period reads them again.
 update invoicing.subscriptions s set updated_at = s.updated_at + interval '1 microsecond'
@@ -67,11 +78,11 @@ where exists (
       and (w.at < b.charges_to_at or b.reason = 'subscription_terminating'));
 
 -- name: billed_in_advance
--- By line. Also what was voided since: that is billed again by hand.
-select w.position, f.charge_id, f.charge_filter_id, f.pricing_group, sum(f.units) as units, count(*) as events_count,
+-- By line, with one of its fees. Also what was voided since: that is billed again by hand.
+select w.position, (array_agg(to_jsonb(f) order by f.id))[1] as fee, sum(f.units) as units, count(*) as events_count,
     sum(f.precise_amount_cents) as precise_amount_cents, sum(f.debited_minor) as debited_minor
 from unnest(:positions::int[], :organization_ids::uuid[], :subscription_ids::uuid[], :starts::timestamptz[],
-    :ends::timestamptz[]) as w (position, organization_id, subscription_id, start, "end")
-join invoicing.fees f on f.organization_id = w.organization_id and f.subscription_id = w.subscription_id
-where f.event_transaction_id is not null and f.from_datetime >= w.start and f.from_datetime < w."end"
+    :ends::timestamptz[], :sinces::timestamptz[])
+    as w (position, organization_id, subscription_id, start, "end", since)
+cross join lateral invoicing.fees_in_advance(w.organization_id, w.subscription_id, w.start, w."end", w.since) f
 group by w.position, f.charge_id, f.charge_filter_id, f.pricing_group;

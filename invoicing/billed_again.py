@@ -17,12 +17,13 @@ from invoicing.billing_schedule import DueMoment
 from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.invoice_building import BuiltInvoice
+from invoicing.invoices import Invoice
 from invoicing.late_usage import billed_lines, difference, line_of
 from invoicing.records import Connection
 from invoicing.usage_fees import FeePlace
 from invoicing.usage_rollups import Stretch
 
-__all__ = ["Standing", "read_standing", "with_ids_of_its_own", "without_standing"]
+__all__ = ["Standing", "made_again", "read_standing", "with_ids_of_its_own", "without_standing"]
 
 _Usage: TypeAlias = tuple[UUID | None, datetime | None]
 """The usage of one period: its subscription, and when it begins."""
@@ -128,6 +129,7 @@ def with_ids_of_its_own(built: BuiltInvoice, invoice_id: UUID) -> BuiltInvoice:
                 id=ids[fee.id],
                 invoice_id=invoice_id,
                 true_up_parent_fee_id=_named(fee.true_up_parent_fee_id, ids),
+                original_fee_id=fee.id if fee.event_transaction_id else fee.original_fee_id,
             )
             for fee in built.fees
         ],
@@ -140,6 +142,29 @@ def with_ids_of_its_own(built: BuiltInvoice, invoice_id: UUID) -> BuiltInvoice:
             )
             for credit in built.progressive
         ],
+    )
+
+
+def made_again(built: Invoice, voided: Invoice, invoice_id: UUID, now: datetime) -> Invoice:
+    """The invoice that takes the place of a voided one: of its dates, and new in all else."""
+    return structs.replace(
+        built,
+        id=invoice_id,
+        status="generating",
+        payment_status="pending",
+        voided_invoice_id=voided.id,
+        issuing_date=voided.issuing_date,
+        payment_due_date=voided.payment_due_date,
+        number="",
+        sequential_id=None,
+        settlement=None,
+        content_hash=None,
+        payment_overdue=False,
+        revision=1,
+        finalized_at=None,
+        voided_at=None,
+        created_at=now,
+        updated_at=now,
     )
 
 

@@ -13,7 +13,7 @@ from jsonb_to_recordset(:rows::jsonb) as r (
     fixed_charges_from_at timestamptz, fixed_charges_to_at timestamptz, sealed_xact_id bigint, moment jsonb,
     created_at timestamptz)
 order by organization_id, subscription_id, billing_at, reason
-on conflict (organization_id, subscription_id, billing_at, reason) do nothing
+on conflict (organization_id, subscription_id, billing_at, reason) where reason <> 'in_advance_charge' do nothing
 returning subscription_id, billing_at, reason;
 
 -- name: periods_of_invoices

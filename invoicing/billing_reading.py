@@ -1,7 +1,7 @@
 """What was used in the periods that moments bill, and what it costs: read for many at once."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -19,11 +19,22 @@ from invoicing.usage_rollups import Stretch
 from invoicing.usage_versions import Versions
 from rating.period import Period
 
-__all__ = ["BILLED_EVENTS_MAX", "UsedInPeriod", "bounds_of_usage", "followed_by", "read_usage"]
+__all__ = [
+    "BILLED_EVENTS_MAX",
+    "UsageWindow",
+    "UsedInPeriod",
+    "bounds_of_usage",
+    "followed_by",
+    "read_usage",
+    "usage_window",
+]
 
 
 BILLED_EVENTS_MAX: Final = 2_000_000
 """Of one subscription and period, where a price depends on their order; sums have no limit."""
+
+_ZONES_DIFFER: Final = timedelta(days=3)
+"""By no more, with the days that months differ by."""
 
 _NOTHING_AHEAD: Final[Mapping[int, int | None]] = {}
 
@@ -53,6 +64,24 @@ def bounds_of_usage(subscription: ScheduledSubscription, moment: BillingMoment) 
     if moment.reason == "subscription_terminating":
         end = max(end, days.whole.end)
     return Bounds(start, end)
+
+
+class UsageWindow(Struct, frozen=True):
+    """Where what events of a moment were billed by themselves is looked for."""
+
+    bounds: Bounds
+    since: datetime
+    """Nothing that was cut by another clock begins before."""
+
+
+def usage_window(subscription: ScheduledSubscription, moment: BillingMoment) -> UsageWindow:
+    """Where a moment's events are; of a period that has not ended yet, all of it."""
+    days, bounds = moment.charges_period, bounds_of_usage(subscription, moment)
+    assert days is not None, "the moment bills usage"
+    if moment.reason == "progressive_billing":
+        bounds = Bounds(bounds.start, max(bounds.end, days.whole.end))
+    length = days.whole.end - days.whole.start
+    return UsageWindow(bounds, min(bounds.start, days.whole.start) - length - _ZONES_DIFFER)
 
 
 async def read_usage(

@@ -242,7 +242,8 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
             metric_names=one.metric_names,
             followed_by=one.followed_by,
         )
-        fees += one.ahead.without(one.in_advance.without(usage_fees(place, billed)))
+        usage = one.ahead.without(usage_fees(place, billed), place, billed.bounds)
+        fees += one.in_advance.without(usage, place, billed.bounds)
     if one.terms is not None:
         fees += commitment_fees(
             place,

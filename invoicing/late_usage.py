@@ -23,12 +23,14 @@ from invoicing.billing_reading import (
     bounds_of_usage,
     followed_by,
     period_of,
+    usage_window,
 )
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.derived_ids import derived_id
 from invoicing.fee_changes import computed
 from invoicing.fees import Fee
 from invoicing.periods import Bounds
+from invoicing.progressive_billing import BilledAhead, billed_ahead
 from invoicing.records import Connection, load_queries, to_json
 from invoicing.usage import Question, rate_periods
 from invoicing.usage_fees import BilledUsage, FeePlace, usage_fees
@@ -62,6 +64,8 @@ class LateUsage(Struct, frozen=True, kw_only=True):
     bounds: Bounds
     usage: BilledUsage
     billed: Sequence[Fee]
+    ahead: BilledAhead = BilledAhead()
+    """What progressive invoices had billed of it."""
     paid: Paid = Paid()
     """Who paid for what was not billed yet."""
 
@@ -91,7 +95,8 @@ def late_fees(place: FeePlace, late: Sequence[LateUsage]) -> list[Fee]:
     """The lines that correct what was billed of sealed periods, where anything differs. Pure."""
     fees: list[Fee] = []
     for one in late:
-        now = {line_of(fee): fee for fee in usage_fees(place, one.usage)}
+        usage = one.ahead.without(usage_fees(place, one.usage), place, one.bounds)
+        now = {line_of(fee): fee for fee in usage}
         before: dict[_Line, list[Fee]] = {}
         for fee in one.billed:
             before.setdefault(line_of(fee), []).append(fee)
@@ -104,7 +109,7 @@ def late_fees(place: FeePlace, late: Sequence[LateUsage]) -> list[Fee]:
 
 def line_of(fee: Fee) -> _Line:
     """What makes it the same as another line of its period."""
-    is_true_up = fee.events_count == 0 and fee.true_up_parent_fee_id is not None
+    is_true_up = fee.true_up_parent_fee_id is not None
     return fee.charge_id, fee.charge_filter_id, to_json(fee.pricing_group), is_true_up
 
 
@@ -127,12 +132,14 @@ def difference(place: FeePlace, now: Fee | None, before: Sequence[Fee]) -> Fee |
         units = units if cents or debited else ZERO
     if not (units or cents or debited):
         return None
+    fee_id = derived_id(place.parent_id, "late", model.id)
+    parent_id = before[0].true_up_parent_fee_id if before else fee_id
     return structs.replace(
         model,
-        id=derived_id(place.parent_id, "late", model.id),
+        id=fee_id,
         invoice_id=place.invoice_id,
         original_fee_id=before[0].id if before else None,
-        true_up_parent_fee_id=None,
+        true_up_parent_fee_id=parent_id if model.true_up_parent_fee_id else None,
         units=units,
         total_aggregated_units=None,
         events_count=events,
@@ -198,8 +205,10 @@ async def _read(
 ) -> list[LateUsage]:
     """What these periods come to now, and what was billed of them."""
     questions: list[Question] = []
+    due: list[DueMoment] = []
     for period in periods:
         moment = msgspec.convert(period.moment, BillingMoment)
+        due.append(DueMoment(subscription, moment, None))
         days = moment.charges_period
         assert days is not None, "its usage was billed"
         bounds = bounds_of_usage(subscription, moment)
@@ -221,6 +230,7 @@ async def _read(
         versions,
         [(subscription, msgspec.convert(one.moment, BillingMoment)) for one in periods],
     )
+    ahead = await billed_ahead(connection, due)
     stretches = [
         Stretch(
             organization_id=subscription.organization_id,
@@ -238,7 +248,9 @@ async def _read(
         since=[await _looked_at(connection, period, billed) for period in periods],
     )
     found: list[LateUsage] = []
-    for period, usage, paid, metrics_left in zip(periods, usages, late, followed, strict=True):
+    for at, (period, usage, paid, metrics_left) in enumerate(
+        zip(periods, usages, late, followed, strict=True)
+    ):
         assert period.charges_from_at is not None
         assert period.charges_to_at is not None
         bounds = Bounds(period.charges_from_at, period.charges_to_at)
@@ -251,6 +263,7 @@ async def _read(
                     usage=usage, bounds=bounds, metric_names=names, followed_by=metrics_left
                 ),
                 billed=billed.get(period.charges_from_at, []),
+                ahead=ahead.get(at, BilledAhead()),
                 paid=paid,
             )
         )
@@ -274,15 +287,20 @@ async def billed_lines(
     connection: Connection, subscription: ScheduledSubscription, periods: Sequence[BilledPeriod]
 ) -> Mapping[datetime, list[Fee]]:
     """The lines that were billed of periods, corrections among them, by when they begin."""
+    windows = [
+        usage_window(subscription, msgspec.convert(period.moment, BillingMoment))
+        for period in periods
+    ]
     rows = _queries.billed_lines(
         connection,
         organization_id=subscription.organization_id,
         subscription_id=subscription.id,
-        starts=[period.charges_from_at for period in periods],
+        periods=[period.charges_from_at for period in periods],
+        starts=[one.bounds.start for one in windows],
+        ends=[one.bounds.end for one in windows],
+        sinces=[one.since for one in windows],
     )
     found: dict[datetime, list[Fee]] = {}
     async for row in rows:
-        fee = Fee.of(row)
-        assert fee.from_datetime is not None, "a line of usage says of when"
-        found.setdefault(fee.from_datetime, []).append(fee)
+        found.setdefault(row["period"], []).append(Fee.of(row))
     return found

@@ -48,22 +48,17 @@ where p.charges_to_at > w.since and p.sealed_xact_id is not null and p.reason <>
 order by p.organization_id, p.subscription_id, p.charges_from_at;
 
 -- name: billed_lines
--- Corrections among them; in the order in which they were made.
-select
-    f.organization_id, f.id, f.invoice_id, f.customer_id, f.subscription_id, f.fee_type, f.position, f.charge_id,
-    f.charge_filter_id, f.fixed_charge_id, f.add_on_id, f.wallet_transaction_id, f.true_up_parent_fee_id,
-    f.original_fee_id, f.item_code, f.item_name, f.invoice_display_name, f.filter_display_name, f.filter_values,
-    f.description,
-    f.billable_metric_code, f.pricing_group, f.units, f.total_aggregated_units, f.events_count, f.amount_cents,
-    f.precise_amount_cents, f.precise_unit_amount, f.amount_currency, f.tax_codes, f.precise_coupons_amount_cents,
-    f.taxes_amount_cents, f.taxes_precise_amount_cents, f.taxes_rate, f.applied_taxes, f.amount_details,
-    f.presentation_breakdowns, f.pricing_unit_details, f.debited_minor, f.pay_in_advance, f.invoiceable,
-    f.is_adjusted, f.adjustment, f.event_transaction_id, f.from_datetime, f.to_datetime, f.payment_status,
-    f.succeeded_at, f.failed_at, f.refunded_at, f.created_at, f.updated_at, f.deleted_at
-from invoicing.fees f
-left join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
-where f.organization_id = :organization_id and f.subscription_id = :subscription_id and f.fee_type = 'charge'
-  and f.from_datetime = any(:starts::timestamptz[]) and f.deleted_at is null
-  and (f.event_transaction_id is not null
-       or i.status in ('finalizing', 'finalized', 'closed') and i.invoice_type <> 'progressive_billing')
+-- Corrections among them, and what events were billed by themselves; in the order in which they were made.
+select w.period, f.*
+from unnest(:periods::timestamptz[], :starts::timestamptz[], :ends::timestamptz[], :sinces::timestamptz[])
+    as w (period, start, "end", since)
+cross join lateral (
+    select f.* from invoicing.fees f
+    join invoicing.invoices i on i.organization_id = f.organization_id and i.id = f.invoice_id
+    where f.organization_id = :organization_id and f.subscription_id = :subscription_id and f.fee_type = 'charge'
+      and f.from_datetime = w.period and f.deleted_at is null and f.event_transaction_id is null
+      and i.status in ('finalizing', 'finalized', 'closed') and i.invoice_type <> 'progressive_billing'
+    union all
+    select f.* from invoicing.fees_in_advance(:organization_id, :subscription_id, w.start, w."end", w.since) f
+) f
 order by f.created_at, f.position, f.id;

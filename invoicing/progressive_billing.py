@@ -15,10 +15,14 @@ import msgspec
 from msgspec import Struct, structs
 
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
+from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.invoice_credits import InvoiceCredit
 from invoicing.invoice_totals import ProgressiveCredit
-from invoicing.records import Connection, from_json, load_queries, to_json
+from invoicing.invoices import Invoice
+from invoicing.periods import Bounds
+from invoicing.records import Connection, load_queries
+from invoicing.usage_fees import FeePlace, nothing_left, usage_line
 from invoicing.usage_thresholds import UsageThreshold
 from rating.exact import EXACT, ZERO
 
@@ -28,6 +32,8 @@ __all__ = [
     "applied",
     "billed_ahead",
     "crossed",
+    "drafts_taking_off",
+    "excess_notes",
     "find_moved",
     "find_watched",
     "is_taken_off",
@@ -37,6 +43,8 @@ __all__ = [
 ]
 
 _queries: Final[Any] = load_queries(__file__)
+_EXCESS_NOTES_MAX: Final = 8
+"""A period that is voided and billed again comes to less each time: that often at most."""
 _read_thresholds: Final = msgspec.json.Decoder(list[UsageThreshold]).decode
 
 
@@ -55,27 +63,31 @@ class BilledAhead(Struct, frozen=True, kw_only=True):
     credits: list[ProgressiveCredit] = []
     debited: Mapping[str, Decimal] = {}
     """What of it had been debited in real time, by line."""
+    lines: Mapping[str, Fee] = {}
+    """One of the lines of each."""
     sealed_xact_id: int | None = None
     """The last of them has all that was committed before."""
 
-    def without(self, fees: Sequence[Fee]) -> list[Fee]:
-        """Lines of usage less what had been debited for what was billed ahead."""
-        if not self.debited:
-            return list(fees)
+    def without(self, fees: Sequence[Fee], place: FeePlace, bounds: Bounds) -> list[Fee]:
+        """Lines of usage less what had been debited for what was billed ahead.
+
+        Also where nothing is left of them: what was debited for it was given back since.
+        """
+        there = {usage_line(fee) for fee in fees}
+        gone = [
+            nothing_left(self.lines[line], place, bounds)
+            for line, debited in self.debited.items()
+            if debited and line not in there
+        ]
         return [
             structs.replace(
                 fee,
                 debited_minor=EXACT.subtract(
-                    fee.debited_minor, self.debited.get(line_of(fee), ZERO)
+                    fee.debited_minor, self.debited.get(usage_line(fee) or "", ZERO)
                 ),
             )
-            for fee in fees
+            for fee in (*fees, *gone)
         ]
-
-
-def line_of(fee: Fee) -> str:
-    """What makes lines of two invoices the same: charge, filter and group."""
-    return f"{fee.charge_id}:{fee.charge_filter_id}:{to_json(fee.pricing_group)}"
 
 
 def crossed(
@@ -158,6 +170,16 @@ async def is_taken_off(connection: Connection, organization_id: UUID, invoice_id
     return taken
 
 
+async def drafts_taking_off(connection: Connection, invoice: Invoice) -> list[UUID]:
+    """The drafts that take off what this one had billed: voided, they are to be computed anew."""
+    if invoice.invoice_type != "progressive_billing":
+        return []
+    rows = _queries.drafts_taking_off(
+        connection, organization_id=invoice.organization_id, invoice_id=invoice.id
+    )
+    return [row["id"] async for row in rows]
+
+
 async def billed_ahead(connection: Connection, due: Sequence[DueMoment]) -> dict[int, BilledAhead]:
     """What progressive invoices have billed of the usage of these moments, by position."""
     asked = [at for at, one in enumerate(due) if one.moment.charges_period is not None]
@@ -174,6 +196,39 @@ async def billed_ahead(connection: Connection, due: Sequence[DueMoment]) -> dict
     async for row in rows:
         found.setdefault(row["position"], []).append(row)
     return {position: await _ahead(connection, some) for position, some in found.items()}
+
+
+class ExcessNotes(Struct, frozen=True, kw_only=True):
+    """What notes have given back of a progressive invoice, since its period came to less."""
+
+    amount_cents: int = 0
+    """Of what it had billed, before coupons and taxes."""
+    next_id: UUID
+    """Of the note that would be the next."""
+
+
+async def excess_notes(
+    connection: Connection, billed: Sequence[tuple[UUID, UUID, UUID]]
+) -> dict[UUID, ExcessNotes]:
+    """Those of progressive invoices: (organization, invoice, subscription), by invoice."""
+    wanted = [
+        (organization_id, invoice_id, derived_id(invoice_id, "excess", subscription_id, *count))
+        for organization_id, invoice_id, subscription_id in billed
+        for count in [(), *((number,) for number in range(1, _EXCESS_NOTES_MAX))]
+    ]
+    rows = _queries.excess_notes(
+        connection,
+        organization_ids=[organization_id for organization_id, _, _ in wanted],
+        ids=[note_id for _, _, note_id in wanted],
+    )
+    known = {row["id"]: row["amount_cents"] async for row in rows}
+    found: dict[UUID, ExcessNotes] = {}
+    for _, invoice_id, note_id in reversed(wanted):
+        before = found.get(invoice_id, ExcessNotes(next_id=note_id))
+        cents = before.amount_cents + known.get(note_id, 0)
+        next_id = before.next_id if note_id in known else note_id
+        found[invoice_id] = ExcessNotes(amount_cents=cents, next_id=next_id)
+    return found
 
 
 async def keep_ahead(connection: Connection, credits_: Sequence[InvoiceCredit]) -> bool:
@@ -197,9 +252,14 @@ async def keep_ahead(connection: Connection, credits_: Sequence[InvoiceCredit]) 
 
 
 async def _ahead(connection: Connection, rows: Sequence[Any]) -> BilledAhead:
+    # What was given back since is not taken off once more, where the period is billed again.
+    places = [(row["organization_id"], row["invoice_id"], row["subscription_id"]) for row in rows]
+    notes = await excess_notes(connection, places)
     credits_ = [
         ProgressiveCredit(
-            invoice_id=row["invoice_id"], number=row["number"], amount_cents=row["amount_cents"]
+            invoice_id=row["invoice_id"],
+            number=row["number"],
+            amount_cents=row["amount_cents"] - notes[row["invoice_id"]].amount_cents,
         )
         for row in rows
     ]
@@ -209,13 +269,17 @@ async def _ahead(connection: Connection, rows: Sequence[Any]) -> BilledAhead:
         invoice_ids=[row["invoice_id"] for row in rows],
     )
     debited: dict[str, Decimal] = {}
+    found: dict[str, Fee] = {}
     async for row in lines:
-        group = to_json(from_json(row["pricing_group"]))
-        line = f"{row['charge_id']}:{row['charge_filter_id']}:{group}"
-        debited[line] = EXACT.add(debited.get(line, ZERO), row["debited_minor"])
+        fee = Fee.of(row)
+        line = usage_line(fee)
+        if line is not None:
+            found.setdefault(line, fee)
+            debited[line] = EXACT.add(debited.get(line, ZERO), fee.debited_minor)
     return BilledAhead(
         credits=credits_,
         debited=debited,
+        lines=found,
         sealed_xact_id=max(row["sealed_xact_id"] for row in rows),
     )
 

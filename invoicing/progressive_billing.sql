@@ -35,17 +35,31 @@ where s.organization_id = :organization_id and s.external_id = :external_id
   and b.reason = 'progressive_billing';
 
 -- name: is_taken_off$
--- Whether a final invoice of its period has taken off what a progressive invoice had billed.
+-- Whether a final invoice of its period has taken off what a progressive invoice had billed: of the amount, or only of what
+-- had been debited for it.
 select exists (
-    select from invoicing.invoice_credits c
-    join invoicing.invoices i on i.organization_id = c.organization_id and i.id = c.invoice_id
-    where c.organization_id = :organization_id and c.source_id = :invoice_id and c.kind = 'progressive_billing'
-      and i.invoice_type = 'subscription' and i.status in ('finalizing', 'finalized', 'closed'));
+    select from invoicing.billed_periods p
+    join invoicing.billed_periods b
+        on b.organization_id = p.organization_id and b.subscription_id = p.subscription_id
+       and b.reason not in ('progressive_billing', 'in_advance_charge')
+       and p.charges_from_at + (p.charges_to_at - p.charges_from_at) / 2 >= b.charges_from_at
+       and p.charges_from_at + (p.charges_to_at - p.charges_from_at) / 2 < b.charges_to_at
+    join invoicing.invoices i on i.organization_id = b.organization_id and i.id = b.invoice_id
+    where p.organization_id = :organization_id and p.invoice_id = :invoice_id and p.reason = 'progressive_billing'
+      and i.status in ('finalizing', 'finalized', 'closed'));
+
+-- name: drafts_taking_off
+-- Drafts that take off what a progressive invoice had billed.
+select i.id from invoicing.invoice_credits c
+join invoicing.invoices i on i.organization_id = c.organization_id and i.id = c.invoice_id
+where c.organization_id = :organization_id and c.source_id = :invoice_id and c.kind = 'progressive_billing'
+  and i.status = 'draft' and i.invoice_type = 'subscription'
+order by i.id;
 
 -- name: billed_ahead
 -- What was billed of each period, without what a later one of them took off again. Where the customer's zone was changed
 -- since, periods are cut elsewhere: one counts where its middle lies, so always in one of them.
-select w.position, b.organization_id, b.invoice_id, i.number,
+select w.position, b.organization_id, b.subscription_id, b.invoice_id, i.number,
     i.fees_amount_cents - i.progressive_billing_credit_amount_cents as amount_cents,
     b.sealed_xact_id::text::bigint as sealed_xact_id
 from unnest(
@@ -61,9 +75,23 @@ join invoicing.invoices i
    and not coalesce(i.settlement ? 'voiding', false)
 order by w.position, b.billing_at;
 
+-- name: excess_notes
+-- What each of these has credited of what its invoice had billed: nothing, where it was voided.
+select n.id, case when n.voided_amount_cents < n.total_amount_cents then coalesce(round(
+        t.amount_cents * (i.fees_amount_cents - i.progressive_billing_credit_amount_cents)
+        / nullif(i.fees_amount_cents, 0)), 0) else 0 end::bigint as amount_cents
+from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+join invoicing.credit_notes n on n.organization_id = w.organization_id and n.id = w.id
+join invoicing.invoices i on i.organization_id = n.organization_id and i.id = n.invoice_id
+cross join lateral (
+    select sum(c.amount_cents)::numeric as amount_cents from invoicing.credit_note_items c
+    where c.organization_id = n.organization_id and c.credit_note_id = n.id
+) t;
+
 -- name: lines_ahead
-select charge_id, charge_filter_id, pricing_group, debited_minor from invoicing.fees
-where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid[]) and deleted_at is null;
+select * from invoicing.fees
+where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid[]) and deleted_at is null
+order by created_at, position, id;
 
 -- name: keep_ahead
 -- In one order, so that nobody deadlocks.

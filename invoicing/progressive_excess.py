@@ -9,12 +9,12 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Final
 
-from invoicing import credit_notes, crediting, fees, invoices
+from invoicing import crediting, fees, invoices
 from invoicing.credit_note_amounts import Item
 from invoicing.crediting import Terms
-from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
+from invoicing.progressive_billing import excess_notes
 from invoicing.records import Connection, load_queries
 from rating.exact import EXACT
 
@@ -25,7 +25,7 @@ _HALF: Final = Fraction(1, 2)
 
 
 async def credit_excess(connection: Connection, final: Sequence[Invoice], *, now: datetime) -> None:
-    """Decide on notes of progressive invoices whose periods these invoices have billed, once each.
+    """Decide on notes of progressive invoices whose periods these invoices have billed.
 
     What follows is that the book is asked (step `issue`).
     """
@@ -37,18 +37,23 @@ async def credit_excess(connection: Connection, final: Sequence[Invoice], *, now
         organization_ids=[one.organization_id for one in meant],
         invoice_ids=[one.id for one in meant],
     )
-    for row in [row async for row in rows]:
-        organization_id = row["organization_id"]
-        note_id = derived_id(row["invoice_id"], "excess", row["subscription_id"])
-        if await credit_notes.find(connection, organization_id, note_id) is not None:
+    beyond = [row async for row in rows]
+    notes = await excess_notes(
+        connection,
+        [(row["organization_id"], row["invoice_id"], row["subscription_id"]) for row in beyond],
+    )
+    for row in beyond:
+        organization_id, given = row["organization_id"], notes[row["invoice_id"]]
+        excess_cents = row["excess_cents"] - given.amount_cents
+        if excess_cents <= 0:
             continue
         invoice = await invoices.find(connection, organization_id, row["invoice_id"], locks=True)
         assert invoice is not None, "a billed period has an invoice"
         lines = await fees.of_invoices(connection, organization_id, [invoice.id])
         net = invoice.fees_amount_cents - invoice.progressive_billing_credit_amount_cents
-        items = items_of(lines[invoice.id], Fraction(row["excess_cents"], net))
+        items = items_of(lines[invoice.id], Fraction(excess_cents, net))
         await crediting.create_for_unused(
-            connection, invoice, items, "credit", Terms(id=note_id), now=now
+            connection, invoice, items, "credit", Terms(id=given.next_id), now=now
         )
 
 

@@ -23,7 +23,7 @@ from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.passed_units import is_billed_once
 from invoicing.periods import Bounds
-from invoicing.records import from_json
+from invoicing.records import from_json, to_json
 from invoicing.usage import ChargeUsage, PeriodUsage
 from invoicing.usage_versions import PricedCharge
 from ledger import money
@@ -32,7 +32,16 @@ from rating.exact import EXACT, ONE, ZERO, divided
 from rating.minimums import true_up
 from rating.rounding import rounded
 
-__all__ = ["BilledUsage", "FeePlace", "cents_of", "each_of", "filter_name", "usage_fees"]
+__all__ = [
+    "BilledUsage",
+    "FeePlace",
+    "cents_of",
+    "each_of",
+    "filter_name",
+    "nothing_left",
+    "usage_fees",
+    "usage_line",
+]
 
 _UNIT_DIGITS: Final = 15
 """Digits after the point of what one unit costs on average, which is only shown."""
@@ -91,6 +100,52 @@ def usage_fees(place: FeePlace, billed: BilledUsage) -> list[Fee]:
         if rated.min_amount and billed.with_minimums:
             fees += _missing(place, billed, charge, lines)
     return fees
+
+
+def usage_line(fee: Fee) -> str | None:
+    """What makes lines of one period's usage the same: charge, filter and group.
+
+    None for what is missing to a minimum, which is no usage.
+    """
+    if fee.true_up_parent_fee_id is not None:
+        return None
+    return f"{fee.charge_id}:{fee.charge_filter_id}:{to_json(fee.pricing_group)}"
+
+
+def nothing_left(fee: Fee, place: FeePlace, bounds: Bounds) -> Fee:
+    """A line of nothing in the place of one that was billed, and whose usage was taken back."""
+    return structs.replace(
+        fee,
+        id=derived_id(place.parent_id, "nothing_left", fee.id, bounds.start.isoformat()),
+        invoice_id=place.invoice_id,
+        position=0,
+        true_up_parent_fee_id=None,
+        original_fee_id=None,
+        units=ZERO,
+        total_aggregated_units=ZERO,
+        events_count=0,
+        amount_cents=0,
+        precise_amount_cents=ZERO,
+        precise_unit_amount=ZERO,
+        precise_coupons_amount_cents=ZERO,
+        taxes_amount_cents=0,
+        taxes_precise_amount_cents=ZERO,
+        taxes_rate=ZERO,
+        applied_taxes=[],
+        amount_details={},
+        presentation_breakdowns=[],
+        pricing_unit_details=None,
+        debited_minor=ZERO,
+        is_adjusted=False,
+        adjustment=None,
+        event_transaction_id=None,
+        from_datetime=bounds.start,
+        to_datetime=bounds.end,
+        payment_status="pending",
+        succeeded_at=None,
+        created_at=place.now,
+        updated_at=place.now,
+    )
 
 
 def _fee(
@@ -162,22 +217,23 @@ def _missing(
     cents, precise = cents_of(amount, place.currency)
     if not cents:
         return []
+    fee_id = derived_id(
+        place.parent_id,
+        "true_up",
+        place.subscription_id or "",
+        listed.id,
+        billed.bounds.start.isoformat(),
+    )
     return [
         Fee(
             organization_id=place.organization_id,
-            id=derived_id(
-                place.parent_id,
-                "true_up",
-                place.subscription_id or "",
-                listed.id,
-                billed.bounds.start.isoformat(),
-            ),
+            id=fee_id,
             invoice_id=place.invoice_id,
             customer_id=place.customer_id,
             subscription_id=place.subscription_id,
             fee_type="charge",
             charge_id=listed.id,
-            true_up_parent_fee_id=lines[0].id if lines else None,
+            true_up_parent_fee_id=lines[0].id if lines else fee_id,
             item_code=listed.billable_metric_code,
             item_name=billed.metric_names.get(
                 listed.billable_metric_id, listed.billable_metric_code

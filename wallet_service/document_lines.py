@@ -89,7 +89,7 @@ def note_line(item: CreditNoteItem, fee: Fee, zone: ZoneInfo) -> Line:
 
 
 def _kind(fee: Fee) -> str:
-    if fee.original_fee_id is not None:
+    if fee.original_fee_id is not None and fee.event_transaction_id is None:
         return "correction"
     return "minimum" if fee.true_up_parent_fee_id is not None else fee.fee_type
 

@@ -6,7 +6,7 @@ be repeated by whoever comes next (`wallet_service/jobs/billing.py`).
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,7 +17,6 @@ from msgspec import structs
 
 from invoicing import (
     billed_periods,
-    billing_entities,
     credit_notes,
     crediting,
     deductions,
@@ -28,14 +27,15 @@ from invoicing import (
     payments,
     progressive_billing,
 )
-from invoicing.billed_again import read_standing, with_ids_of_its_own, without_standing
-from invoicing.billed_periods import BilledPeriod
-from invoicing.billing_facts import Paid, Recipient, load_customers
-from invoicing.billing_moments import BillingMoment
-from invoicing.billing_schedule import DueMoment, find_scheduled
+from invoicing.billed_again import (
+    made_again,
+    read_standing,
+    with_ids_of_its_own,
+    without_standing,
+)
 from invoicing.crediting import Terms
 from invoicing.deductions import deductions_of
-from invoicing.errors import NotAllowed, NotFound
+from invoicing.errors import InvoicingError, NotAllowed, NotFound
 from invoicing.fee_changes import adjusted
 from invoicing.invoice_building import BuiltInvoice, build_invoice
 from invoicing.invoice_totals import TotalledInvoice, check_bookable, total_up
@@ -49,11 +49,12 @@ from wallet_service.advance_billing import AdvanceBilling
 from wallet_service.billing import Billing, Progress, Run, Scope
 from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
-from wallet_service.errors import Unavailable
+from wallet_service.errors import Unavailable, WalletError
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_payloads import payload_of
 from wallet_service.invoice_previews import InvoicePreviews, Preview, PreviewRequest
+from wallet_service.invoice_sources import as_stored, moments_of
 from wallet_service.invoice_writing import fix, lowered_of, store
 from wallet_service.one_off_invoices import OneOffRequest, build_one_off
 from wallet_service.progressive_billing import ProgressiveBilling
@@ -176,12 +177,10 @@ class Invoices:
         raise Unavailable("the invoice is being changed by others")
 
     async def _rebuild(self, connection: Connection, run: Run, invoice: Invoice) -> BuiltInvoice:
-        """What the moments of an invoice come to as of now; made by hand, it is as it was."""
-        if invoice.invoice_type == "one_off":
-            return await _as_stored(connection, invoice)
-        due = [one for _, one in await _moments_of(connection, run, invoice)]
+        """What an invoice's moments come to now; of events, or made by hand, it is as it was."""
+        due = [one for _, one in await moments_of(connection, run, invoice)]
         if not due:
-            raise NotAllowed("invalid_status")
+            return await as_stored(connection, run, invoice)
         recipients, billables = await self.billing.read(connection, run, due, own_id=invoice.id)
         recipient = recipients[due[0].subscription.id]
         return build_invoice(billables, recipient, invoice_id=invoice.id, now=run.now)
@@ -288,6 +287,10 @@ class Invoices:
                 payload=payload_of(result),
                 now=now,
             )
+            drafts = await progressive_billing.drafts_taking_off(connection, result)
+        for draft_id in drafts:  # they are computed anew when they become final, too
+            with suppress(InvoicingError, WalletError):
+                await self.refresh(organization_id, draft_id, now=now)
         return result
 
     async def regenerate(
@@ -342,22 +345,13 @@ class Invoices:
     async def _rebuild_as(
         self, connection: Connection, run: Run, voided: Invoice, new_id: UUID
     ) -> BuiltInvoice:
-        standing = await read_standing(connection, await _moments_of(connection, run, voided))
-        built = without_standing(
-            await self._rebuild(connection, run, voided), standing, now=run.now
-        )
-        built = with_ids_of_its_own(built, new_id)
-        return structs.replace(
-            built,
-            invoice=structs.replace(
-                built.invoice,
-                id=new_id,
-                status="generating",
-                voided_invoice_id=voided.id,
-                issuing_date=voided.issuing_date,
-                payment_due_date=voided.payment_due_date,
-            ),
-        )
+        moments = await moments_of(connection, run, voided)
+        standing = await read_standing(connection, moments)
+        before = await self._rebuild(connection, run, voided)
+        if not moments and not before.fees:  # its events were taken back
+            raise NotAllowed("invalid_status")
+        built = with_ids_of_its_own(without_standing(before, standing, now=run.now), new_id)
+        return structs.replace(built, invoice=made_again(built.invoice, voided, new_id, run.now))
 
     # -- not made, and made by hand
 
@@ -414,43 +408,6 @@ async def _draft(
     if invoice.status != status or invoice.invoice_type not in computed:
         raise NotAllowed("invalid_status")
     return invoice
-
-
-async def _moments_of(
-    connection: Connection, run: Run, invoice: Invoice
-) -> list[tuple[BilledPeriod, DueMoment]]:
-    """The moments that an invoice bills."""
-    organization_id = invoice.organization_id
-    moments = await billed_periods.of_invoices(connection, organization_id, [invoice.id])
-    keys = [(organization_id, one.subscription_id) for one in moments[invoice.id]]
-    found = await find_scheduled(connection, keys, now=run.now)
-    by_id = {subscription.id: subscription for subscription in found}
-    return [
-        (
-            one,
-            DueMoment(by_id[one.subscription_id], msgspec.convert(one.moment, BillingMoment), None),
-        )
-        for one in moments[invoice.id]
-    ]
-
-
-async def _as_stored(connection: Connection, invoice: Invoice) -> BuiltInvoice:
-    """An invoice that was made by hand, with its lines as they are."""
-    place = invoice.organization_id, invoice.customer_id
-    found = await load_customers(connection, {place})
-    entity = await billing_entities.get_by_id(
-        connection, invoice.organization_id, invoice.billing_entity_id
-    )
-    lines = await fees.of_invoices(connection, invoice.organization_id, [invoice.id])
-    return BuiltInvoice(
-        invoice=invoice,
-        fees=lines[invoice.id],
-        periods=[],
-        recipient=Recipient(customer=found[place], entity=entity, sections=invoice.custom_sections),
-        paid=Paid(),
-        plan_codes={},
-        plan_tax_codes={},
-    )
 
 
 async def _replace(

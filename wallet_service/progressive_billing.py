@@ -252,7 +252,12 @@ def _progressive(billable: Billable, recipient: Recipient, *, now: datetime) -> 
     invoice: Invoice = structs.replace(
         built.invoice, invoice_type="progressive_billing", status="generating"
     )
-    fees = [fee for fee in built.fees if fee.events_count]  # a minimum is not missing yet
+    # What is paid in advance is billed by itself, and a minimum is not missing yet.
+    fees = [
+        fee
+        for fee in built.fees
+        if (fee.events_count or fee.debited_minor) and not fee.pay_in_advance
+    ]
     return structs.replace(built, invoice=invoice, fees=fees)
 
 

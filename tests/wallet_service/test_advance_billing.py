@@ -7,11 +7,13 @@ from msgspec import structs
 
 from invoicing import fees
 from invoicing.charge_changes import ChargeChanges
+from invoicing.errors import NotAllowed
 from invoicing.fees import Fee
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
 from wallet_service.fee_regrouping import pay_regrouped, regroup_paid_fees
 from wallet_service.invoice_finishing import worker_transactions
+from wallet_service.usage import ReverseRequest
 
 
 @pytest.fixture
@@ -144,4 +146,73 @@ async def test_paid_fees_are_gathered_on_one_invoice_when_their_period_is_over(m
     (made,) = await months.invoices(invoice_type="advance_charges")
     assert (made.fees_amount_cents, made.payment_status) == (5723, "succeeded")
     assert await alone(months) == []
+    await months.check()
+
+
+@pytest.mark.parametrize(
+    ("zone", "moved", "used"),
+    [
+        ("Asia/Tokyo", day(3, 5), day(3, 10)),
+        ("America/New_York", day(3, 5), day(3, 10)),
+        ("Asia/Tokyo", day(3, 31, 20), day(3, 31, 16)),
+    ],
+)
+async def test_a_customer_who_moves_to_another_zone_is_billed_once_for_events(
+    months, zone, moved, used
+):
+    """Whether an event was billed by the old clock or by the new one; also where some come late."""
+    await months.plan("pro", standard("tokens", "1", pay_in_advance=True), amount_cents=3100)
+    await months.customer("acme", paid(1000))
+    await months.subscribe("acme", "pro", "acme-1", at=day(2, 1))
+    await months.bill(day(3, 1))
+    if used < moved:
+        await months.use("acme-1", "tokens", "7", at=used)
+        assert await look(months, used) == 1
+    await months.customer("acme", has_wallet=False, timezone=zone)
+    if used > moved:
+        await months.use("acme-1", "tokens", "7", at=used)
+        assert await look(months, used) == 1
+    await months.bill(day(4, 1, 12))
+    await months.use("acme-1", "tokens", "2", at=day(3, 20))
+    await months.bill(day(5, 1, 12))
+    await months.use("acme-1", "tokens", "3", at=day(4, 20))
+    await months.bill(day(6, 1, 12))
+    made = [one.fees_amount_cents for one in await months.invoices()]
+    assert sorted(made) == [700, 3100, 3100, 3100 + 200, 3100 + 300]
+    await months.check()
+
+
+@pytest.mark.parametrize("funding", [0, 1000])
+async def test_an_event_whose_invoice_was_voided_is_billed_again_by_hand_alone(months, funding):
+    """Source: Lago: what is voided is not asked for again, unless it is made again."""
+    await months.plan("pro", standard("tokens", "1", pay_in_advance=True), amount_cents=3100)
+    await months.customer("acme", *([paid(funding)] if funding else []), has_wallet=funding > 0)
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    for key, units in (("kept", "7"), ("again", "5"), ("gone", "4"), ("back", "2")):
+        await months.use("acme-1", "tokens", units, at=day(3, 10), key=key)
+    assert await look(months, day(3, 10)) == 4
+    desk, place = months.services.invoices, months.organization_id
+    made = {
+        (await months.lines(one))[0].event_transaction_id: one for one in await months.invoices()
+    }
+    for key in ("again", "gone", "back"):
+        await desk.void(place, made[key].id, now=day(3, 11))
+    again = await desk.regenerate(place, made["again"].id, now=day(3, 12))
+    assert (again.fees_amount_cents, again.voided_invoice_id) == (500, made["again"].id)
+    assert again.total_amount_cents == (0 if funding else 500)
+    await months.services.usage.reverse(
+        place, "back", ReverseRequest(transaction_id="back-back"), now=day(3, 13)
+    )
+    for key in ("again", "back"):  # made again already; nothing is left to be billed
+        with pytest.raises(NotAllowed):
+            await desk.regenerate(place, made[key].id, now=day(3, 14))
+    await months.bill(day(4, 1))
+    await months.use("acme-1", "tokens", "1", at=day(3, 20))
+    await months.bill(day(5, 1))
+    periods = [one for one in await months.invoices() if one.created_at >= day(4, 1)]
+    assert [one.fees_amount_cents for one in periods] == [3100, 3200]
+    late = await desk.regenerate(place, made["gone"].id, now=day(5, 2))
+    assert late.fees_amount_cents == 400
+    await months.bill(day(6, 1))
+    assert (await months.invoices())[-1].fees_amount_cents == 3100
     await months.check()

@@ -24,6 +24,7 @@ from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.invoice_states import CreditedParts
 from wallet_service.progressive_billing import ProgressiveBilling
+from wallet_service.usage import ReverseRequest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -105,6 +106,100 @@ async def test_the_period_is_billed_less_what_was_billed_when_a_threshold_was_cr
     await months.bill(day(5, 1))  # what was billed ahead did not come late
     last = (await months.invoices(invoice_type="subscription"))[-1]
     assert last.fees_amount_cents == 3100
+
+
+@pytest.mark.parametrize("funding", [0, 1000])
+async def test_what_comes_late_for_a_period_that_was_billed_ahead_counts_its_debits_once(
+    months, funding
+):
+    """Also where all of a line was taken back that had been billed ahead."""
+    customer = await months.customer(
+        "acme", *([paid(funding)] if funding else []), has_wallet=funding > 0
+    )
+    await months.metric("calls")
+    await months.plan(
+        "calls",
+        standard("tokens", "0.0002", min_amount_cents=500),
+        standard("calls", "1"),
+        wanted_thresholds=[ThresholdChanges(amount_cents=20_000)],
+    )
+    await months.subscribe("acme", "calls", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "5000", at=day(3, 2))
+    await months.use("acme-1", "calls", "240", at=day(3, 2), key="calls")
+    assert await look(months, day(3, 3)) == 1
+    await months.services.usage.reverse(
+        months.organization_id, "calls", ReverseRequest(transaction_id="back"), now=day(3, 4)
+    )
+    await months.bill(day(4, 1))
+    await months.services.credit_notes.finish_due(now=day(4, 2))
+    final = (await months.invoices(invoice_type="subscription"))[0]
+    assert (final.fees_amount_cents, final.debited_amount_minor) == (
+        500,
+        -240 * 10**9 if funding else 0,
+    )
+    await months.use("acme-1", "tokens", "50000", at=day(3, 20))
+    await months.bill(day(5, 1))
+    late = (await months.invoices(invoice_type="subscription"))[-1]
+    assert sorted(line.amount_cents for line in await months.lines(late)) == [-400, 500, 1000]
+    assert late.debited_amount_minor == (10 * 10**9 if funding else 0)
+    await months.check()
+    due = sum(one.total_amount_cents for one in await months.invoices())
+    credit = await months.story.read(
+        "select sum(balance_amount_cents)::bigint from invoicing.credit_notes"
+    )
+    out_of_pocket = due - credit
+    if funding:
+        out_of_pocket += (1000 - await months.left(customer)) * 100
+    assert out_of_pocket == 1100 + 500  # March and April
+
+
+@pytest.mark.parametrize("funding", [0, 1000])
+async def test_a_draft_that_takes_off_what_is_voided_is_computed_anew(months, funding):
+    await months.customer(
+        "acme",
+        *([paid(funding)] if funding else []),
+        has_wallet=funding > 0,
+        billing_configuration={"invoice_grace_period": 3},
+    )
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    assert await look(months, day(3, 3)) == 1
+    await months.bill(day(4, 1))
+    interim, draft = await months.invoices()
+    assert (draft.status, draft.progressive_billing_credit_amount_cents) == ("draft", 20_000)
+    desk, place = months.services.invoices, months.organization_id
+    await desk.void(place, interim.id, now=day(4, 2))
+    (_, draft) = await months.invoices()
+    assert (draft.status, draft.progressive_billing_credit_amount_cents) == ("draft", 0)
+    assert draft.sub_total_including_taxes_amount_cents == 23_100
+    final = await desk.finalize(place, draft.id, now=day(4, 4))
+    assert final.total_amount_cents == max(23_100 - funding * 100, 0)
+    await months.check()
+
+
+async def test_what_was_given_back_of_a_threshold_is_not_taken_off_again_by_who_bills_again(months):
+    await months.plan(
+        "bulk",
+        volume("tokens", (0, 1000, "0.2"), (1001, None, "0.05")),
+        wanted_thresholds=[ThresholdChanges(amount_cents=20_000)],
+    )
+    await months.customer("acme", has_wallet=False)
+    await months.subscribe("acme", "bulk", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "1000", at=day(3, 2))
+    assert await look(months, day(3, 2, 1)) == 1
+    await months.use("acme-1", "tokens", "1000", at=day(3, 3))
+    await months.bill(day(4, 1))
+    await months.services.credit_notes.finish_due(now=day(4, 2))
+    (final,) = await months.invoices(invoice_type="subscription")
+    desk, place = months.services.invoices, (months.organization_id, final.id)
+    await desk.void(*place, now=day(4, 2))
+    await months.use("acme-1", "tokens", "2000", at=day(3, 20))
+    again = await desk.regenerate(*place, now=day(4, 2))
+    await months.services.credit_notes.finish_due(now=day(4, 2))
+    assert again.fees_amount_cents == 20_000
+    assert again.progressive_billing_credit_amount_cents == 10_000  # the other half is a note
+    assert await months.story.read("select count(*) from invoicing.credit_notes") == 1
+    await months.check()
 
 
 def volume(code: str, *ranges: tuple[int, int | None, str]) -> ChargeChanges:
