@@ -164,7 +164,10 @@ class FeeBody(Struct, kw_only=True):
             lago_fixed_charge_id=fee.fixed_charge_id,
             lago_invoice_id=fee.invoice_id,
             lago_true_up_fee_id=facts.true_ups.get(fee.id),
-            lago_true_up_parent_fee_id=fee.true_up_parent_fee_id,
+            # Where nothing was used there is no line to which it is the true-up.
+            lago_true_up_parent_fee_id=None
+            if fee.true_up_parent_fee_id == fee.id
+            else fee.true_up_parent_fee_id,
             lago_original_fee_id=fee.original_fee_id,
             lago_subscription_id=subscription_id,
             external_subscription_id=None

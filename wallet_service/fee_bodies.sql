@@ -19,4 +19,4 @@ union all
 select f.true_up_parent_fee_id as parent_id, f.id
 from invoicing.fees f
 where f.organization_id = :organization_id and f.invoice_id = any(:invoice_ids::uuid[])
-  and f.true_up_parent_fee_id is not null and f.deleted_at is null;
+  and f.true_up_parent_fee_id is not null and f.true_up_parent_fee_id <> f.id and f.deleted_at is null;
