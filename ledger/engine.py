@@ -19,8 +19,11 @@ PAGE_LIMIT = 1_000
 """How much one page holds unless told otherwise; no engine returns more than `BATCH_MAX`."""
 
 
-class LockedAccounts(Struct):
-    """What a caller has read of the book under locks of its own, to have a batch judged on it."""
+class KnownAccounts(Struct):
+    """What a caller has read of the book, to have a batch judged on it.
+
+    It has locked what it read, or sees to it with the write that nobody has moved it since.
+    """
 
     accounts: dict[AccountId, AccountState]
     """Accounts with a limit. Judging moves them on in place."""

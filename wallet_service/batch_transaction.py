@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from invoicing.records import Connection
 from ledger import Ledger, chart
-from ledger.engine import NO_ROWS, LockedAccounts
+from ledger.engine import NO_ROWS, KnownAccounts
 from ledger.engines.postgres import PostgresLedger
 from ledger.transfers import ENDED, TransferResult, chain_result
 from rating.totals import Total
@@ -172,7 +172,7 @@ class BatchTransaction:
         connection: Connection,
         batch: Sequence[Operation],
         balances: dict[int, Any] | None,
-    ) -> tuple[LockedState, LockedAccounts | None]:
+    ) -> tuple[LockedState, KnownAccounts | None]:
         """The customers that were locked, with their balances.
 
         Those were looked up before, or are read here, as the engine's own accounts too.
@@ -229,7 +229,7 @@ class BatchTransaction:
         operations: Sequence[Operation],
         outcomes: Sequence[Outcome],
         state: LockedState,
-        book: LockedAccounts | None,
+        book: KnownAccounts | None,
     ) -> None:
         now = state.now
         done = [
@@ -244,7 +244,7 @@ class BatchTransaction:
         accounts = [account for _, effect in effects for account in effect.accounts]
         judged = None
         if engine and book and transfers and not accounts:
-            judged = engine.judge_locked(transfers, book)
+            judged = engine.judge_known(transfers, book)
         if not await customer_writing.write_batch(
             connection, keys, effects if engine else [], judged.rows if judged else NO_ROWS
         ):

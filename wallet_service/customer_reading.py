@@ -1,6 +1,7 @@
 """Reading customers: rows to the wallets, grants and balances that decisions are made on.
 
-A batch calls this under the customers' lock; loading a cold balance calls the same without one.
+A batch calls this under the customers' locks, or without (`unlocked_batch`): then its write tells
+whether they have moved since. Loading a cold balance takes no locks either.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from invoicing.records import Connection, load_queries
 from ledger import Ledger
-from ledger.engine import LockedAccounts
+from ledger.engine import KnownAccounts
 from ledger.ids import uuid_of
 from ledger.rules import AccountState
 from wallet_service.customer_balances import assets_of, learn_balances
@@ -29,7 +30,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 async def read_funded(
     connection: Connection, operations: Sequence[Operation], ledger: Ledger, *, only_locked: bool
-) -> tuple[LockedState, LockedAccounts]:
+) -> tuple[LockedState, KnownAccounts]:
     """Customers of these operations with their balances, for an engine in this database.
 
     Only those that the transaction has locked, or all that have a version. The time of the batch
@@ -49,7 +50,7 @@ async def read_funded(
 
 async def _read_funded(
     connection: Connection, operations: Sequence[Operation], *, only_locked: bool
-) -> tuple[LockedState, LockedAccounts]:
+) -> tuple[LockedState, KnownAccounts]:
     keys = sorted({op.customer for op in operations if op.customer is not None})
     assets = assets_of(operations)
     overage = {
@@ -66,7 +67,7 @@ async def _read_funded(
     )
     clock = next(row for row in rows if row["now"] is not None)
     state = LockedState(clock["now"])
-    book = LockedAccounts({}, {}, _nanoseconds(state.now), clock["batch"])
+    book = KnownAccounts({}, {}, _nanoseconds(state.now), clock["batch"])
     for row in rows:
         account = None
         if row["account_id"] is not None:

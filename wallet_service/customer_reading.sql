@@ -1,4 +1,4 @@
--- What is read of customers: step (2) of a batch, after the locks, or a snapshot that is only shown.
+-- What is read of customers: step (2) of a batch, after its locks or without any, or a snapshot that is only shown.
 
 -- name: customer_versions
 -- Versions without a lock, for a snapshot that is only shown.

@@ -1,6 +1,6 @@
 """Reading what operations are about: their keys, holds, events, purchases and running totals.
 
-A batch calls this after its customers were locked and read.
+A batch calls this after its customers were read, under locks or without (`unlocked_batch`).
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ async def read(
     keys: bool,
     intents: bool,
 ) -> None:
-    """Everything else that judging these operations needs, of customers that were locked and read.
+    """Everything else that judging these operations needs, of customers that were read.
 
     ``keys``: whether they were used before. ``intents``: what the ledger has not answered yet.
     """

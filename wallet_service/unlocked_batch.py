@@ -153,7 +153,7 @@ class UnlockedBatch:
         transfers = [transfer for _, outcome in accepted for transfer in outcome.effect.transfers]
         if not transfers:
             return _Judged(accepted, state, NO_ROWS)
-        judged = self._engine.judge_locked(transfers, book)
+        judged = self._engine.judge_known(transfers, book)
         return None if judged is None else _Judged(accepted, state, judged.rows)
 
     def _without_careful(self, batch: Sequence[Operation]) -> Sequence[Operation]:

@@ -17,7 +17,7 @@ import asyncpg
 
 from ledger.account_rules import judge_accounts
 from ledger.accounts import Account, AccountFlags, AccountId, AccountResult, AccountStatus, Balance
-from ledger.engine import PAGE_LIMIT, BatchRows, JudgedBatch, LockedAccounts
+from ledger.engine import PAGE_LIMIT, BatchRows, JudgedBatch, KnownAccounts
 from ledger.engines.postgres_rows import (
     I64_MAX,
     Row,
@@ -153,21 +153,21 @@ class PostgresLedger:
             return await self._create_transfers(connection, transfers)
         return await self._in_transaction(lambda own: self._create_transfers(own, transfers))
 
-    def judge_locked(
-        self, transfers: Sequence[Transfer], locked: LockedAccounts, /
+    def judge_known(
+        self, transfers: Sequence[Transfer], known: KnownAccounts, /
     ) -> JudgedBatch | None:
-        """Judge transfers with new ids against accounts that the caller has locked and read.
+        """Judge transfers with new ids against accounts as the caller has read them.
 
         What is to be kept is left for the caller to write, with `ledger.book` in a statement of its
         own, which tells whether it was (`BatchRows.check`). None where something must be looked up
         first, or is refused for now: `create_transfers` does that.
         """
-        book = Book(locked.accounts, {}, {}, set())
+        book = Book(known.accounts, {}, {}, set())
         claimed: set[TransferId] = set()
         for transfer in transfers:
             check_amount(transfer)
             if transfer.pending_id:
-                hold = locked.holds.get(transfer.pending_id)
+                hold = known.holds.get(transfer.pending_id)
                 if hold is not None:
                     book.transfers[hold.id] = hold
                     claimed.add(hold.id)
@@ -182,8 +182,8 @@ class PostgresLedger:
                 and self._find_house(hold.credit_account_id, book)
             ):
                 return None
-        newest = max((state.timestamp for state in locked.accounts.values()), default=0)
-        first = _first_timestamp(locked.clock_ns, locked.batch, newest=newest)
+        newest = max((state.timestamp for state in known.accounts.values()), default=0)
+        first = _first_timestamp(known.clock_ns, known.batch, newest=newest)
         verdict = judge(transfers, book, timestamp=first, step=_STEP)
         if not all(result.status is TransferStatus.CREATED for result in verdict.results):
             return None

@@ -381,7 +381,10 @@ class CustomerState(Struct):
 
 
 class LockedState(Struct):
-    """Everything one batch may look at."""
+    """Everything one batch may look at.
+
+    It stands until the batch is written: it is locked, or the write finds that somebody moved it.
+    """
 
     now: datetime
     customers: dict[CustomerKey, CustomerState] = {}
