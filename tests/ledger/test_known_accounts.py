@@ -24,7 +24,7 @@ READ = "select * from ledger.limited_accounts"
 WRITE = "select * from ledger.book($1::ledger.new_transfer[], $2::ledger.moved_balance[])"
 
 
-async def known(book: Book, pool: asyncpg.Pool, *holds: Transfer) -> KnownAccounts:
+async def as_read(book: Book, pool: asyncpg.Pool, *holds: Transfer) -> KnownAccounts:
     """What a caller would have read now, and the holds that it believes in."""
     rows = await pool.fetch(READ)
     accounts = {row[0].int: AccountState(row[0].int, *list(row)[1:]) for row in rows}
@@ -45,7 +45,7 @@ def engine(book: Book) -> PostgresLedger:
 
 
 async def judged(book: Book, pool: asyncpg.Pool, transfers: Sequence[Transfer], *holds: Transfer):
-    return engine(book).judge_known(transfers, await known(book, pool, *holds))
+    return engine(book).judge_known(transfers, await as_read(book, pool, *holds))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def test_it_is_booked_as_any_other_batch(known, worker):
 async def test_an_account_of_the_house_that_was_never_seen_is_looked_up_first(book, worker):
     fresh = PostgresLedger(worker)
     use = book.transfer("use", "grant", "revenue", 10)
-    assert fresh.judge_known([use], await known(book, worker)) is None
+    assert fresh.judge_known([use], await as_read(book, worker)) is None
 
 
 async def test_what_would_be_refused_is_left_to_the_careful_way(known, worker):
