@@ -103,13 +103,17 @@ _BILLED: Final = (
 def group_of(
     subscription: ScheduledSubscription, moment: BillingMoment, currency: str
 ) -> tuple[str, ...]:
-    """What is equal for moments that are billed on one invoice."""
+    """What is equal for moments that are billed on one invoice.
+
+    What is to be paid before a subscription begins is billed apart: it may be given up.
+    """
+    is_together = subscription.consolidate_invoice and subscription.status != "incomplete"
     return (
         subscription.organization_id.hex,
         subscription.customer_id.hex,
         currency,
         moment.billing_at.isoformat(),
-        "" if subscription.consolidate_invoice else subscription.id.hex,
+        "" if is_together else subscription.id.hex,
     )
 
 
@@ -151,7 +155,10 @@ def build_invoice(
         fees += fees_of(one, place)
     is_periodic = all(one.moment.reason == "subscription_periodic" for one in group)
     seals = [one.sealed_xact_id for one in group if one.sealed_xact_id is not None]
-    issuing = dated(first.moment.billing_at, recipient, has_grace=True, ends_a_period=is_periodic)
+    has_grace = first.subscription.status != "incomplete"
+    issuing = dated(
+        first.moment.billing_at, recipient, has_grace=has_grace, ends_a_period=is_periodic
+    )
     orders = {one.subscription.purchase_order_number for one in group}
     invoice = Invoice(
         organization_id=first.subscription.organization_id,
@@ -159,7 +166,7 @@ def build_invoice(
         customer_id=first.subscription.customer_id,
         billing_entity_id=recipient.entity.id,
         invoice_type="subscription",
-        status="draft" if recipient.grace_days else "generating",
+        status="draft" if has_grace and recipient.grace_days else "generating",
         currency=currency,
         issuing_date=issuing.issuing_date,
         expected_finalization_date=issuing.finalization_date,

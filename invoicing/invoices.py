@@ -230,6 +230,27 @@ async def find_waiting(
     return [Invoice.of(row) async for row in rows]
 
 
+async def find_given_up(
+    connection: Connection,
+    *,
+    since: datetime,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[Invoice]:
+    """What subscriptions were to be paid by that were given up since then: nobody owes it.
+
+    `after` is as in `find_waiting`.
+    """
+    rows = _queries.find_given_up(
+        connection,
+        since=since,
+        after_at=after and after[0],
+        after_id=after and after[1],
+        limit=limit,
+    )
+    return [Invoice.of(row) async for row in rows]
+
+
 async def find_voiding(
     connection: Connection,
     *,

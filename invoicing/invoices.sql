@@ -116,6 +116,21 @@ where status = 'finalized' and (settlement ->> 'voiding') = 'true' and updated_a
 order by updated_at, id
 limit :limit;
 
+-- name: find_given_up
+-- Demands of subscriptions that were given up since a time, before anybody paid.
+select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
+from invoicing.invoices i
+where i.status in ('draft', 'finalized') and i.payment_status <> 'succeeded' and i.total_paid_amount_cents = 0
+  and (i.organization_id, i.id) in (
+    select b.organization_id, b.invoice_id
+    from invoicing.subscriptions s
+    join invoicing.billed_periods b on b.organization_id = s.organization_id and b.subscription_id = s.id
+    where s.status = 'canceled' and s.activation_rules <> '[]' and s.canceled_at >= :since
+      and b.reason = 'subscription_starting')
+  and (:after_at::timestamptz is null or (i.updated_at, i.id) > (:after_at::timestamptz, :after_id::uuid))
+order by i.updated_at, i.id
+limit :limit;
+
 -- name: conclude_invoices!
 -- What the book has said, and the numbers.
 update invoicing.invoices i set

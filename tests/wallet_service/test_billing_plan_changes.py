@@ -1,8 +1,9 @@
 """What changes of plans cost, through the billing run: worked numbers of Lago's scenarios."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -16,6 +17,9 @@ from invoicing.subscription_moves import move_due
 from ledger.ids import new_uuid
 from tests.wallet_service.months import Months, day
 from tests.wallet_service.story import open_story, paid
+from wallet_service.errors import OutcomePending
+from wallet_service.jobs.billing import void_given_up
+from wallet_service.jobs.leader import Term
 
 
 @pytest.fixture
@@ -132,6 +136,38 @@ async def test_what_waits_to_be_paid_begins_once_its_wallet_has_paid(months):
     async with months.services.database.tenant(months.organization_id) as connection:
         status = await connection.fetchval("select status from invoicing.subscriptions")
     assert status == "active"
+
+
+async def test_what_is_not_paid_in_time_is_not_owed(months, monkeypatch):
+    """Its invoice is voided once, with what a wallet had paid of it; also by who comes later."""
+    await months.plan("pro", amount_cents=100_000, pay_in_advance=True)
+    grace = {"invoice_grace_period": 3}
+    acme = await months.customer("acme", paid(4), currency="USD", billing_configuration=grace)
+    now = datetime.now(UTC) - timedelta(hours=2)
+    rule = ActivationRule(id=new_uuid(now), timeout_hours=1, created_at=now, updated_at=now)
+    for name in ("sub", "other"):
+        rules = [rule] if name == "sub" else []
+        await months.subscribe("acme", "pro", name, at=now, activation_rules=rules)
+    await months.bill(now)
+    (gated,) = await months.invoices(status="finalized")
+    assert (gated.payment_status, await months.left(acme)) == ("pending", 0)
+    await move(months, now + timedelta(hours=1))
+    book = months.services.invoices._book
+    before = book.void
+
+    async def dies(*args: Any, **terms: Any) -> Any:
+        await before(*args, **terms)
+        raise OutcomePending
+
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "void", dies)
+        assert await void_given_up(months.services, Term(-1)) == 0
+    assert await void_given_up(months.services, Term(-1)) == 1
+    assert await void_given_up(months.services, Term(-1)) == 0
+    (voided,) = await months.invoices(status="voided")
+    assert (voided.id, await months.left(acme)) == (gated.id, 4)
+    assert [one.status for one in await months.invoices()].count("draft") == 1
+    await months.check()
 
 
 async def test_prices_of_its_own_bill_no_unit_twice(months):

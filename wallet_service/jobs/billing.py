@@ -35,6 +35,7 @@ __all__ = [
     "finish_invoices",
     "mark_overdue",
     "regroup_paid_fees",
+    "void_given_up",
 ]
 
 log: Final = structlog.get_logger("wallet_service.worker")
@@ -44,6 +45,8 @@ _Key: TypeAlias = tuple[datetime, UUID]
 _PORTION: Final = 100
 _LEFT_ALONE: Final = timedelta(seconds=10)
 """Whoever fixed an invoice is given so long to finish it."""
+_GIVEN_UP: Final = timedelta(days=30)
+"""What is given up is tried for so long; what cannot be voided by then is for somebody to see."""
 
 
 async def bill_due(services: Services, term: Term) -> int:
@@ -141,6 +144,25 @@ async def finish_invoices(services: Services, term: Term) -> int:
     async for page in _pages(services, voiding):
         done += await _each(page, void, term)
     return done
+
+
+async def void_given_up(services: Services, term: Term) -> int:
+    """Take back what subscriptions were to be paid by that were given up: nobody owes it."""
+    now = datetime.now(UTC)
+
+    async def read(connection: Connection, after: _Key | None) -> list[Invoice]:
+        return await invoices.find_given_up(
+            connection, since=now - _GIVEN_UP, after=after, limit=_PORTION
+        )
+
+    async def void(invoice: Invoice) -> None:
+        place = invoice.organization_id, invoice.id
+        if invoice.status == "draft":
+            await services.invoice_states.delete_draft(*place, now=now)
+        else:
+            await services.invoices.void(*place, now=now)
+
+    return sum([await _each(page, void, term) async for page in _pages(services, read)])
 
 
 async def mark_overdue(services: Services, term: Term) -> int:
