@@ -260,8 +260,22 @@ async def invoices_with_drafts(
 
 
 async def unfinished(
-    connection: Connection, *, before: datetime, limit: int
-) -> list[tuple[UUID, UUID]]:
-    """Notes of which the ledger is being asked, as (organization, note): the oldest step first."""
-    rows = _queries.unfinished(connection, before=before, limit=limit)
-    return [(row["organization_id"], row["id"]) async for row in rows]
+    connection: Connection,
+    *,
+    before: datetime,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[tuple[UUID, tuple[datetime, UUID]]]:
+    """Notes of which the ledger is being asked, the oldest step first.
+
+    As (organization, (since when, note)); `after` is the second part of the last one that the
+    caller has been given.
+    """
+    rows = _queries.unfinished(
+        connection,
+        before=before,
+        after_at=after and after[0],
+        after_id=after and after[1],
+        limit=limit,
+    )
+    return [(row["organization_id"], (row["updated_at"], row["id"])) async for row in rows]

@@ -109,10 +109,11 @@ order by i.id
 limit 1;
 
 -- name: unfinished
-select organization_id, id
+select organization_id, id, updated_at
 from invoicing.credit_notes
 where step is not null and updated_at < :before
-order by updated_at
+  and (:after_at::timestamptz is null or (updated_at, id) > (:after_at::timestamptz, :after_id::uuid))
+order by updated_at, id
 limit :limit;
 
 -- name: surroundings

@@ -197,11 +197,25 @@ async def invoice_numbers(
 
 
 async def unfinished(
-    connection: Connection, *, before: datetime, limit: int
-) -> list[tuple[UUID, UUID]]:
-    """Payments that the ledger is being asked of, as (organization, payment): the oldest first."""
-    rows = _queries.unfinished(connection, before=before, limit=limit)
-    return [(row["organization_id"], row["id"]) async for row in rows]
+    connection: Connection,
+    *,
+    before: datetime,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[tuple[UUID, tuple[datetime, UUID]]]:
+    """Payments that the ledger is being asked of, the oldest step first.
+
+    As (organization, (since when, payment)); `after` is the second part of the last one that the
+    caller has been given.
+    """
+    rows = _queries.unfinished(
+        connection,
+        before=before,
+        after_at=after and after[0],
+        after_id=after and after[1],
+        limit=limit,
+    )
+    return [(row["organization_id"], (row["updated_at"], row["id"])) async for row in rows]
 
 
 def _check(new: NewPayment) -> None:

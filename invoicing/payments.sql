@@ -64,10 +64,11 @@ where organization_id = :organization_id and invoice_id = :invoice_id and delete
   and payment_status <> 'succeeded';
 
 -- name: unfinished
-select organization_id, id
+select organization_id, id, updated_at
 from invoicing.payments
 where payment_status = 'processing' and updated_at < :before
-order by updated_at
+  and (:after_at::timestamptz is null or (updated_at, id) > (:after_at::timestamptz, :after_id::uuid))
+order by updated_at, id
 limit :limit;
 
 -- name: numbers_of_invoices

@@ -196,19 +196,33 @@ class CreditNotes:
             return await _conclude(connection, note, booked, now=now)
 
     async def finish_due(self, *, now: datetime) -> int:
-        """Go on with notes that nobody has finished for a while; says with how many."""
-        async with self._database.worker.acquire() as connection, connection.transaction():
-            due = await credit_notes.unfinished(connection, before=now - GRACE, limit=_BATCH)
-        done = 0
-        for organization_id, note_id in due:
-            try:
-                await self.finish(organization_id, note_id, now=now)
-                done += 1
-            except WalletError as error:  # the next run tries again
-                log.warning("credit_note_unfinished", note_id=str(note_id), code=error.code)
-            except Exception:  # one note that is wrong stops no other
-                log.exception("credit_note_failed", note_id=str(note_id))
-        return done
+        """Go on with notes that nobody has finished for a while; says with how many.
+
+        Each is tried once, page by page: those that cannot be finished now keep nobody waiting.
+        """
+        done, after = 0, None
+        while True:
+            async with self._database.worker.acquire() as connection, connection.transaction():
+                due = await credit_notes.unfinished(
+                    connection, before=now - GRACE, after=after, limit=_BATCH
+                )
+            for organization_id, (_, one) in due:
+                done += await self._finish_one(organization_id, one, now=now)
+            if len(due) < _BATCH:
+                return done
+            after = due[-1][1]
+
+    async def _finish_one(self, organization_id: UUID, note_id: UUID, *, now: datetime) -> bool:
+        """Whether that could be done; what is wrong with one stops no other."""
+        try:
+            await self.finish(organization_id, note_id, now=now)
+        except WalletError as error:  # the next run tries again
+            log.warning("credit_note_unfinished", note_id=str(note_id), code=error.code)
+            return False
+        except Exception:
+            log.exception("credit_note_failed", note_id=str(note_id))
+            return False
+        return True
 
 
 async def _at_rest(connection: Connection, organization_id: UUID, note_id: UUID) -> CreditNote:

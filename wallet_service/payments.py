@@ -123,17 +123,33 @@ class Payments:
             return await _conclude(connection, payment, now=now)
 
     async def finish_due(self, *, now: datetime) -> int:
-        """Go on with payments that nobody has finished for a while; says with how many."""
-        async with self._database.worker.acquire() as connection, connection.transaction():
-            due = await payments.unfinished(connection, before=now - GRACE, limit=_BATCH)
-        done = 0
-        for organization_id, payment_id in due:
-            try:
-                await self.finish(organization_id, payment_id, now=now)
-                done += 1
-            except WalletError as error:  # the next run tries again
-                log.warning("payment_unfinished", payment_id=str(payment_id), code=error.code)
-        return done
+        """Go on with payments that nobody has finished for a while; says with how many.
+
+        Each is tried once, page by page: those that cannot be finished now keep nobody waiting.
+        """
+        done, after = 0, None
+        while True:
+            async with self._database.worker.acquire() as connection, connection.transaction():
+                due = await payments.unfinished(
+                    connection, before=now - GRACE, after=after, limit=_BATCH
+                )
+            for organization_id, (_, one) in due:
+                done += await self._finish_one(organization_id, one, now=now)
+            if len(due) < _BATCH:
+                return done
+            after = due[-1][1]
+
+    async def _finish_one(self, organization_id: UUID, payment_id: UUID, *, now: datetime) -> bool:
+        """Whether that could be done; what is wrong with one stops no other."""
+        try:
+            await self.finish(organization_id, payment_id, now=now)
+        except WalletError as error:  # the next run tries again
+            log.warning("payment_unfinished", payment_id=str(payment_id), code=error.code)
+            return False
+        except Exception:
+            log.exception("payment_failed", payment_id=str(payment_id))
+            return False
+        return True
 
     async def _settle(self, payment: Payment, transaction_id: UUID, *, now: datetime) -> None:
         """Buy the credits that the invoice is for: that books the money."""
