@@ -21,6 +21,7 @@ from invoicing.pages import Page, Window
 from invoicing.price_changes import PriceChanges, Prices, carry, summarize
 from invoicing.records import Connection, Record, load_queries, to_json
 from ledger.ids import new_uuid
+from rating.rate_cards import RateCard
 
 _queries: Final = load_queries(__file__)
 _read_charges: Final = msgspec.json.Decoder(list[PlanCharge], float_hook=Decimal).decode
@@ -184,6 +185,28 @@ async def versions_between(
     )
     found = [PlanVersion.of(row) async for row in rows]
     return found or [await version_at(connection, organization_id, plan_id, since)]
+
+
+async def in_order(
+    connection: Connection, organization_id: UUID, plan_id: UUID
+) -> list[PlanVersion]:
+    """A plan's versions in the order in which they take effect; of one time, the last counts."""
+    rows = _queries.versions_in_order(connection, organization_id=organization_id, plan_id=plan_id)
+    return [PlanVersion.of(row) async for row in rows]
+
+
+async def load_rate_card(
+    connection: Connection, organization_id: UUID, plan_version_id: UUID
+) -> RateCard:
+    """Compile a version for pricing; raises NotFound. Worth keeping: a version never changes."""
+    row = await _queries.find_charges(
+        connection, organization_id=organization_id, id=plan_version_id
+    )
+    if row is None:
+        raise NotFound("plan_version")
+    return RateCard.compile(
+        plan_version_id, (charge.for_rating() for charge in _read_charges(row["charges"]))
+    )
 
 
 async def find_all(

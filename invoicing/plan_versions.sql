@@ -53,6 +53,15 @@ where effective_at < :until
   and (next_effective_at is null or next_effective_at > :since)
 order by effective_at;
 
+-- name: versions_in_order
+-- Of a deleted plan too: what was used under it may come in late.
+select id, plan_id, version, effective_at from invoicing.plan_versions
+where organization_id = :organization_id and plan_id = :plan_id
+order by effective_at, version;
+
+-- name: find_charges^
+select charges from invoicing.plan_versions where organization_id = :organization_id and id = :id;
+
 -- name: list_versions
 -- The last published first. Replaced: another took its place before it took effect.
 select id, plan_id, version, effective_at, changes,

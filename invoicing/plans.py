@@ -11,25 +11,23 @@ from decimal import Decimal
 from typing import ClassVar, Final
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import billing_schedule, catalogue_versions, plan_versions, tax_codes
+from invoicing import billing_schedule, catalogue_versions, plan_versions
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charges import PlanCharge
-from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.fixed_charges import FixedChargeChanges, PlanFixedCharge
 from invoicing.minimum_commitments import CommitmentChanges, MinimumCommitment, merge_commitment
 from invoicing.pages import Page, Window
 from invoicing.plan_pricing import WantedPrices, merge_prices
+from invoicing.plan_problems import INTERVALS_A_YEAR, cannot_wait, problems_of, unknown_taxes
 from invoicing.plan_versions import Timeline, version_at, versions_between
 from invoicing.price_changes import Prices
 from invoicing.records import Connection, Record, apply, load_queries
 from invoicing.usage_thresholds import ThresholdChanges, UsageThreshold, merge_thresholds
 from ledger.ids import new_uuid
-from rating.rate_cards import RateCard
 
 __all__ = [
     "INTERVALS_A_YEAR",
@@ -44,7 +42,6 @@ __all__ = [
     "get",
     "get_id",
     "insert",
-    "load_rate_card",
     "lock",
     "publish",
     "update",
@@ -54,17 +51,7 @@ __all__ = [
 ]
 
 _queries: Final = load_queries(__file__)
-_read_charges: Final = msgspec.json.Decoder(list[PlanCharge], float_hook=Decimal).decode
 
-INTERVALS_A_YEAR: Final = {
-    "weekly": 52,
-    "monthly": 12,
-    "quarterly": 4,
-    "semiannual": 2,
-    "yearly": 1,
-}
-_AMOUNT_CENTS_MAX: Final = 2**63 - 1
-_TRIAL_DAYS_MAX: Final = 3650
 _NO_UNITS: Final[Mapping[str, int]] = {}
 _NOT_STORED: Final = ("charges", "fixed_charges", "version", "active_subscriptions_count")
 _MOVES_MOMENTS: Final = (
@@ -74,14 +61,6 @@ _MOVES_MOMENTS: Final = (
     "bill_fixed_charges_monthly",
 )
 """What says when a subscription is billed."""
-_CANNOT_WAIT: Final = (
-    "amount_cents",
-    "amount_currency",
-    "interval",
-    "minimum_commitment",
-    "pay_in_advance",
-    "trial_period",
-)
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -126,14 +105,6 @@ class DefaultPlan(Record, frozen=True, kw_only=True):
 
     id: UUID
     code: str
-
-
-class Version(Record, frozen=True, kw_only=True):
-    """Which prices a plan has from a time on."""
-
-    id: UUID
-    version: int
-    effective_at: datetime
 
 
 class PlanChanges(Struct, kw_only=True):
@@ -211,7 +182,7 @@ async def insert(
         before,
         wanted,
         assets=PlanAssets(currency=plan.amount_currency, units=units),
-        also=_problems(plan) | await _unknown_taxes(connection, plan, changes),
+        also=problems_of(plan) | await unknown_taxes(connection, plan, changes),
         now=now,
     )
     await _end_other_defaults(connection, plan, now=now)
@@ -239,8 +210,8 @@ async def update(
     """
     before = await lock(connection, organization_id, code, now=now)
     plan = _changed(before, changes, now=now)
-    problems = _problems(plan) | _cannot_wait(before, plan, changes.effective_at)
-    problems |= await _unknown_taxes(connection, plan, changes)
+    problems = problems_of(plan) | cannot_wait(before, plan, changes.effective_at)
+    problems |= await unknown_taxes(connection, plan, changes)
     if plan.interval != before.interval and await _has_subscriptions(connection, plan):
         problems.setdefault("interval", ["used_by_subscriptions"])
     if plan.code != code and await find(connection, organization_id, plan.code, now=now):
@@ -336,26 +307,6 @@ async def find_all(
     return Page(items, await _queries.count_plans(connection, organization_id=organization_id))
 
 
-async def versions(connection: Connection, organization_id: UUID, plan_id: UUID) -> list[Version]:
-    """A plan's versions in the order in which they take effect; of one time, the last counts."""
-    rows = _queries.list_versions(connection, organization_id=organization_id, plan_id=plan_id)
-    return [Version.of(row) async for row in rows]
-
-
-async def load_rate_card(
-    connection: Connection, organization_id: UUID, plan_version_id: UUID
-) -> RateCard:
-    """Compile a version for pricing; raises NotFound. Worth keeping: a version never changes."""
-    row = await _queries.find_plan_version(
-        connection, organization_id=organization_id, id=plan_version_id
-    )
-    if row is None:
-        raise NotFound("plan_version")
-    return RateCard.compile(
-        plan_version_id, (charge.for_rating() for charge in _read_charges(row["charges"]))
-    )
-
-
 async def publish(
     connection: Connection,
     plan: Plan,
@@ -438,49 +389,3 @@ def _columns(plan: Plan) -> dict[str, object]:
     for name in _NOT_STORED:
         del columns[name]
     return columns
-
-
-def _cannot_wait(before: Plan, plan: Plan, effective_at: datetime | None) -> dict[str, list[str]]:
-    """What is asked to wait for its time, and cannot: all but the charges changes at once."""
-    if effective_at is None:
-        return {}
-    return {
-        name: ["value_is_invalid"]
-        for name in _CANNOT_WAIT
-        if getattr(before, name) != getattr(plan, name)
-    }
-
-
-async def _unknown_taxes(
-    connection: Connection, plan: Plan, changes: PlanChanges
-) -> dict[str, list[str]]:
-    """What is wrong with the taxes that a plan is to have, if they are said."""
-    commitment = changes.wanted_commitment
-    given = {
-        "tax_codes": changes.tax_codes,
-        "minimum_commitment.tax_codes": commitment.tax_codes
-        if isinstance(commitment, CommitmentChanges)
-        else UNSET,
-    }
-    said = {field: codes for field, codes in given.items() if not isinstance(codes, UnsetType)}
-    return await tax_codes.unknown(connection, plan.organization_id, said)
-
-
-def _problems(plan: Plan) -> dict[str, list[str]]:
-    """What is wrong with a plan, but for its charges."""
-    problems: dict[str, list[str]] = {}
-    for name in ("name", "code", "interval", "amount_currency"):
-        if not getattr(plan, name).strip():
-            problems[name] = ["value_is_mandatory"]
-    if plan.interval and plan.interval not in INTERVALS_A_YEAR:
-        problems["interval"] = ["value_is_invalid"]
-    if plan.amount_currency and plan.amount_currency not in CURRENCIES:
-        problems["amount_currency"] = ["value_is_invalid"]
-    if plan.amount_cents == -1:
-        problems["amount_cents"] = ["value_is_mandatory"]
-    elif not 0 <= plan.amount_cents <= _AMOUNT_CENTS_MAX:
-        problems["amount_cents"] = ["value_is_out_of_range"]
-    days = plan.trial_period
-    if days is not None and not (days.is_finite() and 0 <= days <= _TRIAL_DAYS_MAX):
-        problems["trial_period"] = ["value_is_out_of_range"]
-    return problems

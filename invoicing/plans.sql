@@ -82,15 +82,6 @@ where organization_id = :organization_id and deleted_at is null and parent_id is
 select id, code from invoicing.plans
 where organization_id = :organization_id and is_default and deleted_at is null;
 
--- name: find_plan_version^
-select charges from invoicing.plan_versions where organization_id = :organization_id and id = :id;
-
--- name: list_versions
--- A deleted plan too: what was used under it may come in late.
-select id, version, effective_at from invoicing.plan_versions
-where organization_id = :organization_id and plan_id = :plan_id
-order by effective_at, version;
-
 -- name: delete_plan!
 update invoicing.plans set deleted_at = :now, updated_at = :now, is_default = false
 where organization_id = :organization_id and id = :id;

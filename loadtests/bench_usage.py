@@ -31,7 +31,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from invoicing import plans, subscription_changes, usage_rollups
+from invoicing import plan_versions, subscription_changes, usage_rollups
 from invoicing.usage import Wanted
 from loadtests.recomputed_usage import recompute
 from rating.charge_models import Standard
@@ -118,7 +118,7 @@ async def open_market(database: Database, dsn: str) -> Market:
             now=now,
         )
         version_id = subscription.plan_version_id
-        card = await plans.load_rate_card(connection, organization.id, version_id)
+        card = await plan_versions.load_rate_card(connection, organization.id, version_id)
     prices: list[Price] = []
     for code, model in itertools.product(CODES, MODELS):
         (line,) = card.lines(code, {"model": model, "tokens": 1})

@@ -30,7 +30,8 @@ from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.replies import iso
 from wallet_service.texts import read_time
 from wallet_service.wallet_terms import DecimalText, Name, Word, check_priority
-from wallet_service.wallet_transactions import cost_basis_of, sold_for
+from wallet_service.wallet_transaction_requests import cost_basis_of
+from wallet_service.wallet_transactions import sold_for
 from wallet_service.wallets import COUNT_MAX, WalletRow, find_row, find_row_by_code
 
 __all__ = ["GrantBody", "GrantRequest", "Grants"]

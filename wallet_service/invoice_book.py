@@ -34,7 +34,7 @@ from wallet_service.decision.commands import (
 from wallet_service.errors import Invalid
 from wallet_service.operations import operation
 from wallet_service.rate_card_cache import RateCardCache
-from wallet_service.wallet_transactions import check_provider
+from wallet_service.wallet_transaction_requests import check_provider
 
 __all__ = ["InvoiceBook"]
 

@@ -22,7 +22,8 @@ from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_news import tell_payment_status
 from wallet_service.operations import body_hash, check_key
 from wallet_service.payment_bodies import PaymentBody, ReceiptBody
-from wallet_service.wallet_transactions import SettleRequest, WalletTransactions
+from wallet_service.wallet_transaction_requests import SettleRequest
+from wallet_service.wallet_transactions import WalletTransactions
 
 __all__ = ["NewPayment", "PaymentFilter", "Payments", "keyed_id"]
 

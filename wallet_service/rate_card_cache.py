@@ -17,9 +17,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing import catalogue_versions, customers, plans, subscribers
+from invoicing import catalogue_versions, customers, plan_versions, subscribers
 from invoicing.access import Access
-from invoicing.plans import Version
+from invoicing.plan_versions import PlanVersion
 from invoicing.subscribers import Agreement, Subscriber
 from rating.rate_cards import RateCard
 from wallet_service import assets, budgets
@@ -133,7 +133,7 @@ class RateCardCache:
         self._subscribers_at = BatchedRead(self._read_subscribers_at)
         self._customers: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
         self._subscriptions: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
-        self._versions: _Bounded[tuple[UUID, UUID], tuple[Version, ...]] = _Bounded(_CARDS_MAX)
+        self._versions: _Bounded[tuple[UUID, UUID], tuple[PlanVersion, ...]] = _Bounded(_CARDS_MAX)
         self._cards: _Bounded[tuple[UUID, UUID], RateCard] = _Bounded(_CARDS_MAX)
         self._assets: _Bounded[tuple[UUID, str], Asset] = _Bounded(_CUSTOMERS_MAX)
         self._budgets: _Bounded[tuple[UUID, None], BudgetScopes] = _Bounded(_CARDS_MAX)
@@ -236,7 +236,9 @@ class RateCardCache:
         known = self._cards.use((organization_id, plan_version_id))
         if known is None:
             async with self._database.tenant(organization_id) as connection:
-                known = await plans.load_rate_card(connection, organization_id, plan_version_id)
+                known = await plan_versions.load_rate_card(
+                    connection, organization_id, plan_version_id
+                )
             self._cards.keep((organization_id, plan_version_id), known)
         return known
 
@@ -317,13 +319,13 @@ class RateCardCache:
             await self._accesses.find(organization_id, agreement.id),
         )
 
-    async def _plan_versions(self, organization_id: UUID, plan_id: UUID) -> tuple[Version, ...]:
+    async def _plan_versions(self, organization_id: UUID, plan_id: UUID) -> tuple[PlanVersion, ...]:
         """The versions of a plan, in the order in which they take effect."""
         epoch = self._epochs.get(organization_id, 0)
         known = self._versions.use((organization_id, plan_id), epoch)
         if known is None:
             async with self._database.tenant(organization_id) as connection:
-                known = tuple(await plans.versions(connection, organization_id, plan_id))
+                known = tuple(await plan_versions.in_order(connection, organization_id, plan_id))
             self._versions.keep((organization_id, plan_id), known, epoch)
         return known
 

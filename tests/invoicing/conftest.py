@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from invoicing import billable_metrics, plans
+from invoicing import billable_metrics, plan_versions, plans
 from invoicing.billable_metrics import BillableMetric, MetricChanges, MetricFilter
 from invoicing.charge_changes import ChargeChanges
 from invoicing.plans import Plan, PlanChanges
@@ -74,7 +74,7 @@ def price(amount: str, **fields: Any) -> ChargeChanges:
 
 async def cost(desk: Desk, plan_version_id: UUID, **properties: object) -> Decimal:
     """What an event of tokens costs by a plan version."""
-    card = await plans.load_rate_card(*desk.place, plan_version_id)
+    card = await plan_versions.load_rate_card(*desk.place, plan_version_id)
     lines = card.lines("tokens", properties)
     return sum((line.units * line.model.amount for line in lines), Decimal(0))
 

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from invoicing import billable_metrics, plans, subscription_changes
+from invoicing import billable_metrics, plan_versions, plans, subscription_changes
 from invoicing.billable_metrics import MetricChanges, MetricFilter
 from invoicing.errors import Invalid, NotFound
 from invoicing.subscription_changes import SubscriptionRequest
@@ -133,11 +133,11 @@ async def test_a_charge_takes_over_all_that_its_metric_says_of_units(desk: Desk)
     )
     await billable_metrics.update(*desk.place, "tokens", changes, now=desk.now)
     after = await plans.get(*desk.place, "plan", now=desk.now)
-    card = await plans.load_rate_card(*desk.place, after.current_version_id)
+    card = await plan_versions.load_rate_card(*desk.place, after.current_version_id)
     (charge,) = card.charges
     assert (charge.recurring, charge.expression) == (True, "event.properties.words * 1.5")
     assert (charge.rounding_function, charge.rounding_precision) == ("floor", 1)
-    (held,) = (await plans.load_rate_card(*desk.place, before.current_version_id)).charges
+    (held,) = (await plan_versions.load_rate_card(*desk.place, before.current_version_id)).charges
     assert (held.recurring, held.expression, held.rounding_function) == (False, None, None)
 
     added = await desk.plan("another", price("3"))

@@ -8,6 +8,7 @@ import pytest
 from invoicing import (
     catalogue_versions,
     customers,
+    plan_versions,
     plans,
     subscribers,
     subscription_changes,
@@ -293,4 +294,4 @@ async def test_all_that_is_wrong_is_told_at_once(desk: Desk) -> None:
 
 async def test_a_version_of_another_organization_is_not_found(desk: Desk) -> None:
     with pytest.raises(NotFound):
-        await plans.load_rate_card(*desk.place, UUID(int=7))
+        await plan_versions.load_rate_card(*desk.place, UUID(int=7))

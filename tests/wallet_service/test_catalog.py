@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from invoicing import billable_metrics, catalogue_versions, plans
+from invoicing import billable_metrics, catalogue_versions, plan_versions, plans
 from invoicing.billable_metrics import MetricChanges
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charge_filters import FilterChanges
@@ -57,12 +57,12 @@ class Shop:
             version = await plans.version_at(
                 connection, self.organization_id, plan.id, at or self.now
             )
-            return await plans.load_rate_card(connection, self.organization_id, version.id)
+            return await plan_versions.load_rate_card(connection, self.organization_id, version.id)
 
     async def versions(self, plan_code: str = PLAN_CODE) -> int:
         async with self.database.tenant(self.organization_id) as connection:
             plan_id = await plans.get_id(connection, self.organization_id, plan_code)
-            return len(await plans.versions(connection, self.organization_id, plan_id))
+            return len(await plan_versions.in_order(connection, self.organization_id, plan_id))
 
     async def price(self, code: str, model: str, tokens: int) -> Decimal:
         (line,) = (await self.card()).lines(code, {"model": model, "tokens": tokens})

@@ -16,7 +16,7 @@ from wallet_service.items import ItemRequest
 from wallet_service.operations import body_hash
 from wallet_service.usage import EventRequest, ReverseRequest
 from wallet_service.wallet_terms import WalletRequest
-from wallet_service.wallet_transactions import SettleRequest, WalletTransactionRequest
+from wallet_service.wallet_transaction_requests import SettleRequest, WalletTransactionRequest
 
 KEYED = (
     AuthorizationRequest,

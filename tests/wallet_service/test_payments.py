@@ -22,7 +22,7 @@ from wallet_service.errors import KeyReused, OutcomePending
 from wallet_service.payments import GRACE, NewPayment
 from wallet_service.settings import Settings
 from wallet_service.wallet_terms import WalletRequest
-from wallet_service.wallet_transactions import WalletTransactionRequest
+from wallet_service.wallet_transaction_requests import WalletTransactionRequest
 
 
 def now() -> datetime:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from wallet_service.api.pagination import Meta
 from wallet_service.replies import WalletTransactionBody
-from wallet_service.wallet_transactions import SettleRequest, WalletTransactionRequest
+from wallet_service.wallet_transaction_requests import SettleRequest, WalletTransactionRequest
 
 
 class WalletTransactionEnvelope(Struct):
