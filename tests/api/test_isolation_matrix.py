@@ -35,6 +35,7 @@ COUPON = {
     "amount_currency": "USD",
     "frequency": "once",
 }
+ALERT = {"alert_type": "current_usage_amount", "code": "a", "thresholds": [{"value": "1"}]}
 STANDARD = {"charge_model": "standard", "properties": {"amount": "1"}}
 
 
@@ -639,6 +640,12 @@ ROWS = [
             body,
         )
         for method, path, address, body in (
+            ("GET", "/alerts", "/alerts", None),
+            ("POST", "/alerts", "/alerts", {"alert": ALERT}),
+            ("DELETE", "/alerts", "/alerts", None),
+            ("GET", "/alerts/{code}", "/alerts/{alert}", None),
+            ("PUT", "/alerts/{code}", "/alerts/{alert}", {"alert": ALERT}),
+            ("DELETE", "/alerts/{code}", "/alerts/{alert}", None),
             ("GET", "/lifetime_usage", "/lifetime_usage", None),
             (
                 "PUT",

@@ -45,7 +45,10 @@ KEYED = {
     "/api/v1/payments",
 }
 
-EMPTY = {"/api/v1/invoices/{invoice_id}/retry_payment"}
+EMPTY = {
+    ("POST", "/api/v1/invoices/{invoice_id}/retry_payment"),
+    ("DELETE", "/api/v1/subscriptions/{external_id}/alerts"),
+}
 """What is answered without a body."""
 
 
@@ -151,7 +154,7 @@ def test_every_answer_has_a_shape(document: dict[str, Any]) -> None:
         if path.startswith("/api/v1") and not is_file(path):
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
             shape = resolved(document, schema)
-            assert bool(shape.get("properties")) is (path not in EMPTY), (method, path)
+            assert bool(shape.get("properties")) is ((method, path) not in EMPTY), (method, path)
             for field in shape.get("properties", {}).values():
                 assert field, (method, path)
 

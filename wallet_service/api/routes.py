@@ -42,6 +42,7 @@ from wallet_service.api.plan_fixed_charges import PlanFixedCharges
 from wallet_service.api.plan_metadata import PlanMetadata
 from wallet_service.api.plan_versions import PlanVersions
 from wallet_service.api.plans import Plans
+from wallet_service.api.subscription_alerts import SubscriptionAlerts
 from wallet_service.api.subscription_charges import (
     SubscriptionChargeFilters,
     SubscriptionCharges,
@@ -98,6 +99,7 @@ API_ROUTES: Final[list[Any]] = [
     Plans,
     SubscriptionChargeFilters,
     SubscriptionCharges,
+    SubscriptionAlerts,
     SubscriptionEntitlements,
     SubscriptionFixedCharges,
     Subscriptions,

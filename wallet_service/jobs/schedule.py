@@ -38,6 +38,7 @@ from wallet_service.jobs import (
     partitions,
     payments,
     revenue,
+    subscription_alerts,
     subscriptions,
     usage,
 )
@@ -97,6 +98,7 @@ def jobs() -> list[Job]:
         Job("finalize_drafts", 60, billing.finalize_drafts),
         Job("void_given_up", 10, billing.void_given_up),
         Job("mark_invoices_overdue", 300, billing.mark_overdue),
+        Job("tell_alerts", 60, subscription_alerts.tell_alerts),
         Job("measure_balance", 60, health.measure_balance),
         Job("forget_operations", 600, operations.forget_operations),
         Job("forget_budget_windows", 600, budgets.forget_windows),
