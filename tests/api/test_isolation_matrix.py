@@ -776,6 +776,8 @@ async def theirs(
     }
     (charge,) = shop.plan(plan, standard(metric_id, "1", filters=[EU]), **terms)["charges"]
     customer = shop.customer(plan)
+    alert = shop.unique("alert")
+    shop.ok(f"/subscriptions/{customer}-0/alerts", alert=ALERT | {"code": alert})
     metadata = {"secret": "yes"}
     code = shop.unique("wallet")
     wallet = shop.wallet(customer, granted_credits="100", code=code, metadata=metadata)
@@ -806,6 +808,7 @@ async def theirs(
         "asset_2": "THEIR_OTHER_UNIT",
         "customer": customer,
         "subscription": f"{customer}-0",
+        "alert": alert,
         "metric": metric,
         "metric_2": other_metric,
         "metric_id": metric_id,
