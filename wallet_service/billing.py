@@ -170,6 +170,7 @@ class Billing:
                 due = await run.find_due(connection, corrects=False)
                 if due is None:
                     return
+                await self._unused.foresee(connection, due, now=now)
                 built = await self.build(connection, run, due)
                 billed = [one for one in built if one.bills]
                 totalled = await total_all(connection, run.taxes, billed, locks=False, now=now)

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from msgspec import structs
+
+from invoicing import credit_notes
 from invoicing.billing_schedule import DueMoment
+from invoicing.records import Connection
 from invoicing.unused_days import credit_unused
 from wallet_service.credit_notes import CreditNotes
 from wallet_service.invoice_finishing import Opening
@@ -36,3 +40,24 @@ class UnusedCredits:
             if note.step is not None:
                 await self._credit_notes.finish(note.organization_id, note.id, now=now)
         return len(notes)
+
+    async def foresee(
+        self, connection: Connection, due: Sequence[DueMoment], *, now: datetime
+    ) -> None:
+        """Let the credit of these moments be there until the caller undoes all that it has read.
+
+        As if the book had been asked: what is only looked at asks it nothing.
+        """
+        for one in due:
+            if one.moment.issues_credit_for is None:
+                continue
+            note = await credit_unused(connection, one, now=now)
+            if note is not None and note.step == "issue" and note.credit_amount_cents:
+                given = structs.replace(
+                    note,
+                    status="finalized",
+                    step=None,
+                    credit_status="available",
+                    balance_amount_cents=note.credit_amount_cents,
+                )
+                await credit_notes.save(connection, given)

@@ -144,6 +144,11 @@ async def test_an_upgrade_gives_back_the_rest_and_pays_the_new_plan_with_it(
     await months.subscribe("acme", "small", "acme-1", at=day(3, 1))
     await months.bill(day(3, 1, 1))
     await months.subscribe("acme", "large", "acme-1", at=day(3, 12))
+    foreseen = months.services.invoices.billing.foresee(
+        until=day(3, 12, 1), now=day(3, 12, 1), organization_id=months.organization_id
+    )
+    assert [one.invoice.total_amount_cents async for one in foreseen] == [404]
+    assert [await notes(months, one) for one in await months.invoices()] == [[]]
     await months.bill(day(3, 12, 1))
     first, second = sorted(await months.invoices(), key=lambda one: one.number)
     (note,) = await notes(months, first)
