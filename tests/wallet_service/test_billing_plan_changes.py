@@ -14,10 +14,12 @@ from invoicing.fixed_charges import FixedChargeChanges
 from invoicing.plan_overrides import PlanOverrides
 from invoicing.subscription_changes import SubscriptionChanges
 from invoicing.subscription_moves import move_due
+from invoicing.usage_thresholds import ThresholdChanges
 from ledger.ids import new_uuid
-from tests.wallet_service.months import Months, day
+from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
 from wallet_service.errors import OutcomePending
+from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.jobs.billing import void_given_up
 from wallet_service.jobs.leader import Term
 
@@ -167,6 +169,34 @@ async def test_what_is_not_paid_in_time_is_not_owed(months, monkeypatch):
     (voided,) = await months.invoices(status="voided")
     assert (voided.id, await months.left(acme)) == (gated.id, 4)
     assert [one.status for one in await months.invoices()].count("draft") == 1
+    await months.check()
+
+
+async def test_what_was_billed_ahead_is_off_the_last_invoice_of_a_plan(months):
+    """Source: spec progressive_billing_spec: 18.00 where it was terminated, 17.00 where upgraded.
+
+    With the prices of its first case (31.00 a month, 0.0002 a unit, a threshold of 200.00) these
+    are 18 and 17 days of 31: the day of an upgrade is the next plan's.
+    """
+    await months.metric("tokens")
+    prices = standard("tokens", "0.0002")
+    thresholds = [ThresholdChanges(amount_cents=20_000)]
+    await months.plan("pro", prices, amount_cents=3100, wanted_thresholds=thresholds)
+    await months.plan("more", prices, amount_cents=6200)
+    for name in ("ended", "upgraded"):
+        await months.customer(name, has_wallet=False, currency="USD")
+        await months.subscribe(name, "pro", name, at=day(3, 1))
+        await months.use(name, "tokens", "1000000", at=day(3, 10))
+    opened = worker_transactions(months.services.database)
+    assert await months.services.invoices.progressive.run(opened, now=day(3, 11)) == 2
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        place = connection, months.organization_id
+        await subscription_changes.terminate(*place, "ended", now=day(3, 18, 12))
+    await months.subscribe("upgraded", "more", "upgraded", at=day(3, 18, 12))
+    await months.bill(day(3, 18, 13))
+    last = await months.invoices(invoice_type="subscription")
+    assert [one.progressive_billing_credit_amount_cents for one in last] == [20_000, 20_000]
+    assert sorted(one.total_amount_cents for one in last) == [1700, 1800]
     await months.check()
 
 
