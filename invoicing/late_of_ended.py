@@ -58,7 +58,7 @@ async def late_beside(
             continue
         at[row["organization_id"], row["id"]] = (followers or beside)[0].moment.billing_at
     late = await _last_events(connection, list(at))
-    return await _moments(connection, {key: at[key] for key in late}, now=now)
+    return await _moments(connection, {key: at[key] for key in late if key in at}, now=now)
 
 
 async def late_alone(
@@ -104,13 +104,29 @@ async def hold(connection: Connection, due: Collection[DueMoment]) -> None:
 
 
 async def _last_events(connection: Connection, keys: Sequence[_Key]) -> dict[_Key, datetime]:
-    """When something last came in for ended subscriptions, of those where anything is new."""
+    """When something last came in for ended subscriptions, of those where anything is new.
+
+    What is new for one is new for those that took its place and have ended as well.
+    """
     rows = _queries.late_of_ended(
         connection,
         organization_ids=[organization for organization, _ in keys],
         ids=[subscription for _, subscription in keys],
     )
-    return {(row["organization_id"], row["id"]): row["last_at"] async for row in rows}
+    late = {(row["organization_id"], row["id"]): row["last_at"] async for row in rows}
+    if not late:
+        return {}
+    rows = _queries.followers_of_ended(
+        connection,
+        organization_ids=[organization for organization, _ in late],
+        ids=[subscription for _, subscription in late],
+    )
+    found: dict[_Key, datetime] = {}
+    async for row in rows:
+        key = row["organization_id"], row["id"]
+        last_at = late[row["organization_id"], row["late_id"]]
+        found[key] = max(last_at, found.get(key, last_at))
+    return found
 
 
 async def _moments(

@@ -66,3 +66,17 @@ order by w.subscription_id;
 update invoicing.subscriptions s set updated_at = s.updated_at + interval '1 microsecond'
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
 where s.organization_id = w.organization_id and s.id = w.id;
+
+-- name: followers_of_ended
+-- These, and those of the plans that took their places, as far as they have ended and are billed: units that stay are
+-- theirs, too.
+with recursive chain as (
+    select w.organization_id, w.subscription_id as late_id, w.subscription_id as id
+    from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, subscription_id)
+    union
+    select n.organization_id, c.late_id, n.id
+    from chain c
+    join invoicing.subscriptions n on n.organization_id = c.organization_id and n.previous_subscription_id = c.id
+    where n.status = 'terminated' and n.next_billing_at is null
+)
+select organization_id, late_id, id from chain order by id, late_id;

@@ -196,4 +196,4 @@ def is_billed_once(charge: Charge) -> bool:
     for the metric. Source: Lago, recurring charges without proration at an upgrade.
     """
     has_no_days = not charge.prorated and charge.aggregation != "weighted_sum_agg"
-    return charge.recurring and has_no_days and not charge.pay_in_advance
+    return charge.recurring and has_no_days

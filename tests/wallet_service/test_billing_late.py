@@ -117,6 +117,24 @@ async def test_late_usage_of_what_has_ended_is_billed_with_another_or_once_by_it
     await months.check()
 
 
+async def test_seats_that_come_late_are_billed_of_all_plans_that_have_ended_since(months):
+    await months.metric("seats", recurring=True)
+    for amount in (1, 2):
+        seats = standard("seats", "30", prorated=True)
+        await months.plan(f"plan-{amount}", seats, amount_cents=amount)
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "plan-1", "sub", at=day(4, 1))
+    await months.subscribe("acme", "plan-2", "sub", at=day(4, 11))
+    await end(months, "sub", at=day(4, 20, 23))
+    await months.bill(day(5, 1))
+    now = datetime.now(UTC)
+    await months.use("sub", "seats", "3", at=day(4, 1))
+    await months.bill(now + timedelta(days=1, minutes=1))
+    assert await charged(months) == [[3000, 3000]]  # ten days of each plan
+    assert (await months.bill(now + timedelta(days=3))).invoices == 0
+    await months.check()
+
+
 async def test_each_time_that_something_came_late_names_who_paid_for_that(months):
     await months.metric("tokens")
     await months.plan("pay", standard("tokens", "1"))

@@ -28,6 +28,7 @@ async def change(months: Months, plan: str, *, at, moves=None) -> None:
     async with months.services.database.worker.acquire() as connection, connection.transaction():
         if moves is not None:
             await move_due(connection, now=moves)
+    async with months.services.database.tenant(months.organization_id) as connection:
         found = await subscriptions.get(connection, months.organization_id, "sub")
         await pass_on(connection, found)
     await months.services.catalogue_changed(months.organization_id)
@@ -112,6 +113,26 @@ async def test_what_has_no_days_is_billed_in_full_by_the_plan_that_follows(month
     assert await charged(months) == [[(0, 0), (15, 1500)], [(11, 52_000), (15, 1500)]]
     assert await months.left(acme) == 2000 - 15 - 520 - 15 - Decimal("0.01")
     await months.check()
+
+
+@pytest.mark.parametrize("prorated", [True, False])
+async def test_seats_that_are_paid_in_advance_are_billed_once_by_a_change_of_plan(months, prorated):
+    await months.metric("seats", recurring=True)
+    for plan, seat in (("team", "30"), ("firm", "60")):
+        seats = standard("seats", seat, prorated=prorated, pay_in_advance=True)
+        await months.plan(plan, seats, amount_cents=int(seat))
+    acme = await months.customer("acme", paid(2000), currency="USD")
+    await months.subscribe("acme", "team", "sub", at=day(4, 1))
+    await months.use("sub", "seats", "10", at=day(4, 1))
+    await months.bill(day(4, 1))
+    await change(months, "firm", at=day(4, 16))
+    await months.use("sub", "seats", "2", at=day(4, 16))
+    await months.bill(day(5, 1))
+    cents = [sum(cents for _, cents in lines) for lines in await charged(months)]
+    old, new = (15_000, 36_000) if prorated else (0, 72_000)
+    assert sum(cents) == old + new
+    await months.check()
+    assert await months.left(acme) == 2000 - Decimal(old + new + 15 + 30) / 100
 
 
 async def test_a_cheaper_plan_begins_with_the_seats_that_the_dearer_one_leaves(months):
