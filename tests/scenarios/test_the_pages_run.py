@@ -18,6 +18,8 @@ PAGES = (
     "README.md",
     "docs/tutorial/first-hour.md",
     "docs/how-to/accept-usage-events.md",
+    "docs/how-to/bill-customers.md",
+    "docs/how-to/refund-and-credit.md",
     "docs/how-to/close-the-month.md",
     "docs/how-to/limit-spending.md",
     "docs/how-to/gate-features.md",
