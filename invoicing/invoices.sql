@@ -117,16 +117,22 @@ order by updated_at, id
 limit :limit;
 
 -- name: find_given_up
--- Demands of subscriptions that were given up since a time, before anybody paid.
-select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
-from invoicing.invoices i
-where i.status in ('draft', 'finalized') and i.payment_status <> 'succeeded' and i.total_paid_amount_cents = 0
-  and (i.organization_id, i.id) in (
-    select b.organization_id, b.invoice_id
-    from invoicing.subscriptions s
-    join invoicing.billed_periods b on b.organization_id = s.organization_id and b.subscription_id = s.id
-    where s.status = 'canceled' and s.activation_rules <> '[]' and s.canceled_at >= :since
-      and b.reason = 'subscription_starting')
+-- Demands of subscriptions that were given up since a time, before anybody paid. By key, since those are few.
+select i.*
+from invoicing.subscriptions s
+cross join lateral (
+    select b.invoice_id from invoicing.billed_periods b
+    where b.organization_id = s.organization_id and b.subscription_id = s.id and b.reason = 'subscription_starting'
+    offset 0
+) b
+cross join lateral (
+    select {columns}, sealed_xact_id::text::bigint as sealed_xact_id
+    from invoicing.invoices i
+    where i.organization_id = s.organization_id and i.id = b.invoice_id and i.status in ('draft', 'finalized')
+      and i.payment_status <> 'succeeded' and i.total_paid_amount_cents = 0
+    offset 0
+) i
+where s.status = 'canceled' and s.activation_rules <> '[]' and s.canceled_at >= :since
   and (:after_at::timestamptz is null or (i.updated_at, i.id) > (:after_at::timestamptz, :after_id::uuid))
 order by i.updated_at, i.id
 limit :limit;
