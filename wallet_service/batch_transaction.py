@@ -45,6 +45,7 @@ from wallet_service.decision import (
     Outcome,
     decide,
 )
+from wallet_service.decision.commands import CreateWallet
 from wallet_service.decision.state import TotalKey
 from wallet_service.errors import Invalid
 from wallet_service.running_totals import write_totals
@@ -122,6 +123,7 @@ class BatchTransaction:
                 return Judged(done.outcomes, done.state, wants_locks=True, moved=done.moved)
         balances = None if self._engine else await self._look_up(batch)
         customers = [operation.customer for operation in batch]
+        await self._introduce_customers(batch)
         async with (
             self._pool.acquire() as connection,
             locking(connection, customers, skip_locked=skip_locked),
@@ -200,6 +202,13 @@ class BatchTransaction:
                     )
                 )
                 self._houses.add((asset.ledger, provider))
+
+    async def _introduce_customers(self, operations: Sequence[Operation]) -> None:
+        """Who opens a wallet often has no version yet, which is to be locked in a moment."""
+        new = [one.customer for one in operations if isinstance(one.command, CreateWallet)]
+        if new:
+            async with self._pool.acquire() as connection:
+                await introduce_customers(connection, new)
 
     async def _introduce_buckets(self, operations: Sequence[Operation]) -> None:
         """Budgets of more than one customer exist before they are locked."""

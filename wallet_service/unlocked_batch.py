@@ -23,6 +23,7 @@ from invoicing.records import Connection
 from ledger.engine import NO_ROWS, BatchRows
 from ledger.engines.postgres import PostgresLedger
 from wallet_service import customer_reading, customer_writing, operation_reading
+from wallet_service.customer_locking import introduce_customers
 from wallet_service.database import Database
 from wallet_service.decision import (
     CustomerKey,
@@ -135,8 +136,12 @@ class UnlockedBatch:
         state, book = await customer_reading.read_funded(
             connection, batch, self._engine, only_locked=False
         )
-        if not all(one.customer in state.customers for one in batch):
-            return None  # whoever has no version yet gets one under locks
+        unknown = [one.customer for one in batch if one.customer not in state.customers]
+        if unknown:
+            await introduce_customers(connection, unknown)
+            state, book = await customer_reading.read_funded(
+                connection, batch, self._engine, only_locked=False
+            )
         await operation_reading.read(connection, batch, state, keys=False, intents=False)
         if any(hold.budgets for one in state.customers.values() for hold in one.holds.values()):
             return None

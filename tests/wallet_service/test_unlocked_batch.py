@@ -14,7 +14,7 @@ import pytest
 from tests.wallet_service.till import Till, outcomes_of
 from wallet_service import customer_reading
 from wallet_service.database import Database
-from wallet_service.errors import InsufficientFunds, NotAllowed
+from wallet_service.errors import InsufficientFunds, NoEligibleWallet, NotAllowed
 
 WRITE = "wallet.write_those_unmoved"
 
@@ -92,6 +92,23 @@ async def test_a_batch_that_nobody_disturbs_is_two_statements_and_counts_version
     for customer in customers:
         assert await till.balances(customer) == (90, 10, 0)
         await till.check(customer)
+
+
+async def test_a_first_operation_waits_for_nobody_and_takes_nobody_else_along(till: Till):
+    old, new = await funded(till, 100), till.new_customer()
+    database, seen = watched(till)
+    async with till.worker(database=database) as worker:
+        assert isinstance(await worker.submit(till.open_wallet(new, 100)), bytes)
+        assert not any("wait_for_customers" in text for text in seen)
+        seen.clear()
+        guest = till.new_customer()
+        asked = [till.hold("old", old, 10), till.hold("guest", guest, 10)]
+        kept, refused = await outcomes_of(worker, asked)
+    assert isinstance(kept, bytes)
+    assert isinstance(refused, NoEligibleWallet)
+    assert sum(WRITE in text for text in seen) == 1
+    assert not any("wait_for_customers" in text for text in seen)
+    await till.check(old)
 
 
 async def test_money_that_is_taken_between_read_and_write_is_not_spent_twice(till: Till):
