@@ -14,7 +14,7 @@ __all__ = ["Gathering"]
 
 _ENOUGH: Final = 64
 """With so many a batch does not wait for the one before."""
-_PATIENCE_S: Final = 0.05
+_PATIENCE_S: Final = 0.25
 """A batch that takes longer has met with something: a lock, or a connection that died."""
 _QUIET_TURNS: Final = 3
 """Turns of the loop that a request takes from the socket into the queue."""
@@ -35,7 +35,8 @@ class Gathering:
         self._under_way = 0
         self._answered = 0
         self._answered_at = 0.0
-        self._is_patient = True
+        self._given_up = 0
+        """How many of them are not waited for any more."""
         self._news = asyncio.Event()
 
     def begin(self) -> None:
@@ -45,6 +46,7 @@ class Gathering:
     def end(self, *, answered: int = 0) -> None:
         """A batch is through; so many were answered."""
         self._under_way -= 1
+        self._given_up = min(self._given_up, self._under_way)
         if answered:
             self._answered = answered
             self._answered_at = asyncio.get_running_loop().time()
@@ -61,7 +63,7 @@ class Gathering:
         A lone request waits for a few empty turns of the loop, some microseconds. One caller at a
         time may wait here.
         """
-        if self._under_way:
+        if self._under_way > self._given_up:
             await self._wait_for_answers(queue)
         length, quiet, naps = len(queue), 0, 0
         expected = length + self._returning()
@@ -76,15 +78,14 @@ class Gathering:
 
     async def _wait_for_answers(self, queue: Sized) -> None:
         """Until no batch is under way, so many wait, or that takes unusually long."""
-        self._is_patient = True
-        timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._lose_patience)
-        while self._under_way and self._is_patient and len(queue) < _ENOUGH:
+        timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._give_up)
+        while self._under_way > self._given_up and len(queue) < _ENOUGH:
             self._news.clear()
             await self._news.wait()
         timer.cancel()
 
-    def _lose_patience(self) -> None:
-        self._is_patient = False
+    def _give_up(self) -> None:
+        self._given_up = self._under_way
         self._news.set()
 
     def _returning(self) -> int:
