@@ -1,5 +1,6 @@
 """The billing run: what was used is billed once, settled to the unit, numbered without a gap."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,6 +18,7 @@ from wallet_service.errors import Busy, Unavailable
 from wallet_service.jobs.billing import bill_due, finalize_drafts, finish_invoices
 from wallet_service.jobs.leader import Deposed, Term
 from wallet_service.one_off_invoices import OneOffRequest
+from wallet_service.request_keys import RequestKey
 from wallet_service.usage import ReverseRequest
 
 
@@ -138,9 +140,14 @@ async def test_a_voided_invoice_gives_back_what_wallets_paid_and_may_be_billed_a
     voided = await months.services.invoices.void(months.organization_id, invoice.id, now=day(4, 2))
     assert (voided.status, voided.number) == ("voided", invoice.number)
     await months.check()
-    again = await months.services.invoices.regenerate(
-        months.organization_id, invoice.id, now=day(4, 2)
+    place = months.organization_id, invoice.id
+    key = RequestKey(kind="regenerate_invoice", key="again", body_hash=b"")
+    made = await asyncio.gather(
+        *(months.services.invoices.regenerate(*place, key=key, now=day(4, 2)) for _ in range(3))
     )
+    assert len({one.id for one in made}) == 1
+    again = await months.services.invoices.regenerate(*place, key=key, now=day(4, 2))
+    assert again.id == made[0].id
     assert (again.fees_amount_cents, again.total_amount_cents) == (2500, 1300)
     assert again.number.endswith("-002")
     assert again.voided_invoice_id == invoice.id
