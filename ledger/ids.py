@@ -92,7 +92,13 @@ def derive(
     """
     operation = operation_id if isinstance(operation_id, int) else operation_id.int
     organization = organization_id if isinstance(organization_id, int) else organization_id.int
-    encoded = _encode_operation(organization, operation) + _encode((leg, attempt))
+    digits = b"%d" % operation
+    encoded = (
+        _encode_organization(organization)
+        + _head_of(b"i", len(digits))
+        + digits
+        + _encode_leg(leg, attempt)
+    )
     low = int.from_bytes(blake2b(encoded, digest_size=_HASH_BYTES).digest(), "big")
     return (operation >> _HASH_BITS) << _HASH_BITS | (low or 1)
 
@@ -109,19 +115,26 @@ def low64(transfer_id: int) -> int:
 
 
 @lru_cache(_HEADS_KEPT)
-def _encode_operation(organization: int, operation: int) -> bytes:
-    """The parts that all legs of one operation begin with."""
-    return _encode((organization, operation))
+def _encode_organization(organization: int) -> bytes:
+    """The part that all operations of one organization begin with."""
+    return _encode((organization,))
+
+
+@lru_cache(_HEADS_KEPT)
+def _encode_leg(leg: str | int, attempt: int) -> bytes:
+    """The parts that tell the legs of an operation apart; few names, and few attempts."""
+    return _encode((leg, attempt))
 
 
 def _encode(parts: tuple[Part, ...]) -> bytes:
     encoded = b""
     for part in parts:
         if isinstance(part, str):
-            tag, value = b"s", part.encode()
+            value = part.encode()
+            encoded += _head_of(b"s", len(value)) + value
         elif isinstance(part, bytes):
-            tag, value = b"b", part
+            encoded += _head_of(b"b", len(part)) + part
         else:
-            tag, value = b"i", b"%d" % (part.int if isinstance(part, UUID) else part)
-        encoded += _head_of(tag, len(value)) + value
+            value = b"%d" % (part.int if isinstance(part, UUID) else part)
+            encoded += _head_of(b"i", len(value)) + value
     return encoded

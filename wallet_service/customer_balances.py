@@ -57,7 +57,7 @@ def assets_of(operations: Iterable[Operation]) -> set[str]:
         asset: Asset | None = command.asset
         if asset is not None:
             assets.add(asset.code)
-        if isinstance(command, Authorize | Debit):
+        if (type(command) is Debit or type(command) is Authorize) and command.others:
             assets.update(choice.asset.code for choice in command.others)
     return assets
 

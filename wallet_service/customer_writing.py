@@ -270,5 +270,9 @@ def _event(organization_id: UUID, effect: Effect, row: EventRow, now: datetime) 
         asset_code=row.asset_code,
         paid=to_json(row.paid),
         reverses_event_id=row.reverses_event_id,
-        unrated_reason=next((one.reason for one in effect.unrated if one.event_id == row.id), None),
+        unrated_reason=_unrated_reason(effect, row) if effect.unrated else None,
     )
+
+
+def _unrated_reason(effect: Effect, row: EventRow) -> str | None:
+    return next((one.reason for one in effect.unrated if one.event_id == row.id), None)

@@ -63,6 +63,8 @@ _metadata = msgspec.json.Decoder(list[dict[str, str]]).decode
 
 _OF_A_HOLD = (Capture, Extend, Void, Expire, Refund)
 _OF_A_TRANSACTION = (Settle, Fail)
+_OF_NOTHING_BEFORE = frozenset({Authorize, Debit})
+"""Most commands by far: all but their prices is new."""
 
 
 async def read(
@@ -84,10 +86,12 @@ async def read(
         if operation.customer_id is not None:
             key = operation.organization_id, operation.customer_id
             state.customers.setdefault(key, CustomerState(*key, 0))
-    await _read_holds(connection, state, operations)
-    await _read_events(connection, state, operations)
-    await _read_transactions(connection, state, operations)
-    await _read_deferred(connection, state, operations)
+    others = [op for op in operations if type(op.command) not in _OF_NOTHING_BEFORE]
+    if others:
+        await _read_holds(connection, state, others)
+        await _read_events(connection, state, others)
+        await _read_transactions(connection, state, others)
+        await _read_deferred(connection, state, others)
     await _read_totals(connection, state, operations)
     if intents:
         await _read_open(connection, state)
@@ -324,10 +328,13 @@ def _totals_wanted(
         items: Sequence[Item] = ()
         pricing: Pricing | None = None
         at = now
-        if isinstance(command, Authorize | Debit):
+        if type(command) is Debit:
             items = [item for choice in command.choices for item in choice.items]
             pricing = command.pricing
-            at = (command.timestamp if isinstance(command, Debit) else None) or now
+            at = command.timestamp or now
+        elif type(command) is Authorize:
+            items = [item for choice in command.choices for item in choice.items]
+            pricing = command.pricing
         elif isinstance(command, Extend | Capture):
             items, pricing = command.items or (), command.pricing
         for total in wanted_totals(items, pricing, at=at):

@@ -6,6 +6,7 @@ times are ISO 8601 in UTC. These structs are also what the API's OpenAPI documen
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -34,8 +35,11 @@ __all__ = [
 
 _MILLISECOND_US = 1000
 _UTC = "+00:00"
+_TIMES_KEPT = 1024
+"""A batch has one time, which all its replies tell."""
 
 
+@lru_cache(_TIMES_KEPT)
 def iso(at: datetime) -> str:
     """A time as the API writes it: UTC, to the second, or to the millisecond if it has any."""
     if at.tzinfo is not UTC:
@@ -45,6 +49,7 @@ def iso(at: datetime) -> str:
     return f"{text[: -len(_UTC)]}Z"
 
 
+@lru_cache(_TIMES_KEPT)
 def iso_milliseconds(at: datetime) -> str:
     """A time to the millisecond, always: `2026-03-10T12:00:00.000Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

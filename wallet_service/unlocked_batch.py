@@ -193,9 +193,12 @@ class UnlockedBatch:
 def _is_simple(operation: Operation) -> bool:
     """Whether judging it needs nothing but its customer and its hold."""
     command = operation.command
+    if type(command) is Debit or type(command) is Authorize:
+        for choice in command.choices:
+            if not _are_known(choice.items, command.pricing):
+                return False
+        return operation.customer_id is not None
     match command:
-        case Authorize() | Debit():
-            is_simple = all(_are_known(one.items, command.pricing) for one in command.choices)
         case Capture():
             is_simple = not command.budgets and _are_known(command.items or (), command.pricing)
         case Extend():

@@ -193,6 +193,8 @@ class Budgets:
 
     def count_event(self, row: EventRow, command: Debit, asset: Asset) -> None:
         """Count what an event was charged in this asset, and remember it of the event."""
+        if not self._buckets:
+            return
         keys = next(one.items[0].budgets for one in command.choices if one.asset == asset)
         charged = sum(line.amount_minor for line in row.lines)
         self._remember(row.id, self.spend(keys, row.code, charged, asset))
@@ -244,13 +246,13 @@ def buckets_of(command: Command, customer: CustomerState | None) -> set[BudgetKe
     has something in. ``customer`` is whose it is, with those; None before anything was read.
     """
     keys: set[BudgetKey] = set()
+    if type(command) is Debit or type(command) is Authorize:
+        for choice in command.choices:
+            for item in choice.items:
+                if item.budgets:
+                    keys.update(item.budgets)
+        return keys
     match command:
-        case Authorize() | Debit():
-            for choice in command.choices:
-                for item in choice.items:
-                    if item.budgets:
-                        keys.update(item.budgets)
-            return keys
         case Extend() | Capture():
             keys.update(key for item in command.items or () for key in item.budgets)
             if isinstance(command, Capture):

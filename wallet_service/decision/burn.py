@@ -49,9 +49,10 @@ def burn(
                 break
             wallet = grant.wallet
             if (
-                wallet.asset_code != asset_code
+                grant.available <= 0
+                or wallet.asset_code != asset_code
                 or wallet.frozen
-                or not grant.is_spendable(now)
+                or (grant.expires_at is not None and grant.expires_at <= now)
                 or not wallet.may_pay(claim.code, now=now, target=claim.target)
             ):
                 continue

@@ -301,6 +301,9 @@ def debit_bodies(paid: Sequence[Paid], asset_code: str, *, scale: int) -> list[D
     """What was charged, as the API shows it: who paid how much, and what nobody could pay."""
     if not paid:
         return []
+    if len(paid) == 1 and paid[0].grant_id != NIL:  # as nearly always
+        amount = money.format_minor(paid[0].amount_minor, scale)
+        return [DebitBody(asset_code, amount, "0", [GrantShare(paid[0].grant_id, amount)])]
     shares: dict[UUID, int] = {}
     for entry in paid:
         shares[entry.grant_id] = shares.get(entry.grant_id, 0) + entry.amount_minor

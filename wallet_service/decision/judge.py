@@ -48,7 +48,7 @@ from .state import CustomerState, KnownOperation, LockedState
 
 __all__ = ["decide"]
 
-_SPENDING = (Authorize, Debit)
+_SPENDING = frozenset({Authorize, Debit})
 
 _JUDGES: dict[type, Any] = {
     Authorize: holds.authorize,
@@ -154,7 +154,7 @@ def _subject(operation: Operation) -> UUID | None:
     only take what the ledger says is there, so any number of them may be open.
     """
     command = operation.command
-    if isinstance(command, _SPENDING):
+    if type(command) in _SPENDING:
         return None
     match command:
         case Capture() | Extend() | Void() | Expire() | Refund():

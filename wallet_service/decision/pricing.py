@@ -202,10 +202,12 @@ def price_item(
         return item.amount_minor, [EventLine(None, None, ONE, exact, item.amount_minor)], []
     amount_minor = 0
     lines: list[EventLine] = []
-    moving = _Moving(totals, pricing, at=at)
+    moving: _Moving | None = None
     for priced in item.lines:
         line, exact, before, was_member = priced.line, priced.exact, None, False
         if exact is None:
+            if moving is None:
+                moving = _Moving(totals, pricing, at=at)
             exact, before, was_member = moving.price(line)
         rounded = _to_minor(exact, asset, Rounding.HALF_AWAY)
         amount_minor += rounded
@@ -225,6 +227,8 @@ def price_item(
                 line.presentation,
             )
         )
+    if moving is None:
+        return amount_minor, lines, []
     totals.update(moving.moved)
     return amount_minor, lines, moving.changes
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -46,7 +47,7 @@ def try_authorize(
     choices = command.choices
     codes = [item.code for item in command.items]
     available = [customer.available(one.asset.code, codes, now=now) for one in choices]
-    budgets = Budgets(buckets, Effect(NIL, None), now=now, alert_id=_no_alert)
+    budgets = Budgets(buckets, _NOTHING, now=now, alert_id=_no_alert)
     try:
         found = find_payable(Situation(customer, now=now, budgets=budgets), command)
     except Invalid:
@@ -58,6 +59,10 @@ def try_authorize(
     place = next(at for at, one in enumerate(choices) if one.asset is found.asset)
     amounts = [claim.amount_minor for claim in found.claims]
     return Trial(choices[place], amounts, available[place], warnings=found.warnings)
+
+
+_NOTHING: Final = Effect(NIL, None)
+"""What a trial writes."""
 
 
 def _no_alert(name: str) -> UUID:

@@ -62,15 +62,16 @@ def _charge(case: Case, command: Debit, row: EventRow) -> tuple[Asset, list[Paid
     """
     customer = case.customer
     row.plan_version_id = command.pricing.plan_version_id if command.pricing else None
+    choices = command.choices
     prepaid = [
         choice
-        for choice in command.choices
+        for choice in choices
         if customer.has_wallet_for(
             choice.asset.code, command.code, now=case.now, target=choice.items[0].target
         )
     ]
     if not prepaid:
-        choice = command.choices[-1]
+        choice = choices[-1]
         _, row.lines, changes = price_item(
             choice.items[0], choice.asset, command.pricing, customer.totals, at=row.timestamp
         )
@@ -97,14 +98,15 @@ def _debit(
     )
     claim = Claim(item.code, amount, item.target)
     shares, unpaid = burn(customer, [claim], asset.code, now=case.now)
-    is_countable = not unpaid or case.is_countable(asset, amount, unpaid)
-    is_refused = all_or_nothing or rejects_shortfall(customer, asset, claim, case=case)
-    if unpaid and (is_refused or not is_countable):
-        give_back(shares)
-        undo(changes, customer.totals)
-        if is_countable:
-            raise shortfall(case, [claim], asset)
-        raise OutOfRange(asset, "properties")
+    if unpaid:
+        is_countable = case.is_countable(asset, amount, unpaid)
+        is_refused = all_or_nothing or rejects_shortfall(customer, asset, claim, case=case)
+        if is_refused or not is_countable:
+            give_back(shares)
+            undo(changes, customer.totals)
+            if is_countable:
+                raise shortfall(case, [claim], asset)
+            raise OutOfRange(asset, "properties")
     row.rating_status, row.asset_code, row.lines = "rated", asset.code, lines
     case.effect.totals.extend(changes)
     row.paid = case.charge(asset, shares, unpaid)
