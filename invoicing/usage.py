@@ -130,7 +130,7 @@ async def rate_period(
     )
     loaded = await _load(connection, versions, question, names, stored)
     carried = await _carried(connection, question, loaded.versions.values())
-    (passed,) = await _passed_all(connection, [question], [loaded], [carried])
+    (passed,) = await _passed_all(connection, versions, [question], [loaded], [carried])
     return await _rate(
         connection, versions, _Facts(question, names, loaded, stored, carried, passed), wanted
     )
@@ -152,7 +152,7 @@ async def rate_periods(
             names[plan] = await versions.names(connection, *plan)
         loads.append(await _load(connection, versions, question, names[plan], usage))
     carried = await _carried_all(connection, questions, loads)
-    passed = await _passed_all(connection, questions, loads, carried)
+    passed = await _passed_all(connection, versions, questions, loads, carried)
     found: list[PeriodUsage] = []
     for at, question in enumerate(questions):
         plan = question.organization_id, question.plan_id
@@ -290,6 +290,7 @@ async def _carried_all(
 
 async def _passed_all(
     connection: Connection,
+    versions: Versions,
     questions: Sequence[Question],
     loads: Sequence[_Loaded],
     carried: Sequence[dict[UsageKey, StoredUsage]],
@@ -305,6 +306,7 @@ async def _passed_all(
             continue
         found[at] = await passed_units.passed_lines(
             connection,
+            versions,
             question.organization_id,
             before[question.subscription_id],
             loaded.versions[loaded.begins],

@@ -50,6 +50,7 @@ async def pass_on(connection: Connection, subscription: Subscription) -> None:
     try:
         passed = await passed_lines(
             connection,
+            versions,
             organization_id,
             before.get(subscription.id, []),
             version,

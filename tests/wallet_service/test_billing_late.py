@@ -1,5 +1,6 @@
 """What comes late for subscriptions that have ended is billed once, with another or by itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -104,7 +105,7 @@ async def test_late_usage_of_what_has_ended_is_billed_with_another_or_once_by_it
     assert (await months.bill(now)).invoices == 0  # more may be on its way
     later = now + timedelta(days=2)
     assert await foreseen(months, later) == [700, 100]
-    await months.bill(later)
+    await asyncio.gather(months.bill(later), months.bill(later))  # two who look at once
     await settle(months, later + timedelta(days=10))
     assert await charged(months) == [[500], [700], [100]]
     assert (await months.bill(later + timedelta(days=20))).invoices == 0

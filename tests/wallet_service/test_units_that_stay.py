@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from invoicing import subscriptions
+from invoicing import passed_units, subscriptions
 from invoicing.subscription_moves import move_due
 from invoicing.usage import Wanted
 from tests.wallet_service.months import Months, day, standard
@@ -149,3 +149,31 @@ async def test_a_cheaper_plan_begins_with_the_seats_that_the_dearer_one_leaves(m
     assert await charged(months) == [[(10, 60_000)], [(Decimal("8.58065"), 25_742)]]
     assert await months.left(acme) == 2000 - 601 - Decimal("257.42")
     await months.check()
+
+
+async def test_sums_pass_on_without_their_events_but_not_where_a_plan_splits_them(
+    months, monkeypatch
+):
+    await months.metric("seats", recurring=True)
+    await months.metric("disk", recurring=True)
+    await months.plan("team", standard("seats", "30"), standard("disk", "1"))
+    properties = {"amount": "2", "pricing_group_keys": ["value"]}
+    by_value = structs.replace(standard("disk", "2"), properties=properties)
+    await months.plan("firm", standard("seats", "60"), by_value, amount_cents=1)
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "team", "sub", at=day(4, 1))
+    for hour in range(4):
+        await months.use("sub", "seats", "3", at=day(4, 1, hour))
+    for value in ("5", "7", "7"):
+        await months.use("sub", "disk", value, at=day(4, 2))
+    await change(months, "firm", at=day(4, 16))
+    await months.use("sub", "seats", "-2", at=day(4, 17))
+    read, before = list[str](), passed_units._events
+
+    def noted(connection, organization_id, ids, codes):
+        read.extend(codes)
+        return before(connection, organization_id, ids, codes)
+
+    monkeypatch.setattr(passed_units, "_events", noted)
+    assert await now_used(months, day(4, 18)) == [(10, 600), (5, 10), (14, 28)]
+    assert read == ["disk"]
