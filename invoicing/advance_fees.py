@@ -36,6 +36,7 @@ from rating.exact import EXACT, ONE, ZERO
 __all__ = [
     "AdvanceEvent",
     "BilledInAdvance",
+    "Portion",
     "advance_fees",
     "advance_lines",
     "billed_in_advance",
@@ -44,6 +45,7 @@ __all__ = [
     "events_in_advance",
     "move_mark",
     "still_used",
+    "take_again",
     "take_portion",
 ]
 
@@ -262,6 +264,12 @@ async def take_portion(connection: Connection, *, limit: int) -> Portion | None:
         return None
     row = await _queries.portion_end(connection, mark=mark, limit=limit)
     return Portion(mark, row["mark"], has_more=row["has_more"])
+
+
+async def take_again(connection: Connection, portion: Portion) -> bool:
+    """Take a portion that was let go: False where somebody else had it since, or is at it."""
+    mark: str | None = await _queries.take_mark(connection)
+    return mark == portion.begin
 
 
 async def events_in_advance(connection: Connection, portion: Portion) -> list[AdvanceEvent]:

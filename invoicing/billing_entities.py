@@ -146,6 +146,7 @@ async def create(
         prefix = f"{entity.name.strip()[:3]}-{entity_id.hex[-4:]}".upper()
         entity = structs.replace(entity, document_number_prefix=prefix)
     await _check(connection, entity)
+    await _check_prefix(connection, entity)
     row = await _queries.insert_entity(connection, **entity.columns())
     if row is None:
         raise Invalid.field("code", "value_already_exist")
@@ -171,6 +172,8 @@ async def update(
     if entity.code != before.code:
         raise Invalid.field("code", "value_is_invalid", "a billing entity keeps its code")
     await _check(connection, entity)
+    if entity.document_number_prefix != before.document_number_prefix:
+        await _check_prefix(connection, entity)
     await _add_managed_taxes(connection, entity, now=now)
     return BillingEntity.of(await _queries.update_entity(connection, **entity.columns()))
 
@@ -194,10 +197,11 @@ async def follow_organization(
     for name in ("invoice_grace_period", "document_locale"):
         if own.get(name, "") is None:
             del own[name]
-    entity = structs.replace(
-        apply(BillingEntityChanges(**own), BillingEntity.of(row)), updated_at=now
-    )
+    before = BillingEntity.of(row)
+    entity = structs.replace(apply(BillingEntityChanges(**own), before), updated_at=now)
     await _check(connection, entity)
+    if entity.document_number_prefix != before.document_number_prefix:
+        await _check_prefix(connection, entity)
     await _queries.update_entity(connection, **entity.columns())
 
 
@@ -316,6 +320,21 @@ async def _check(connection: Connection, entity: BillingEntity) -> None:
     await invoice_custom_sections.check(
         connection, entity.organization_id, entity.invoice_custom_section_codes
     )
+
+
+async def _check_prefix(connection: Connection, entity: BillingEntity) -> None:
+    """Raise Invalid where another entity has the prefix, or had it on documents of its own.
+
+    Each entity counts its documents by itself, so two with one prefix would give one number twice.
+    """
+    await _queries.hold_prefixes(connection, organization_id=entity.organization_id)
+    if await _queries.is_prefix_taken(
+        connection,
+        organization_id=entity.organization_id,
+        id=entity.id,
+        prefix=entity.document_number_prefix,
+    ):
+        raise Invalid.field("document_number_prefix", "value_already_exist")
 
 
 def _problems(entity: BillingEntity) -> dict[str, list[str]]:

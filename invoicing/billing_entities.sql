@@ -56,3 +56,18 @@ order by id limit :limit offset :offset;
 
 -- name: count_entities$
 select count(*) from invoicing.billing_entities where organization_id = :organization_id;
+
+-- name: is_prefix_taken$
+-- By another entity that has it, or had it when its documents were numbered.
+select exists (
+    select from invoicing.billing_entities e
+    where e.organization_id = :organization_id and e.id <> :id and lower(e.document_number_prefix) = lower(:prefix))
+or exists (
+    select from invoicing.invoices i
+    where i.organization_id = :organization_id and i.billing_entity_id <> :id and i.status in ('finalized', 'voided')
+      and starts_with(lower(i.number), lower(:prefix) || '-')
+      and lower(:prefix) = lower(regexp_replace(i.number, '-[0-9]+-[0-9]+$', '')));
+
+-- name: hold_prefixes!
+-- Two who take the same prefix at once: the second one sees what the first has taken.
+select id from invoicing.billing_entities where organization_id = :organization_id and is_default for no key update;

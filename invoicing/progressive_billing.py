@@ -34,11 +34,11 @@ __all__ = [
     "crossed",
     "drafts_taking_off",
     "excess_notes",
-    "find_moved",
-    "find_watched",
+    "find_to_look_at",
     "is_taken_off",
     "keep",
     "keep_ahead",
+    "note_looks",
     "reached_before",
 ]
 
@@ -55,6 +55,8 @@ class Watched(Struct, frozen=True, kw_only=True):
     id: UUID
     external_id: str
     thresholds: list[UsageThreshold]
+    thresholds_hash: str
+    """Tells whether they are still the same."""
 
 
 class BilledAhead(Struct, frozen=True, kw_only=True):
@@ -108,32 +110,45 @@ def crossed(
     return sorted(found, key=lambda one: (one.recurring, one.amount_cents))
 
 
-async def find_watched(connection: Connection, *, after: UUID, limit: int) -> list[Watched]:
-    """Active subscriptions that have thresholds, of all organizations, by id."""
-    rows = _queries.find_watched(connection, after=after, limit=limit)
+async def find_to_look_at(
+    connection: Connection, *, now: datetime, long_ago: datetime, after: UUID, limit: int
+) -> list[Watched]:
+    """Active subscriptions with thresholds that are to be looked at, of all organizations, by id.
+
+    Those that were used, or have other thresholds, since they were; and those that were looked at
+    last `long_ago`.
+    """
+    rows = _queries.find_to_look_at(
+        connection, now=now, long_ago=long_ago, after=after, limit=limit
+    )
     return [
         Watched(
             organization_id=row["organization_id"],
             id=row["id"],
             external_id=row["external_id"],
             thresholds=_read_thresholds(row["thresholds"]),
+            thresholds_hash=row["thresholds_hash"],
         )
         async for row in rows
     ]
 
 
-async def find_moved(connection: Connection, seen: Sequence[tuple[Watched, int]]) -> set[UUID]:
-    """Which have been used by transactions that were not seen when they were looked at.
+async def note_looks(
+    connection: Connection, seen: Sequence[tuple[Watched, int]], *, now: datetime
+) -> None:
+    """Note that these were looked at, and crossed nothing.
 
     Each comes with the transaction from which on events may not have been seen.
     """
-    rows = _queries.find_moved(
-        connection,
-        organization_ids=[one.organization_id for one, _ in seen],
-        ids=[one.id for one, _ in seen],
-        since=[str(since) for _, since in seen],
-    )
-    return {row["id"] async for row in rows}
+    if seen:
+        await _queries.note_looks(
+            connection,
+            organization_ids=[one.organization_id for one, _ in seen],
+            ids=[one.id for one, _ in seen],
+            hashes=[one.thresholds_hash for one, _ in seen],
+            seals=[str(seal) for _, seal in seen],
+            now=now,
+        )
 
 
 async def keep(

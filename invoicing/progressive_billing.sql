@@ -1,21 +1,35 @@
 -- What is billed before its period ends.
 
--- name: find_watched
--- Thresholds of the subscription count instead of its plan's.
-select s.organization_id, s.id, s.external_id,
-    case when jsonb_array_length(s.usage_thresholds) > 0 then s.usage_thresholds else p.usage_thresholds end as thresholds
+-- name: find_to_look_at
+-- Thresholds of the subscription count instead of its plan's. Without those that were looked at with these thresholds, and
+-- not used since by transactions that were not seen then.
+select s.organization_id, s.id, s.external_id, t.thresholds, md5(t.thresholds::text) as thresholds_hash
 from invoicing.subscriptions s
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
+cross join lateral (
+    select case when jsonb_array_length(s.usage_thresholds) > 0 then s.usage_thresholds
+        else p.usage_thresholds end as thresholds
+    offset 0
+) t
+left join invoicing.threshold_looks l on l.organization_id = s.organization_id and l.subscription_id = s.id
 where s.status = 'active' and s.id > :after
   and (jsonb_array_length(s.usage_thresholds) > 0 or jsonb_array_length(p.usage_thresholds) > 0)
+  and (l.looked_at is null or l.looked_at <= :long_ago::timestamptz or l.looked_at > :now::timestamptz
+       or l.thresholds_hash <> md5(t.thresholds::text)
+       or exists (
+           select from invoicing.events e
+           where e.organization_id = s.organization_id and e.subscription_id = s.id and e.xact_id >= l.sealed_xact_id))
 order by s.id limit :limit;
 
--- name: find_moved
--- Which of these have events of transactions that were not seen when they were looked at.
-select w.id from unnest(:organization_ids::uuid[], :ids::uuid[], :since::text[]::xid8[]) as w (organization_id, id, since)
-where exists (
-    select from invoicing.events e
-    where e.organization_id = w.organization_id and e.subscription_id = w.id and e.xact_id >= w.since);
+-- name: note_looks!
+insert into invoicing.threshold_looks (organization_id, subscription_id, thresholds_hash, sealed_xact_id, looked_at)
+select w.organization_id, w.subscription_id, w.thresholds_hash, w.sealed_xact_id, :now
+from unnest(:organization_ids::uuid[], :ids::uuid[], :hashes::text[], :seals::text[]::xid8[])
+    as w (organization_id, subscription_id, thresholds_hash, sealed_xact_id)
+order by 1, 2
+on conflict (organization_id, subscription_id) do update set
+    thresholds_hash = excluded.thresholds_hash, sealed_xact_id = excluded.sealed_xact_id,
+    looked_at = excluded.looked_at;
 
 -- name: keep_subscription^
 -- Whoever else has read it meanwhile, to bill its period, has to read it again.

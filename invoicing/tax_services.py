@@ -101,6 +101,11 @@ def question_of(
     )
 
 
+def not_asked() -> list[dict[str, Any]]:
+    """What an invoice says of its taxes that is only foreseen: nobody was asked."""
+    return [{"error_code": TAX_ERROR, "details": {TAX_ERROR: "not_asked", "message": "not asked"}}]
+
+
 def error_details(failure: TaxServiceFailed) -> list[dict[str, Any]]:
     """What a failed invoice says of its failure."""
     details = {TAX_ERROR: failure.reason, "message": f"{failure}"[:500]}

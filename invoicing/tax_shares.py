@@ -56,6 +56,20 @@ class Taxed(NamedTuple):
     """The rate of the whole, to five decimals."""
 
 
+def taxes_of(fee: Fee) -> list[TaxTerms]:
+    """The taxes that a line was taxed by."""
+    return [
+        TaxTerms(
+            code=tax["tax_code"],
+            name=tax["tax_name"],
+            rate=Decimal(tax["tax_rate"]),
+            description=tax["tax_description"],
+            tax_id=None if tax["tax_id"] is None else UUID(tax["tax_id"]),
+        )
+        for tax in fee.applied_taxes
+    ]
+
+
 def apply_taxes(fees: Sequence[Fee], taxes_of_fee: Mapping[UUID, Sequence[TaxTerms]]) -> Taxed:
     """Tax each line by the taxes that are its own; `taxes_of_fee` has them by the line's id.
 

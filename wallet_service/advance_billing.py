@@ -5,9 +5,9 @@ Whatever is not billed so (its period was billed, its price cannot be told) is b
 period. Stand-alone fees that were paid are gathered on one invoice when their period is over.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -17,12 +17,14 @@ from msgspec import structs, to_builtins
 from invoicing import billed_periods, fees, outbox
 from invoicing.advance_fees import (
     AdvanceEvent,
+    Portion,
     advance_fees,
     advance_lines,
     charges_period,
     drop_billed,
     events_in_advance,
     move_mark,
+    take_again,
     take_portion,
 )
 from invoicing.billed_periods import BilledPeriod
@@ -38,6 +40,7 @@ from invoicing.invoice_building import BuiltInvoice, dated
 from invoicing.invoice_totals import total_up
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
+from invoicing.tax_services import TaxService
 from invoicing.usage_fees import FeePlace
 from invoicing.usage_rollups import NIL
 from invoicing.usage_versions import Versions
@@ -48,6 +51,7 @@ from wallet_service.errors import WalletError
 from wallet_service.fee_bodies import show_fees
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_writing import total_all
+from wallet_service.tax_services import ask, with_taxes
 
 __all__ = ["AdvanceBilling"]
 
@@ -55,13 +59,18 @@ log: Final = structlog.get_logger("wallet_service.billing")
 
 _PORTION: Final = 500
 """Events that are looked at together."""
+_PROBLEMS: Final = (InvoicingError, WalletError, asyncpg.PostgresError, ArithmeticError)
+
+_Answered: TypeAlias = Mapping[UUID, BuiltInvoice] | None
+"""What a tax service has said, by the first line of an invoice; None where none is asked."""
 
 
 class AdvanceBilling:
     """Bills events whose charges are paid in advance."""
 
-    def __init__(self, *, finisher: InvoiceFinisher) -> None:
+    def __init__(self, *, finisher: InvoiceFinisher, tax_service: TaxService | None = None) -> None:
         self._finisher = finisher
+        self._tax_service = tax_service
         self._versions = Versions()
 
     async def run(
@@ -75,43 +84,101 @@ class AdvanceBilling:
                 portion = await take_portion(connection, limit=_PORTION)
                 if portion is None:
                     return made
-                events = await events_in_advance(connection, portion)
-                some, waiting = await self._bill(connection, events, now=now)
-                await move_mark(connection, portion.end)
+                if self._tax_service is None:
+                    built = None
+                    some, waiting = await self._bill_portion(connection, portion, None, now=now)
+                else:
+                    events = await events_in_advance(connection, portion)
+                    built = await self._each_built(connection, events, now=now)
+            if built is not None:  # no transaction waits for what others say
+                asked = await ask(self._tax_service, built)
+                answered = {one.fees[0].id: one for one in asked}
+                async with opened() as connection:
+                    if not await take_again(connection, portion):
+                        return made  # somebody else was at it meanwhile
+                    some, waiting = await self._bill_portion(connection, portion, answered, now=now)
             made += some
             await self._finisher.finish(opened, waiting, now=now)
             if not portion.has_more:
                 return made
 
+    async def _bill_portion(
+        self, connection: Connection, portion: Portion, answered: _Answered, *, now: datetime
+    ) -> tuple[int, list[Invoice]]:
+        events = await events_in_advance(connection, portion)
+        done = await self._bill(connection, events, answered, now=now)
+        await move_mark(connection, portion.end)
+        return done
+
     async def _bill(
-        self, connection: Connection, events: Sequence[AdvanceEvent], *, now: datetime
+        self,
+        connection: Connection,
+        events: Sequence[AdvanceEvent],
+        answered: _Answered,
+        *,
+        now: datetime,
     ) -> tuple[int, list[Invoice]]:
         """Bill together; where one event cannot be, each by itself."""
         if not events:
             return 0, []
         try:
             async with connection.transaction():
-                return await self._bill_together(connection, events, now=now)
-        except (InvoicingError, WalletError, asyncpg.PostgresError, ArithmeticError) as error:
+                return await self._bill_together(connection, events, answered, now=now)
+        except _PROBLEMS as error:
             if len(events) == 1:
                 log.warning("event_billed_with_its_period", event=str(events[0].id), exc_info=error)
                 return 0, []
         made, waiting = 0, list[Invoice]()
         for event in events:
-            some, more = await self._bill(connection, [event], now=now)
+            some, more = await self._bill(connection, [event], answered, now=now)
             made, waiting = made + some, waiting + more
         return made, waiting
 
     async def _bill_together(
-        self, connection: Connection, events: Sequence[AdvanceEvent], *, now: datetime
+        self,
+        connection: Connection,
+        events: Sequence[AdvanceEvent],
+        answered: _Answered,
+        *,
+        now: datetime,
     ) -> tuple[int, list[Invoice]]:
         events = await drop_billed(connection, events)
         run = Run(until=now, now=now, organization_id=None)
+        built = await self._all_built(connection, run, events)
+        if answered is not None:
+            built = with_taxes(built, answered)
+        invoiced = [one for one in built if one.fees[0].invoiceable]
+        totalled = await total_all(connection, run.taxes, invoiced, locks=True, now=now)
+        await billed_periods.claim(connection, [one for each in invoiced for one in each.periods])
+        # A fee cannot wait for its taxes: its event is billed with its period.
+        alone = [one for one in built if not one.fees[0].invoiceable and not one.tax_problems]
+        await self._stand_alone(connection, run, alone)
+        waiting = [one.invoice for one in totalled if one.invoice.status == "finalizing"]
+        return sum(len(one.fees) for one in [*invoiced, *alone]), waiting
+
+    async def _each_built(
+        self, connection: Connection, events: Sequence[AdvanceEvent], *, now: datetime
+    ) -> list[BuiltInvoice]:
+        """What events would be billed, without those that cannot be."""
+        run = Run(until=now, now=now, organization_id=None)
+        try:
+            async with connection.transaction():
+                return await self._all_built(connection, run, events)
+        except _PROBLEMS:
+            if len(events) <= 1:
+                return []
+        return [
+            one for event in events for one in await self._each_built(connection, [event], now=now)
+        ]
+
+    async def _all_built(
+        self, connection: Connection, run: Run, events: Sequence[AdvanceEvent]
+    ) -> list[BuiltInvoice]:
         places = sorted({(one.organization_id, one.subscription_id) for one in events})
-        scheduled = await find_scheduled(connection, places, now=now)
+        scheduled = await find_scheduled(connection, places, now=run.now)
         subscriptions = {one.id: one for one in scheduled}
         due = [
-            DueMoment(one, BillingMoment(billing_at=now, reason="in_advance_charge"), None)
+            DueMoment(one, BillingMoment(billing_at=run.now, reason="in_advance_charge"), None)
             for one in scheduled
         ]
         recipients = await recipients_of(connection, run, due)
@@ -121,14 +188,7 @@ class AdvanceBilling:
             if subscription is not None:
                 recipient = recipients[subscription.id]
                 built += await self._built(connection, run, event, subscription, recipient)
-        invoiced = [one for one in built if one.fees[0].invoiceable]
-        totalled = await total_all(connection, run.taxes, invoiced, locks=True, now=now)
-        await billed_periods.claim(connection, [one for each in invoiced for one in each.periods])
-        await self._stand_alone(
-            connection, run, [one for one in built if not one.fees[0].invoiceable]
-        )
-        waiting = [one.invoice for one in totalled if one.invoice.status == "finalizing"]
-        return sum(len(one.fees) for one in built), waiting
+        return built
 
     async def _built(
         self,
@@ -196,6 +256,7 @@ class AdvanceBilling:
                 plan_tax_codes=one.plan_tax_codes,
                 takes_coupons=False,
                 takes_credit_notes=False,
+                named_taxes=one.named_taxes,
             )
             (deductions,) = await deductions_of(connection, run.taxes, [lowered], locks=False)
             totalled = total_up(one.invoice, one.fees, deductions, now=run.now)

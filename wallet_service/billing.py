@@ -42,7 +42,7 @@ from invoicing.invoices import Invoice
 from invoicing.late_usage import read_late
 from invoicing.progressive_billing import BilledAhead, billed_ahead
 from invoicing.records import Connection
-from invoicing.tax_services import TaxService
+from invoicing.tax_services import TaxService, not_asked
 from invoicing.usage_versions import Versions
 from ledger.errors import InvalidAmount
 from rating.exact import ZERO
@@ -155,6 +155,11 @@ class Billing:
             await self._note(opened, run, is_finished=True)
         return run.progress
 
+    @property
+    def asks_for_taxes(self) -> bool:
+        """Whether somebody else says what invoices are taxed by."""
+        return self._tax_service is not None
+
     async def foresee(
         self,
         *,
@@ -163,7 +168,10 @@ class Billing:
         organization_id: UUID | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> AsyncGenerator[TotalledInvoice]:
-        """What `run` would bill, invoice by invoice; nothing is changed."""
+        """What `run` would bill, invoice by invoice; nothing is changed.
+
+        Where a tax service says the taxes (`asks_for_taxes`), they are not known: it is not asked.
+        """
         run = Run(until=until, now=now, organization_id=organization_id)
         while True:
             async with self._reading() as connection:
@@ -172,7 +180,8 @@ class Billing:
                     return
                 await self._unused.foresee(connection, due, now=now)
                 built = await self.build(connection, run, due)
-                billed = [one for one in built if one.bills]
+                unknown = not_asked() if self.asks_for_taxes else []
+                billed = [structs.replace(one, tax_problems=unknown) for one in built if one.bills]
                 totalled = await total_all(connection, run.taxes, billed, locks=False, now=now)
             for one in totalled:
                 yield one

@@ -21,6 +21,7 @@ from invoicing.invoice_totals import total_up
 from invoicing.invoices import Invoice
 from invoicing.paid_fees import lock_paid_fees, payers, unpaid_regrouped
 from invoicing.records import Connection
+from invoicing.tax_shares import taxes_of
 from wallet_service.billing import Run, recipients_of
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
@@ -124,6 +125,7 @@ async def _gather(connection: Connection, run: Run, own: Sequence[Fee]) -> Invoi
         plan_tax_codes=built.plan_tax_codes,
         takes_coupons=False,
         takes_credit_notes=False,
+        named_taxes={fee.id: taxes_of(fee) for fee in own},
     )
     (deductions,) = await deductions_of(connection, run.taxes, [lowered], locks=False)
     totalled = fix(total_up(invoice, built.fees, deductions, now=run.now), built, now=run.now)

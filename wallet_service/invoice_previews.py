@@ -18,14 +18,17 @@ from invoicing.billing_schedule import DueMoment, ScheduledSubscription, find_sc
 from invoicing.customers import CustomerChanges
 from invoicing.deductions import deductions_of
 from invoicing.errors import Invalid, NotFound
-from invoicing.invoice_building import build_invoice
-from invoicing.invoice_totals import TotalledInvoice, total_up
+from invoicing.invoice_building import BuiltInvoice, build_invoice
+from invoicing.invoice_totals import Deductions, TotalledInvoice, total_up
 from invoicing.records import Connection
 from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
 from wallet_service.billing import Billing, Run
 from wallet_service.database import Database
+from wallet_service.errors import Unavailable
 from wallet_service.invoice_writing import as_billed, lowered_of
+from wallet_service.tax_services import ask
 
 __all__ = ["InvoicePreviews", "Preview", "PreviewRequest"]
 
@@ -58,6 +61,14 @@ class Preview(Struct, frozen=True, kw_only=True):
     subscriptions: list[ScheduledSubscription]
 
 
+class _Made(Struct, frozen=True, kw_only=True):
+    """An invoice that was made, and what lowers and taxes it."""
+
+    built: BuiltInvoice
+    deductions: Deductions
+    subscriptions: list[ScheduledSubscription]
+
+
 class _Undone(Exception):
     """Ends a transaction without keeping anything of it."""
 
@@ -65,25 +76,39 @@ class _Undone(Exception):
 class InvoicePreviews:
     """Shows invoices that there are not."""
 
-    def __init__(self, *, database: Database, billing: Billing) -> None:
+    def __init__(
+        self, *, database: Database, billing: Billing, tax_service: TaxService | None = None
+    ) -> None:
         self._database = database
         self._billing = billing
+        self._tax_service = tax_service
 
     async def preview(
         self, organization_id: UUID, request: PreviewRequest, *, now: datetime
     ) -> Preview:
         """The next invoice of a customer; nothing is stored.
 
-        Raises NotFound (customer, plan, subscription, coupon) or Invalid.
+        Raises NotFound (customer, plan, subscription, coupon), Invalid, or Unavailable where a tax
+        service does not say the taxes.
         """
         _check(request)
-        found: list[Preview] = []
+        found: list[_Made] = []
         try:
             async with self._database.tenant(organization_id) as connection:
                 found.append(await self._made(connection, organization_id, request, now=now))
                 raise _Undone  # noqa: TRY301 (it ends the transaction)
         except _Undone:
-            return found[0]
+            made = found[0]
+        (built,) = await ask(self._tax_service, [made.built])
+        if built.tax_problems:
+            raise Unavailable("the tax service does not say the taxes")
+        deductions = made.deductions
+        if built.named_taxes is not None:
+            deductions = structs.replace(deductions, taxes_of_fee=built.named_taxes)
+        return Preview(
+            totalled=total_up(built.invoice, built.fees, deductions, now=now),
+            subscriptions=made.subscriptions,
+        )
 
     async def _made(
         self,
@@ -92,7 +117,7 @@ class InvoicePreviews:
         request: PreviewRequest,
         *,
         now: datetime,
-    ) -> Preview:
+    ) -> _Made:
         customer = await _customer(connection, organization_id, request, now=now)
         ids = await _subscriptions(connection, organization_id, customer, request, now=now)
         for code in request.coupon_codes:
@@ -119,8 +144,9 @@ class InvoicePreviews:
             built.invoice, customer_as_billed=known["customer"], entity_as_billing=known["entity"]
         )
         (deduction,) = await deductions_of(connection, run.taxes, [lowered_of(built)], locks=False)
-        return Preview(
-            totalled=total_up(invoice, built.fees, deduction, now=now),
+        return _Made(
+            built=structs.replace(built, invoice=invoice),
+            deductions=deduction,
             subscriptions=[one.subscription for one in due],
         )
 

@@ -35,6 +35,7 @@ from invoicing.invoice_totals import (
 from invoicing.progressive_billing import keep_ahead
 from invoicing.records import Connection
 from wallet_service.invoice_payloads import payload_of
+from wallet_service.tax_services import note_failed
 
 __all__ = ["Raced", "as_billed", "fix", "lowered_of", "store", "total_all", "write"]
 
@@ -163,6 +164,7 @@ async def store(
     await fees.insert_all(connection, [fee for one in totalled for fee in one.fees])
     await invoice_credits.insert_all(connection, credits_)
     drafts = [one.invoice for one in totalled if one.invoice.status == "draft"]
+    await note_failed(connection, [one.invoice for one in totalled], now=now)
     untaken = {one.invoice.id for one in totalled if one.invoice.status in {"draft", "failed"}}
     await take(
         connection, [credit for credit in credits_ if credit.invoice_id not in untaken], now=now

@@ -59,7 +59,7 @@ from wallet_service.invoice_writing import fix, lowered_of, store
 from wallet_service.one_off_invoices import OneOffRequest, build_one_off
 from wallet_service.progressive_billing import ProgressiveBilling
 from wallet_service.request_keys import RequestKey
-from wallet_service.tax_services import ask
+from wallet_service.tax_services import ask, note_failed
 from wallet_service.unused_credits import UnusedCredits
 
 __all__ = ["Invoices"]
@@ -93,8 +93,10 @@ class Invoices:
         self.progressive = ProgressiveBilling(
             billing=self.billing, finisher=self.finisher, tax_service=tax_service
         )
-        self.advance = AdvanceBilling(finisher=self.finisher)
-        self._previews = InvoicePreviews(database=database, billing=self.billing)
+        self.advance = AdvanceBilling(finisher=self.finisher, tax_service=tax_service)
+        self._previews = InvoicePreviews(
+            database=database, billing=self.billing, tax_service=tax_service
+        )
 
     async def bill(
         self,
@@ -360,7 +362,8 @@ class Invoices:
     ) -> Preview:
         """The next invoice of a customer, as it would be; nothing is stored.
 
-        Raises NotFound (customer, plan, subscription, coupon) or Invalid.
+        Raises NotFound (customer, plan, subscription, coupon), Invalid, or Unavailable where a tax
+        service does not say the taxes.
         """
         return await self._previews.preview(organization_id, request, now=now)
 
@@ -444,6 +447,7 @@ async def _replace(
     await invoices.save(connection, totalled.invoice)
     await fees.insert_all(connection, totalled.fees)
     await invoice_credits.insert_all(connection, totalled.credits)
+    await note_failed(connection, [totalled.invoice], now=now)
     if totalled.invoice.status == "finalizing":
         await deductions.take(connection, totalled.credits, now=now)
     if invoice.sealed_xact_id is not None:

@@ -30,9 +30,9 @@ from invoicing.progressive_billing import (
     Watched,
     applied,
     crossed,
-    find_moved,
-    find_watched,
+    find_to_look_at,
     keep,
+    note_looks,
     reached_before,
 )
 from invoicing.records import Connection
@@ -55,15 +55,6 @@ _LOOK_AGAIN: Final = timedelta(hours=1)
 _PROBLEMS: Final = (InvoicingError, WalletError, asyncpg.PostgresError, ArithmeticError)
 
 
-class _Look(Struct, frozen=True, kw_only=True):
-    """When a subscription was looked at last, and what was seen."""
-
-    thresholds: list[UsageThreshold]
-    sealed_xact_id: int
-    """Events of transactions from this one on may not have been seen."""
-    at: datetime
-
-
 class _Crossing(Struct, frozen=True, kw_only=True):
     """A subscription that has crossed thresholds, with the invoice for it."""
 
@@ -81,7 +72,6 @@ class ProgressiveBilling:
         self._billing = billing
         self._finisher = finisher
         self._tax_service = tax_service
-        self._looks: dict[UUID, _Look] = {}
 
     async def run(
         self, opened: Opening, *, now: datetime, check: Callable[[], None] = lambda: None
@@ -89,31 +79,16 @@ class ProgressiveBilling:
         """Bill the usage of whoever has crossed a threshold; says how many invoices that made."""
         run = Run(until=now, now=now, organization_id=None)
         made, after = 0, _NIL
-        known: set[UUID] = set()
         while True:
             check()
             async with opened() as connection:
-                watched = await find_watched(connection, after=after, limit=_PORTION)
-                moved = await self._moved(connection, watched, now=now)
-            known |= {one.id for one in watched}
-            made += await self._bill(opened, run, moved)
-            if len(watched) < _PORTION:
-                self._looks = {id_: look for id_, look in self._looks.items() if id_ in known}
+                found = await find_to_look_at(
+                    connection, now=now, long_ago=now - _LOOK_AGAIN, after=after, limit=_PORTION
+                )
+            made += await self._bill(opened, run, found)
+            if len(found) < _PORTION:
                 return made
-            after = watched[-1].id
-
-    async def _moved(
-        self, connection: Connection, watched: Sequence[Watched], *, now: datetime
-    ) -> list[Watched]:
-        """Those that are to be looked at: used since the last time, changed, or long not seen."""
-        rested: list[tuple[Watched, int]] = []
-        for one in watched:
-            look = self._looks.get(one.id)
-            if look and look.thresholds == one.thresholds and now - look.at < _LOOK_AGAIN:
-                rested.append((one, look.sealed_xact_id))
-        used = await find_moved(connection, rested) if rested else set[UUID]()
-        resting = {one.id for one, _ in rested} - used
-        return [one for one in watched if one.id not in resting]
+            after = found[-1].id
 
     async def _bill(self, opened: Opening, run: Run, watched: Sequence[Watched]) -> int:
         """Bill these together; where one cannot be read, each by itself."""
@@ -149,22 +124,21 @@ class ProgressiveBilling:
         ]
         if not due:
             return []
-        thresholds = {one.id: one.thresholds for one in watched}
+        by_id = {one.id: one for one in watched}
         found: list[_Crossing] = []
+        seen: list[tuple[Watched, int]] = []
         async with self._billing.read_snapshot(opened, run, due) as snapshot:
             connection, recipients, billables = snapshot
             for billable in billables:
                 id_ = billable.subscription.id
                 built = _progressive(billable, recipients[id_], now=run.now)
-                crossing = await _crossing(connection, billable, built, thresholds[id_])
+                crossing = await _crossing(connection, billable, built, by_id[id_].thresholds)
                 if crossing is not None:
                     found.append(crossing)
                 elif billable.sealed_xact_id is not None:
-                    self._looks[id_] = _Look(
-                        thresholds=thresholds[id_],
-                        sealed_xact_id=billable.sealed_xact_id,
-                        at=run.now,
-                    )
+                    seen.append((by_id[id_], billable.sealed_xact_id))
+        async with opened() as connection:
+            await note_looks(connection, seen, now=run.now)
         return found
 
     async def _write(self, opened: Opening, run: Run, crossing: _Crossing) -> None:

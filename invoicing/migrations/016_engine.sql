@@ -56,12 +56,13 @@ alter table invoicing.invoices
     add column try_again_at timestamptz;
 comment on column invoicing.invoices.failed_tries is 'How often a tax service did not say the taxes.';
 comment on column invoicing.invoices.try_again_at is 'When it is asked again, while the invoice is `failed`.';
+update invoicing.invoices set try_again_at = updated_at where status = 'failed';
 create index invoices_failed on invoicing.invoices (try_again_at, id) where status = 'failed';
 
 create table invoicing.threshold_looks (
     organization_id uuid        not null,
     subscription_id uuid        not null,
-    thresholds      text        not null,
+    thresholds_hash text        not null,
     sealed_xact_id  xid8        not null,
     looked_at       timestamptz not null,
     primary key (organization_id, subscription_id)

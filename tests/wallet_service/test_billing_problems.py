@@ -9,6 +9,7 @@ from msgspec import structs
 
 from invoicing import billing_entities, customers, invoices
 from invoicing.billing_entities import BillingEntityChanges
+from invoicing.errors import Invalid
 from invoicing.invoice_conclusion import concluded, fixed
 from invoicing.invoice_totals import settle_request
 from invoicing.invoices import Invoice
@@ -205,6 +206,20 @@ async def test_a_draft_that_is_computed_anew_is_of_whoever_bills_the_customer_no
     final = await months.services.invoices.finalize(place, draft.id, now=day(4, 4))
     assert final.number.startswith("OTHER-1-")
     await months.check()
+    # Who counts by itself has a prefix of its own, also one that another had when it counted.
+    async with months.services.database.tenant(place) as connection:
+        renamed = BillingEntityChanges(document_number_prefix="OTHER-2")
+        await billing_entities.update(connection, place, "other", renamed, now=day(4, 5))
+        for prefix in ("other-1", "OTHER-2"):
+            third = BillingEntityChanges(code="third", name="Third", document_number_prefix=prefix)
+            with pytest.raises(Invalid) as refused:
+                await billing_entities.create(connection, place, third, now=day(4, 5))
+            assert refused.value.details == {"document_number_prefix": ["value_already_exist"]}
+            changed = BillingEntityChanges(document_number_prefix=prefix)
+            with pytest.raises(Invalid):
+                await billing_entities.update(connection, place, "default", changed, now=day(4, 5))
+        again = BillingEntityChanges(document_number_prefix="OTHER-1")
+        await billing_entities.update(connection, place, "other", again, now=day(4, 5))
 
 
 def settled(due_cents: int) -> Settlement:

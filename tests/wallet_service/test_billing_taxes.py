@@ -18,10 +18,14 @@ from invoicing.tax_services import TaxedLine, TaxedPlace, TaxQuestion, TaxServic
 from invoicing.tax_shares import TaxTerms
 from invoicing.taxes import TaxChanges
 from tests.invoicing.fee_lines import number
-from tests.wallet_service.months import Months, day
+from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story
+from wallet_service.errors import Unavailable
 from wallet_service.invoice_finishing import worker_transactions
+from wallet_service.invoice_previews import PreviewRequest
 from wallet_service.invoices import Invoices
+from wallet_service.jobs.billing import retry_failed
+from wallet_service.jobs.leader import Term
 from wallet_service.one_off_invoices import OneOffRequest
 from wallet_service.tax_service_http import HttpTaxService
 
@@ -194,6 +198,89 @@ async def test_what_is_billed_by_hand_may_fail_and_be_tried_again_too(months):
 
     assert (final.status, final.total_amount_cents) == ("finalized", 1_100)
     await months.check()
+
+
+async def test_what_is_billed_in_advance_asks_a_tax_service_too_and_is_tried_again_by_itself(
+    months,
+):
+    await months.metric("tokens")
+    await months.metric("calls")
+    await months.plan(
+        "pro",
+        standard("tokens", "1", pay_in_advance=True),
+        standard("calls", "1", pay_in_advance=True, invoiceable=False),
+        amount_cents=10_000,
+    )
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    await months.use("acme-1", "tokens", "10", at=day(3, 2))
+    await months.use("acme-1", "calls", "7", at=day(3, 2))
+    service = Elsewhere()
+    desk, opened = asking(months, service), worker_transactions(months.services.database)
+    assert await desk.advance.run(opened, now=day(3, 3)) == 1
+    (failed,) = await months.invoices()
+    assert (failed.status, failed.fees_amount_cents) == ("failed", 1_000)
+    assert await tries(months) == (1, 60)
+    words = (
+        "select payload from invoicing.outbox where webhook_type = 'customer.tax_provider_error'"
+    )
+    told = json.loads(await months.story.read(words))
+    assert (told["external_customer_id"], told["provider_error"]["error_code"]) == (
+        "acme",
+        "unreachable",
+    )
+    services = structs.replace(months.services, invoices=desk)
+    term = Term(0)
+    assert await retry_failed(services, term) == 0
+    assert (await tries(months))[0] == 2
+    assert await retry_failed(services, term) == 0  # it waits
+    assert (await tries(months))[0] == 2
+    await months.story.read(
+        "update invoicing.invoices set try_again_at = now() - interval '1 minute' returning id"
+    )
+    service.rate = Decimal(10)
+    assert await retry_failed(services, term) == 1
+    (final,) = await months.invoices()
+    assert (final.status, final.total_amount_cents, final.id) == ("finalized", 1_100, failed.id)
+
+    await months.use("acme-1", "calls", "3", at=day(3, 5))
+    assert await desk.advance.run(opened, now=day(3, 6)) == 1
+    stand_alone = "select taxes_amount_cents from invoicing.fees where invoice_id is null"
+    assert await months.story.read(stand_alone) == 30
+    await bill(months, desk)
+    period = (await months.invoices())[-1]
+    assert period.fees_amount_cents == 10_000 + 700  # the fee whose taxes nobody said
+    assert period.taxes_amount_cents == 1_070
+    await months.check()
+
+
+async def tries(months: Months) -> tuple[int, int]:
+    async with months.services.database.tenant(months.organization_id) as connection:
+        row = await connection.fetchrow(
+            "select failed_tries, extract(epoch from try_again_at - updated_at)::int as waits"
+            " from invoicing.invoices where status = 'failed'"
+        )
+    assert row is not None
+    return row["failed_tries"], row["waits"]
+
+
+async def test_a_preview_has_the_taxes_of_a_tax_service_or_is_not_made(months):
+    await tax(months, "vat", 20, is_everybodys=True)
+    await months.plan("pro", amount_cents=10_000)
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
+    service = Elsewhere()
+    desk = asking(months, service)
+    request = PreviewRequest(external_customer_id="acme", external_subscription_ids=["acme-1"])
+    with pytest.raises(Unavailable, match="tax service"):
+        await desk.preview(months.organization_id, request, now=day(3, 2))
+    service.rate = Decimal(10)
+    shown = await desk.preview(months.organization_id, request, now=day(3, 2))
+    assert shown.totalled.invoice.taxes_amount_cents == 1_000
+    foreseen = [one async for one in desk.billing.foresee(until=day(4, 1), now=day(4, 1))]
+    assert [one.invoice.taxes_amount_cents for one in foreseen] == [0]
+    assert desk.billing.asks_for_taxes
+    assert len(service.asked) == 2
 
 
 async def bill(months: Months, desk: Invoices) -> None:

@@ -282,6 +282,12 @@ async def test_only_what_has_been_used_since_is_looked_at_again(months, monkeypa
     await look(months, day(3, 2))
     await look(months, day(3, 2))
     assert asked == [1]
+    # Whoever leads next knows what was seen.
+    invoices = months.services.invoices
+    opened = worker_transactions(months.services.database)
+    another = ProgressiveBilling(billing=invoices.billing, finisher=invoices.finisher)
+    assert await another.run(opened, now=day(3, 2)) == 0
+    assert asked == [1]
     await months.use("acme-1", "tokens", "1000000", at=day(3, 1))
     assert await look(months, day(3, 2)) == 1
     assert asked == [1, 1]

@@ -42,6 +42,8 @@ class _Foreseen(Struct):
     """What a dry run has found so far, by organization and currency."""
 
     rows: dict[tuple[UUID, str], list[int]]
+    has_taxes: bool
+    """Whether the taxes are known."""
 
     def add(self, organization_id: UUID, currency: str, amounts: list[int]) -> None:
         """Count an invoice in."""
@@ -157,7 +159,7 @@ async def _foresee(
     *,
     now: datetime,
 ) -> _Foreseen:
-    foreseen = _Foreseen({})
+    foreseen = _Foreseen({}, has_taxes=not services.invoices.billing.asks_for_taxes)
     async for totalled in services.invoices.billing.foresee(
         until=options.until,
         now=now,
@@ -196,11 +198,19 @@ def _print_foreseen(console: "Console", foreseen: _Foreseen) -> None:
             table.add_row(
                 name,
                 *(
-                    _amount(row[position], currency) if is_money else f"{row[position]:,}"
+                    "unknown"
+                    if name == "Taxes" and not foreseen.has_taxes
+                    else _amount(row[position], currency)
+                    if is_money
+                    else f"{row[position]:,}"
                     for currency, row in rows
                 ),
             )
         console.print(table)
+    if not foreseen.has_taxes:
+        console.print(
+            "Taxes are said by the tax service, which was not asked: all is before taxes."
+        )
     console.print("Nothing was changed. What wallets pay at the end is not taken off here.")
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from invoicing import invoices, outbox
+from invoicing import failed_invoices, invoices, outbox
 from invoicing.errors import InvoicingError
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
@@ -35,6 +35,7 @@ __all__ = [
     "finish_invoices",
     "mark_overdue",
     "regroup_paid_fees",
+    "retry_failed",
     "void_given_up",
 ]
 
@@ -163,6 +164,28 @@ async def void_given_up(services: Services, term: Term) -> int:
             await services.invoices.void(*place, now=now)
 
     return sum([await _each(page, void, term) async for page in _pages(services, read)])
+
+
+async def retry_failed(services: Services, term: Term) -> int:
+    """Ask a tax service again for the invoices that it has failed; says how many are final now."""
+    now = datetime.now(UTC)
+    after: _Key | None = None
+    done = 0
+    while True:
+        async with services.database.worker.acquire() as connection:
+            page = await failed_invoices.find_due(connection, now=now, after=after, limit=_PORTION)
+        for one in page:
+            term.check()
+            try:
+                found = await services.invoices.retry(one.organization_id, one.id, now=now)
+                done += found.status != "failed"
+            except (InvoicingError, WalletError) as error:
+                log.warning("invoice_waits", invoice=str(one.id), reason=error.code)
+            except Exception:  # one that nobody has thought of is no reason to leave the others
+                log.exception("invoice_waits", invoice=str(one.id))
+        if len(page) < _PORTION:
+            return done
+        after = page[-1].key
 
 
 async def mark_overdue(services: Services, term: Term) -> int:

@@ -95,6 +95,7 @@ def jobs() -> list[Job]:
         Job("bill_thresholds", 30, billing.bill_thresholds),
         Job("bill_purchases", 5, billing.PurchaseBiller().run),
         Job("finish_invoices", 5, billing.finish_invoices),
+        Job("retry_failed_invoices", 15, billing.retry_failed),
         Job("finalize_drafts", 60, billing.finalize_drafts),
         Job("void_given_up", 10, billing.void_given_up),
         Job("mark_invoices_overdue", 300, billing.mark_overdue),

@@ -51,6 +51,10 @@ async def test_a_dry_run_shows_what_a_run_then_bills(sold, monkeypatch):
         *(("Invoices", "1"), ("Fees", "2"), ("Amount", "25.00"), ("Coupons", "0.00")),
         *(("Taxes", "0.00"), ("Paid already", "5.00"), ("Left", "20.00")),
     ]
+    monkeypatch.setenv("WALLET_TAX_SERVICE_URL", "http://127.0.0.1:9/")
+    shown = await run(sold, monkeypatch, "--until", "2026-10-02", "--dry-run")
+    assert re.findall(r"│ Taxes +│ +(\w+) │", shown.output) == ["unknown"]
+    monkeypatch.delenv("WALLET_TAX_SERVICE_URL")
     tables = ("invoicing.invoices", "invoicing.billed_periods", "invoicing.billing_entities")
     assert [await count(sold, table) for table in tables] == [0, 0, 0]
     done = await run(sold, monkeypatch, "--until", "2026-10-02")
