@@ -80,27 +80,35 @@ class AdvanceBilling:
         made = 0
         while True:
             check()
-            async with opened() as connection:
-                portion = await take_portion(connection, limit=_PORTION)
-                if portion is None:
-                    return made
-                if self._tax_service is None:
-                    built = None
-                    some, waiting = await self._bill_portion(connection, portion, None, now=now)
-                else:
-                    events = await events_in_advance(connection, portion)
-                    built = await self._each_built(connection, events, now=now)
-            if built is not None:  # no transaction waits for what others say
-                asked = await ask(self._tax_service, built)
-                answered = {one.fees[0].id: one for one in asked}
-                async with opened() as connection:
-                    if not await take_again(connection, portion):
-                        return made  # somebody else was at it meanwhile
-                    some, waiting = await self._bill_portion(connection, portion, answered, now=now)
+            done = await self._next(opened, now=now)
+            if done is None:
+                return made
+            some, waiting, has_more = done
             made += some
             await self._finisher.finish(opened, waiting, now=now)
-            if not portion.has_more:
+            if not has_more:
                 return made
+
+    async def _next(
+        self, opened: Opening, *, now: datetime
+    ) -> tuple[int, list[Invoice], bool] | None:
+        """Bill the next portion; says whether more follows. None where somebody else is at it."""
+        async with opened() as connection:
+            portion = await take_portion(connection, limit=_PORTION)
+            if portion is None:
+                return None
+            if self._tax_service is None:
+                some, waiting = await self._bill_portion(connection, portion, None, now=now)
+                return some, waiting, portion.has_more
+            events = await events_in_advance(connection, portion)
+            built = await self._each_built(connection, events, now=now)
+        asked = await ask(self._tax_service, built)  # no transaction waits for what others say
+        answered = {one.fees[0].id: one for one in asked}
+        async with opened() as connection:
+            if not await take_again(connection, portion):
+                return None
+            some, waiting = await self._bill_portion(connection, portion, answered, now=now)
+        return some, waiting, portion.has_more
 
     async def _bill_portion(
         self, connection: Connection, portion: Portion, answered: _Answered, *, now: datetime
