@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.accounts import Account, AccountId, AccountResult, Balance
-    from ledger.rules import AccountState
+    from ledger.book import AccountState
     from ledger.transfers import Transfer, TransferId, TransferResult
 
 PAGE_LIMIT = 1_000

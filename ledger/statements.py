@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ledger.accounts import Balance
+from ledger.book import Booked
 from ledger.errors import UnknownAccount
-from ledger.rules import Booked
 from ledger.transfers import Phase, Transfer
 
 if TYPE_CHECKING:

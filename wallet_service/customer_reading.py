@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from invoicing.records import Connection, load_queries
 from ledger import Ledger
+from ledger.book import AccountState
 from ledger.engine import KnownAccounts
 from ledger.ids import uuid_of
-from ledger.rules import AccountState
 from wallet_service.customer_balances import assets_of, learn_balances
 from wallet_service.customer_locking import locked_versions
 from wallet_service.decision import CustomerKey, CustomerState, LockedState, Operation

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.account_rules import judge_accounts
 from ledger.accounts import Account, AccountId, AccountResult, Balance
+from ledger.book import AccountState, Book, Booked, Ending
 from ledger.engine import PAGE_LIMIT
-from ledger.rules import AccountState, Book, Booked, Ending, check_amount, judge
+from ledger.rules import check_amount, judge
 from ledger.statements import balance_after, expiry_of
 from ledger.transfers import BATCH_MAX, Transfer, TransferId, TransferResult
 

@@ -12,7 +12,7 @@ from ledger.transfers import Phase, Transfer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.rules import AccountState
+    from ledger.book import AccountState
 
 Row: TypeAlias = Any
 

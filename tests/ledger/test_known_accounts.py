@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from ledger import LedgerConflict
+from ledger.book import AccountState
 from ledger.engine import KnownAccounts
 from ledger.engines.postgres import PostgresLedger
-from ledger.rules import AccountState
 from ledger.transfers import Transfer
 from tests.ledger.book import GRANT, OK, Book
 from tests.ledger.test_postgres_engine import book, dsn, worker

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import Phase, Transfer, TransferStatus, UnsupportedTransfer
+from ledger.book import AccountState, Book
 from ledger.money import MAX_MINOR
-from ledger.rules import AccountState, Book, judge
+from ledger.rules import judge
 from ledger.transfers import AMOUNT_MAX
 
 GRANT, OVERAGE, HOUSE, OTHER = 1, 2, 3, 4
