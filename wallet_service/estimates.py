@@ -31,7 +31,8 @@ from wallet_service.errors import Denied, Invalid
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.operations import operation
 from wallet_service.running_totals import learn_totals
-from wallet_service.usage import BadBatch, EventRequest, Usage
+from wallet_service.usage import Usage
+from wallet_service.usage_requests import BadBatch, EventRequest
 
 __all__ = ["EstimatedFee", "Estimates"]
 

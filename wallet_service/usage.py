@@ -5,14 +5,12 @@ subscription or customer, a missing property, a value without a price) is stored
 driven again when the cause may be gone.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Annotated, Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from invoicing import events
 from invoicing.events import Event
@@ -29,42 +27,19 @@ from wallet_service.decision.commands import Choice, Debit, Pricing, Reverse
 from wallet_service.errors import Invalid, NotAllowed, NotFound
 from wallet_service.expressions import compute
 from wallet_service.items import agreement_for, rate_item, read_precise_amount
-from wallet_service.operations import RESERVED_PREFIX, check_key, operation
+from wallet_service.operations import RESERVED_PREFIX, operation
 from wallet_service.rate_card_cache import CustomerCard, PricedAgreement, RateCardCache
-from wallet_service.stored_properties import check_properties
+from wallet_service.usage_requests import (
+    BadBatch,
+    EventRequest,
+    ReverseRequest,
+    check_event,
+    client_key,
+    key_of_event,
+    read_timestamp,
+)
 
-__all__ = ["BadBatch", "EventRequest", "ReverseRequest", "Usage", "read_timestamp"]
-
-_TIMESTAMP: Final = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?", re.ASCII)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIMESTAMP_MAX: Final = 253_402_300_799
-_DIGITS_MAX: Final = 31
-_GIANT: Final = 10**_DIGITS_MAX
-
-
-class EventRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event as Lago's clients send it.
-
-    Unknown fields are ignored, and nulls mean nothing was said.
-    """
-
-    transaction_id: str | None = None
-    code: str | None = None
-    external_subscription_id: Annotated[str, Meta(max_length=255)] | None = None
-    external_customer_id: Annotated[str, Meta(max_length=255)] | None = None
-    timestamp: Any = None
-    properties: dict[str, Any] | None = None
-    precise_total_amount_cents: Any = None
-
-
-class ReverseRequest(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
-):
-    """Which part of an event's charge goes back: all of it without an amount."""
-
-    transaction_id: str | None = None
-    amount: Annotated[str, Meta(max_length=100)] | None = None
-    external_subscription_id: Annotated[str, Meta(max_length=255)] | None = None
+__all__ = ["Usage"]
 
 
 class _Source(Struct, frozen=True):
@@ -145,7 +120,7 @@ class Usage:
 
         It needs no key, and nothing comes of it. Raises Invalid.
         """
-        _check(request)
+        check_event(request)
         timestamp = read_timestamp(request.timestamp)
         source = await self._source(organization_id, request, timestamp or now, now=now)
         return await self._rated(
@@ -156,7 +131,7 @@ class Usage:
         self, organization_id: UUID, transaction_id: str, request: ReverseRequest, *, now: datetime
     ) -> bytes:
         """Take back an event's charge. Raises NotFound, NotAllowed, Invalid, Unavailable."""
-        key = _client_key(request.transaction_id)
+        key = client_key(request.transaction_id)
         if key == transaction_id:
             raise Invalid(
                 "transaction_id", "value_already_exist", "a reversal has a key of its own"
@@ -185,7 +160,7 @@ class Usage:
             operation(
                 organization_id,
                 "event",
-                _place(event.external_subscription_id, key),
+                key_of_event(event.external_subscription_id, key),
                 Reverse(event.id, key, asset, amount),
                 customer_id=event.customer_id,
                 body=_BoundReverse(event.id, request),
@@ -233,13 +208,13 @@ class Usage:
         now: datetime,
         api_key_id: UUID | None,
     ) -> Operation:
-        key = _client_key(request.transaction_id)
+        key = client_key(request.transaction_id)
         debit, customer_id = await self.rate(organization_id, request, now=now)
         debit = await self._counted(organization_id, debit, customer_id, api_key_id)
         return operation(
             organization_id,
             "event",
-            _place(request.external_subscription_id, key),
+            key_of_event(request.external_subscription_id, key),
             debit,
             customer_id=customer_id,
             body=request,
@@ -362,17 +337,6 @@ _REASONS: Final[Mapping[type[RatingError], str]] = {
 }
 
 
-class BadBatch(Invalid):
-    """Events of a batch are malformed, and nothing was stored.
-
-    ``problems`` names field and code by index.
-    """
-
-    def __init__(self, problems: dict[str, dict[str, list[str]]]) -> None:
-        super().__init__("events", "validation_errors")
-        self.problems = problems
-
-
 class _BoundReverse(Struct, frozen=True):
     event_id: UUID
     body: ReverseRequest
@@ -380,53 +344,3 @@ class _BoundReverse(Struct, frozen=True):
 
 class _Redriven(Struct, frozen=True):
     event_id: UUID
-
-
-def read_timestamp(given: object) -> datetime | None:
-    """When something was used, given in Unix seconds.
-
-    A number or its text, with decimals or without. Raises Invalid.
-    """
-    if given is None:
-        return None
-    text = _number_text(given)
-    if not _TIMESTAMP.fullmatch(text):
-        raise Invalid("timestamp", "invalid_format", "seconds since 1970, as a number")
-    seconds = Decimal(text)
-    if seconds > _TIMESTAMP_MAX:
-        raise Invalid("timestamp", "value_is_out_of_range")
-    return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
-
-
-def _number_text(given: object) -> str:
-    """A number, or the text of one, as text.
-
-    Anything else (and giants) as something that is no number.
-    """
-    if isinstance(given, str):
-        return given
-    if isinstance(given, bool) or not isinstance(given, int | Decimal):
-        return ""
-    if isinstance(given, int):
-        return str(given) if abs(given) < _GIANT else ""
-    return f"{given:f}" if given.is_finite() and abs(given.adjusted()) < _DIGITS_MAX else ""
-
-
-def _client_key(transaction_id: str | None) -> str:
-    key = check_key(transaction_id)
-    if key.startswith(RESERVED_PREFIX):
-        raise Invalid("transaction_id", "value_is_invalid", f"{RESERVED_PREFIX} is for captures")
-    return key
-
-
-def _check(request: EventRequest) -> None:
-    if not request.code:
-        raise Invalid("code", "value_is_mandatory")
-    if len(request.code) > 255:  # noqa: PLR2004 (as every code)
-        raise Invalid("code", "value_is_too_long")
-    check_properties(request.properties or {}, place="properties")
-
-
-def _place(external_subscription_id: str | None, transaction_id: str) -> str:
-    """Event keys are a subscription's, as in Lago."""
-    return f"{external_subscription_id or ''}\n{transaction_id}"

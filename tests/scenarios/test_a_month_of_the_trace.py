@@ -27,7 +27,7 @@ from wallet_service.decision.commands import Funding
 from wallet_service.jobs import grants
 from wallet_service.jobs.leader import Term
 from wallet_service.settings import Settings
-from wallet_service.usage import EventRequest
+from wallet_service.usage_requests import EventRequest
 
 TRACE = Path(__file__).parents[3] / "shared" / "data" / "AzureLLMInferenceTrace_conv.csv"
 CALLS = int(os.environ.get("TRACE_CALLS", "1500"))

@@ -15,7 +15,7 @@ from tests.wallet_service.story import Story
 from wallet_service.billing import Progress
 from wallet_service.checks.running import run_checks
 from wallet_service.invoice_finishing import worker_transactions
-from wallet_service.usage import EventRequest
+from wallet_service.usage_requests import EventRequest
 
 
 def day(month: int, day_: int, hour: int = 0, *, year: int = 2026) -> datetime:

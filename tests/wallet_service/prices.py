@@ -26,7 +26,7 @@ from wallet_service.authorization_requests import (
 )
 from wallet_service.decision import Asset
 from wallet_service.items import ItemRequest
-from wallet_service.usage import EventRequest, ReverseRequest
+from wallet_service.usage_requests import EventRequest, ReverseRequest
 
 METRICS = (
     MetricChanges(code="calls", aggregation_type="count_agg"),

@@ -36,7 +36,7 @@ from wallet_service.jobs.revenue import Recogniser
 from wallet_service.operations import operation
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings
-from wallet_service.usage import EventRequest
+from wallet_service.usage_requests import EventRequest
 
 USD = 10**9
 

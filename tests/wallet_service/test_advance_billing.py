@@ -13,7 +13,7 @@ from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
 from wallet_service.fee_regrouping import pay_regrouped, regroup_paid_fees
 from wallet_service.invoice_finishing import worker_transactions
-from wallet_service.usage import ReverseRequest
+from wallet_service.usage_requests import ReverseRequest
 
 
 @pytest.fixture

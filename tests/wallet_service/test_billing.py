@@ -19,7 +19,7 @@ from wallet_service.jobs.billing import bill_due, finalize_drafts, finish_invoic
 from wallet_service.jobs.leader import Deposed, Term
 from wallet_service.one_off_invoices import OneOffRequest
 from wallet_service.request_keys import RequestKey
-from wallet_service.usage import ReverseRequest
+from wallet_service.usage_requests import ReverseRequest
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import worker_transactions
-from wallet_service.usage import EventRequest, ReverseRequest
+from wallet_service.usage_requests import EventRequest, ReverseRequest
 
 SEEDS: Final = [int(seed) for seed in os.environ.get("WALLET_TEST_MONTHS", "3 8").split()]
 STEPS: Final = int(os.environ.get("WALLET_TEST_MONTH_STEPS", "14"))

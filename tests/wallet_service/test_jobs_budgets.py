@@ -21,7 +21,7 @@ from wallet_service.jobs.budgets import forget_windows
 from wallet_service.jobs.events import Redriver
 from wallet_service.jobs.leader import Term
 from wallet_service.jobs.schedule import jobs
-from wallet_service.usage import EventRequest
+from wallet_service.usage_requests import EventRequest
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from wallet_service.jobs.partitions import make_room
 from wallet_service.jobs.schedule import jobs, run_once
 from wallet_service.jobs.subscriptions import move_due
 from wallet_service.jobs.usage import Folder, _rest_s, fold_usage
-from wallet_service.usage import EventRequest
+from wallet_service.usage_requests import EventRequest
 
 
 @pytest.fixture

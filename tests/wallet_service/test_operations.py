@@ -14,7 +14,7 @@ from wallet_service.errors import Invalid
 from wallet_service.grants import GrantRequest
 from wallet_service.items import ItemRequest
 from wallet_service.operations import body_hash
-from wallet_service.usage import EventRequest, ReverseRequest
+from wallet_service.usage_requests import EventRequest, ReverseRequest
 from wallet_service.wallet_terms import WalletRequest
 from wallet_service.wallet_transaction_requests import SettleRequest, WalletTransactionRequest
 

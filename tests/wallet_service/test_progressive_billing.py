@@ -24,7 +24,7 @@ from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.invoice_states import CreditedParts
 from wallet_service.progressive_billing import ProgressiveBilling
-from wallet_service.usage import ReverseRequest
+from wallet_service.usage_requests import ReverseRequest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from wallet_service.api.schemas.billable_metrics import (
 )
 from wallet_service.api.schemas.formats import text_of
 from wallet_service.expressions import to_seconds
-from wallet_service.usage import read_timestamp
+from wallet_service.usage_requests import read_timestamp
 
 
 class BillableMetrics(Controller):

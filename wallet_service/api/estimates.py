@@ -12,7 +12,7 @@ from wallet_service.api.hot_routes import HOT, HotRequest
 from wallet_service.api.schemas.estimates import EstimatedFeesReply, estimated_fee_body
 from wallet_service.estimates import EstimatedFee
 from wallet_service.replies import encode
-from wallet_service.usage import BadBatch, EventRequest
+from wallet_service.usage_requests import BadBatch, EventRequest
 
 _event = BodyDecoder(EventEnvelope)
 

@@ -24,7 +24,7 @@ from wallet_service.api.schemas.events import EventsReply, event_body
 from wallet_service.api.schemas.formats import Code, ExternalId, Word, read_time
 from wallet_service.errors import Denied, Invalid
 from wallet_service.replies import EventBody, EventReply, encode
-from wallet_service.usage import BadBatch, EventRequest, ReverseRequest
+from wallet_service.usage_requests import BadBatch, EventRequest, ReverseRequest
 
 _RATING_STATUSES = frozenset({"rated", "unrated", "postpaid"})
 _Time: TypeAlias = Annotated[Word | None, QueryParameter(description="ISO 8601.")]
