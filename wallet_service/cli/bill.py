@@ -190,7 +190,7 @@ def _print_foreseen(console: "Console", foreseen: _Foreseen) -> None:
     for organization_id, found in named:
         rows = [(currency, row) for (_, currency), row in found]
         # A line for each sum, so that large ones fit into a terminal.
-        table = Table("", title=f"Organization {organization_id}", title_justify="left")
+        table = Table("")
         for currency, _ in rows:
             table.add_column(currency, justify="right", no_wrap=True)
         for position, name in enumerate(_FORESEEN):
