@@ -206,7 +206,7 @@ def _print_foreseen(console: "Console", foreseen: _Foreseen) -> None:
                     for currency, row in rows
                 ),
             )
-        console.print(table)
+        console.print(f"Organization {organization_id}", table, sep="\n")
     if not foreseen.has_taxes:
         console.print(
             "Taxes are said by the tax service, which was not asked: all is before taxes."
