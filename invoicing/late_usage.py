@@ -231,19 +231,10 @@ async def _read(
         [(subscription, msgspec.convert(one.moment, BillingMoment)) for one in periods],
     )
     ahead = await billed_ahead(connection, due)
-    stretches = [
-        Stretch(
-            organization_id=subscription.organization_id,
-            subscription_id=subscription.id,
-            start=question.bounds.start,
-            end=question.bounds.end,
-        )
-        for question in questions
-    ]
     currency = subscription.amount_currency
     late = await paid_usage(
         connection,
-        stretches,
+        [_stretch(question) for question in questions],
         asset_codes=[currency for _ in periods],
         since=[await _looked_at(connection, period, billed) for period in periods],
     )
@@ -268,6 +259,15 @@ async def _read(
             )
         )
     return found
+
+
+def _stretch(question: Question) -> Stretch:
+    return Stretch(
+        organization_id=question.organization_id,
+        subscription_id=question.subscription_id,
+        start=question.bounds.start,
+        end=question.bounds.end,
+    )
 
 
 async def _looked_at(

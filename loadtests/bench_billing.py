@@ -33,7 +33,7 @@ from invoicing.charge_changes import ChargeChanges
 from invoicing.records import load_queries
 from ledger.ids import new_uuid
 from wallet_service import assets, organizations
-from wallet_service.billing import Progress
+from wallet_service.billing_rounds import Progress
 from wallet_service.decision.commands import CreateWallet, Funding
 from wallet_service.embedded.postgres import UNSAFE_FOR_TESTS, Postgres
 from wallet_service.embedded.redis import Redis

@@ -46,7 +46,8 @@ from invoicing.usage_rollups import NIL
 from invoicing.usage_versions import Versions
 from rating.exact import EXACT
 from wallet_service.assets import MONEY_SCALE
-from wallet_service.billing import Run, recipients_of
+from wallet_service.billing import recipients_of
+from wallet_service.billing_rounds import Run
 from wallet_service.errors import WalletError
 from wallet_service.fee_bodies import show_fees
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening

@@ -12,29 +12,26 @@ finished by the next run. So a second run finds nothing to do.
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 import structlog
-from msgspec import Struct, structs
+from msgspec import structs
 
-from invoicing import billing_runs, late_of_ended
+from invoicing import billing_runs
 from invoicing.advance_fees import BilledInAdvance, billed_in_advance
 from invoicing.billing_facts import (
-    Catalogue,
     Recipient,
     billed_usage_before,
     load_customers,
 )
 from invoicing.billing_reading import read_usage
-from invoicing.billing_runs import BillingRun
-from invoicing.billing_schedule import DueMoment, due_moments
-from invoicing.deductions import TaxBook
+from invoicing.billing_schedule import DueMoment
 from invoicing.errors import InvoicingError
 from invoicing.invoice_building import Billable, BuiltInvoice, build_invoice, group_of
 from invoicing.invoice_totals import TotalledInvoice
@@ -46,6 +43,14 @@ from invoicing.tax_services import TaxService, not_asked
 from invoicing.usage_versions import Versions
 from ledger.errors import InvalidAmount
 from rating.exact import ZERO
+from wallet_service.billing_rounds import (
+    Progress,
+    Run,
+    Scope,
+    by_customer,
+    customer_of,
+    progress_of,
+)
 from wallet_service.database import Database
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
@@ -53,46 +58,12 @@ from wallet_service.invoice_writing import Raced, total_all, write
 from wallet_service.tax_services import ask
 from wallet_service.unused_credits import UnusedCredits
 
-__all__ = ["Billing", "Progress", "Run", "Scope", "recipients_of"]
+__all__ = ["Billing", "recipients_of"]
 
 log: Final = structlog.get_logger("wallet_service.billing")
 
-Scope: TypeAlias = Literal["all", "due", "late"]
-"""What a run looks for.
-
-    due     moments that have come, and what came late for others of these customers
-    late    what came late for subscriptions that have ended, where nothing of the customer runs
-    all     both
-"""
-
-_PORTION: Final = 200
-"""Subscriptions that are billed together: bounds memory, and how long a transaction is."""
 _AT_ONCE: Final = 2
 """Portions under way: while the store works for one, the other is computed."""
-
-
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far a run is."""
-
-    subscriptions: int = 0
-    invoices: int = 0
-    fees: int = 0
-    problems: int = 0
-    amount_cents: Mapping[str, int] = {}
-    """What invoices come to before what was prepaid, by currency."""
-
-    def plus(self, other: "Progress") -> "Progress":
-        """Both together."""
-        amounts = dict(self.amount_cents)
-        for currency, cents in other.amount_cents.items():
-            amounts[currency] = amounts.get(currency, 0) + cents
-        return Progress(
-            subscriptions=self.subscriptions + other.subscriptions,
-            invoices=self.invoices + other.invoices,
-            fees=self.fees + other.fees,
-            problems=self.problems + other.problems,
-            amount_cents=amounts,
-        )
 
 
 class Billing:
@@ -185,7 +156,7 @@ class Billing:
                 totalled = await total_all(connection, run.taxes, billed, locks=False, now=now)
             for one in totalled:
                 yield one
-            run.progress = run.progress.plus(_progress_of(totalled, due))
+            run.progress = run.progress.plus(progress_of(totalled, due))
             on_progress(run.progress)
 
     @asynccontextmanager
@@ -201,26 +172,24 @@ class Billing:
 
     # -- one portion
 
-    async def _due(self, opened: Opening, run: "Run") -> list[DueMoment] | None:
+    async def _due(self, opened: Opening, run: Run) -> list[DueMoment] | None:
         async with opened() as connection:
             return await run.find_due(connection, corrects=True)
 
     async def _bill(
-        self, opened: Opening, run: "Run", due: Sequence[DueMoment]
+        self, opened: Opening, run: Run, due: Sequence[DueMoment]
     ) -> tuple[Progress, list[Invoice]]:
         """Bill a portion; customers who get something back by themselves, in the order of time."""
-        owed = {_customer_of(one) for one in due if one.moment.issues_credit_for is not None}
-        others = [one for one in due if _customer_of(one) not in owed]
+        owed = {customer_of(one) for one in due if one.moment.issues_credit_for is not None}
+        others = [one for one in due if customer_of(one) not in owed]
         progress, waiting = Progress(), list[Invoice]()
         if others:
             progress, waiting = await self._bill_portion(opened, run, others)
-        for own in _by_customer([one for one in due if _customer_of(one) in owed]):
+        for own in by_customer([one for one in due if customer_of(one) in owed]):
             progress = progress.plus(await self._bill_in_order(opened, run, own))
         return progress, waiting
 
-    async def _bill_in_order(
-        self, opened: Opening, run: "Run", own: Sequence[DueMoment]
-    ) -> Progress:
+    async def _bill_in_order(self, opened: Opening, run: Run, own: Sequence[DueMoment]) -> Progress:
         """Bill a customer moment by moment.
 
         What one bills in advance the next may give back, and what is given back pays the invoice
@@ -242,7 +211,7 @@ class Billing:
         return progress
 
     async def _bill_portion(
-        self, opened: Opening, run: "Run", due: Sequence[DueMoment]
+        self, opened: Opening, run: Run, due: Sequence[DueMoment]
     ) -> tuple[Progress, list[Invoice]]:
         """Bill together; where one subscription cannot be, each customer by itself."""
         try:
@@ -255,7 +224,7 @@ class Billing:
             ArithmeticError,
             InvalidAmount,
         ) as error:
-            customers = _by_customer(due)
+            customers = by_customer(due)
             if len(customers) == 1:
                 return await self._note_problem(opened, run, due, error), []
         progress, waiting = Progress(), list[Invoice]()
@@ -265,7 +234,7 @@ class Billing:
         return progress, waiting
 
     async def _bill_together(
-        self, opened: Opening, run: "Run", due: Sequence[DueMoment]
+        self, opened: Opening, run: Run, due: Sequence[DueMoment]
     ) -> tuple[Progress, list[Invoice]]:
         async with opened() as connection:
             await _entities(connection, run, due)
@@ -275,10 +244,10 @@ class Billing:
         async with opened() as connection:
             totalled = await write(connection, run.taxes, due, built, now=run.now)
         waiting = [one.invoice for one in totalled if one.invoice.status == "finalizing"]
-        return _progress_of(totalled, due), waiting
+        return progress_of(totalled, due), waiting
 
     async def build(
-        self, connection: Connection, run: "Run", due: Sequence[DueMoment]
+        self, connection: Connection, run: Run, due: Sequence[DueMoment]
     ) -> list[BuiltInvoice]:
         """The invoices of a portion, as of one snapshot, in the order of their moments."""
         recipients, billables = await self.read(connection, run, due)
@@ -294,7 +263,7 @@ class Billing:
 
     @asynccontextmanager
     async def read_snapshot(
-        self, opened: Opening, run: "Run", due: Sequence[DueMoment]
+        self, opened: Opening, run: Run, due: Sequence[DueMoment]
     ) -> AsyncGenerator[tuple[Connection, dict[UUID, Recipient], list[Billable]]]:
         """As `read`, with the snapshot to read more from; nothing is locked."""
         async with opened() as connection:
@@ -305,7 +274,7 @@ class Billing:
     async def read(
         self,
         connection: Connection,
-        run: "Run",
+        run: Run,
         due: Sequence[DueMoment],
         *,
         own_id: UUID | None = None,
@@ -350,7 +319,7 @@ class Billing:
             )
         return recipients, billables
 
-    async def _note(self, opened: Opening, run: "Run", *, is_finished: bool = False) -> None:
+    async def _note(self, opened: Opening, run: Run, *, is_finished: bool = False) -> None:
         """Where an operator sees how far the run is."""
         at = datetime.now(UTC)
         record = run.record or billing_runs.new_run(
@@ -369,7 +338,7 @@ class Billing:
             await billing_runs.note(connection, run.record)
 
     async def _note_problem(
-        self, opened: Opening, run: "Run", due: Sequence[DueMoment], error: Exception
+        self, opened: Opening, run: Run, due: Sequence[DueMoment], error: Exception
     ) -> Progress:
         """One customer's subscriptions cannot be billed now: say why, and go on with the others."""
         if isinstance(error, Raced):
@@ -384,75 +353,6 @@ class Billing:
         async with opened() as connection:
             await billing_runs.note_problems(connection, due, str(problem), now=run.now)
         return Progress(problems=len({one.subscription.id for one in due}))
-
-
-class Run:
-    """One run: what it knows, and where it is."""
-
-    def __init__(
-        self,
-        *,
-        until: datetime,
-        now: datetime,
-        organization_id: UUID | None,
-        scope: Scope = "all",
-    ) -> None:
-        self.until = until
-        self._has_due = scope != "late"
-        self._has_late = scope != "due"
-        self.now = now
-        self.organization_id = organization_id
-        self.catalogue = Catalogue()
-        self.taxes = TaxBook()
-        self.progress = Progress()
-        self.record: BillingRun | None = None
-        self._after: tuple[datetime, UUID] | None = None
-        self._given: set[UUID] = set()
-        """Subscriptions that were handed out with others of their customer, before their turn."""
-
-    async def find_due(self, connection: Connection, *, corrects: bool) -> list[DueMoment] | None:
-        """The next portion: whole customers, but for what cannot be billed now. None at the end."""
-        while self._has_due:
-            page = await due_moments(
-                connection,
-                now=self.until,
-                limit=_PORTION,
-                organization_id=self.organization_id,
-                after=self._after,
-                corrects=corrects,
-            )
-            if not page:
-                self._has_due = False
-                break
-            after = self._after = max(one.key for one in page)
-            found = await self._whole_customers(connection, page)
-            self._given.difference_update(one.subscription.id for one in page)
-            self._given.update(one.subscription.id for one in found if one.key > after)
-            found += await late_of_ended.late_beside(connection, found, now=self.until)
-            found = await billing_runs.without_problems(connection, found, now=self.now)
-            if found:
-                return found
-        return await self._find_late(connection)
-
-    async def _find_late(self, connection: Connection) -> list[DueMoment] | None:
-        """What came late for subscriptions that have ended, and is billed by itself: at the end."""
-        if not self._has_late:
-            return None
-        self._has_late = False
-        found = await late_of_ended.late_alone(
-            connection, organization_id=self.organization_id, until=self.until
-        )
-        return await billing_runs.without_problems(connection, found, now=self.now) or None
-
-    async def _whole_customers(
-        self, connection: Connection, page: Sequence[DueMoment]
-    ) -> list[DueMoment]:
-        """The page and all else of its customers, without what another portion has."""
-        new = [one for one in page if one.subscription.id not in self._given]
-        if not new:
-            return []
-        more = await billing_runs.siblings(connection, new, now=self.until)
-        return new + [one for one in more if one.subscription.id not in self._given]
 
 
 async def _entities(connection: Connection, run: Run, due: Sequence[DueMoment]) -> None:
@@ -495,29 +395,4 @@ async def _billed_before(connection: Connection, one: DueMoment, own_id: UUID | 
     before = ended.part.end if used is None else used.part.start
     return await billed_usage_before(
         connection, *place, start=ended.part.start, before=before, own_id=own_id
-    )
-
-
-def _by_customer(due: Sequence[DueMoment]) -> list[list[DueMoment]]:
-    """The portion, customer by customer."""
-    found: dict[tuple[UUID, UUID], list[DueMoment]] = {}
-    for one in due:
-        found.setdefault(_customer_of(one), []).append(one)
-    return list(found.values())
-
-
-def _customer_of(one: DueMoment) -> tuple[UUID, UUID]:
-    return one.subscription.organization_id, one.subscription.customer_id
-
-
-def _progress_of(totalled: Sequence[TotalledInvoice], due: Sequence[DueMoment]) -> Progress:
-    amounts: dict[str, int] = {}
-    for one in totalled:
-        cents = one.invoice.sub_total_including_taxes_amount_cents
-        amounts[one.invoice.currency] = amounts.get(one.invoice.currency, 0) + cents
-    return Progress(
-        subscriptions=len({one.subscription.id for one in due}),
-        invoices=len(totalled),
-        fees=sum(len(one.fees) for one in totalled),
-        amount_cents=amounts,
     )

@@ -156,7 +156,6 @@ class FeeBody(Struct, kw_only=True):
             fee.precise_amount_cents, fee.precise_coupons_amount_cents
         )
         precise_total = EXACT.add(fee.precise_amount_cents, fee.taxes_precise_amount_cents)
-        subscription_id = fee.subscription_id
         return cls(
             lago_id=fee.id,
             lago_charge_id=fee.charge_id,
@@ -169,10 +168,10 @@ class FeeBody(Struct, kw_only=True):
             if fee.true_up_parent_fee_id == fee.id
             else fee.true_up_parent_fee_id,
             lago_original_fee_id=fee.original_fee_id,
-            lago_subscription_id=subscription_id,
+            lago_subscription_id=fee.subscription_id,
             external_subscription_id=None
-            if subscription_id is None
-            else facts.subscriptions.get(subscription_id),
+            if fee.subscription_id is None
+            else facts.subscriptions.get(fee.subscription_id),
             lago_customer_id=fee.customer_id,
             external_customer_id=facts.customers.get(fee.customer_id),
             amount_cents=fee.amount_cents,

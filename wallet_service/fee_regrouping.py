@@ -22,7 +22,8 @@ from invoicing.invoices import Invoice
 from invoicing.paid_fees import lock_paid_fees, payers, unpaid_regrouped
 from invoicing.records import Connection
 from invoicing.tax_shares import taxes_of
-from wallet_service.billing import Run, recipients_of
+from wallet_service.billing import recipients_of
+from wallet_service.billing_rounds import Run
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_writing import fix

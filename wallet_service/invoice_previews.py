@@ -24,7 +24,8 @@ from invoicing.records import Connection
 from invoicing.subscription_changes import SubscriptionRequest
 from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
-from wallet_service.billing import Billing, Run
+from wallet_service.billing import Billing
+from wallet_service.billing_rounds import Run
 from wallet_service.database import Database
 from wallet_service.errors import Unavailable
 from wallet_service.invoice_writing import as_billed, lowered_of

@@ -16,7 +16,7 @@ from invoicing.invoice_building import BuiltInvoice
 from invoicing.invoices import Invoice
 from invoicing.paid_fees import payers
 from invoicing.records import Connection
-from wallet_service.billing import Run
+from wallet_service.billing_rounds import Run
 
 __all__ = ["as_stored", "moments_of"]
 

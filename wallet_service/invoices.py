@@ -46,7 +46,8 @@ from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
 from wallet_service import request_keys
 from wallet_service.advance_billing import AdvanceBilling
-from wallet_service.billing import Billing, Progress, Run, Scope
+from wallet_service.billing import Billing
+from wallet_service.billing_rounds import Progress, Run, Scope
 from wallet_service.credit_notes import CreditNotes
 from wallet_service.database import Database
 from wallet_service.errors import Unavailable, WalletError

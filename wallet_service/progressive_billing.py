@@ -38,7 +38,8 @@ from invoicing.progressive_billing import (
 from invoicing.records import Connection
 from invoicing.tax_services import TaxService
 from invoicing.usage_thresholds import UsageThreshold
-from wallet_service.billing import Billing, Run
+from wallet_service.billing import Billing
+from wallet_service.billing_rounds import Run
 from wallet_service.errors import Unavailable, WalletError
 from wallet_service.invoice_finishing import InvoiceFinisher, Opening
 from wallet_service.invoice_writing import Raced, total_all

@@ -30,7 +30,7 @@ from tests.rating.metering import ranges
 from wallet_service.checks.running import run_checks
 from wallet_service.embedded.redis import Redis
 from wallet_service.jobs.leader import Term
-from wallet_service.jobs.usage import fold_usage
+from wallet_service.jobs.usage import Folder
 from wallet_service.services import open_services
 from wallet_service.settings import Settings
 
@@ -599,7 +599,7 @@ def test_an_exponent_that_no_decimal_has_is_refused_wherever_it_stands(
 
 async def test_the_books_are_right_after_all_that(hostile_settings: Settings, door: Door) -> None:
     async with open_services(hostile_settings) as services:
-        while await fold_usage(services, Term(0)):
+        while await Folder().run(services, Term(0)):
             pass
         results = await run_checks(services.database, services.ledger, services.hot)
     assert {one.invariant: one.breaches for one in results if one.breaches} == {}

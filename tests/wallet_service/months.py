@@ -12,7 +12,7 @@ from invoicing.fees import Fee
 from invoicing.invoices import Invoice
 from ledger.chart import HOUSE_CODES, AccountCode, house_account_id
 from tests.wallet_service.story import Story
-from wallet_service.billing import Progress
+from wallet_service.billing_rounds import Progress
 from wallet_service.checks.running import run_checks
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.usage_requests import EventRequest

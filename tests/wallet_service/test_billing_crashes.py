@@ -15,7 +15,7 @@ from msgspec import structs
 from invoicing.records import Connection
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
-from wallet_service import billing
+from wallet_service import billing_rounds
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_finishing import Opening, worker_transactions
 
@@ -87,7 +87,7 @@ async def months(database_dsn, redis_url, settings_for) -> AsyncIterator[Months]
 
 
 async def test_a_run_that_is_killed_at_every_step_bills_everything_once(months, monkeypatch):
-    monkeypatch.setattr(billing, "_PORTION", 2)
+    monkeypatch.setattr(billing_rounds, "_PORTION", 2)
     settle = InvoiceBook.settle
     fuse = Fuse(0)
 

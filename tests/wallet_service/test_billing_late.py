@@ -11,7 +11,7 @@ from msgspec import structs
 from invoicing import subscription_changes
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import USD, open_story, paid, promotional
-from wallet_service.billing import Run
+from wallet_service.billing_rounds import Run
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from tests.invoicing.billed import invoice_of
 from tests.wallet_service.bills import line_of
 from tests.wallet_service.months import Months, day
 from tests.wallet_service.story import open_story
-from wallet_service import billing, invoice_finishing
-from wallet_service.billing import Run
+from wallet_service import billing, billing_rounds, invoice_finishing
+from wallet_service.billing_rounds import Run
 from wallet_service.invoice_writing import Raced
 from wallet_service.jobs import billing as jobs
 from wallet_service.jobs.billing import finalize_drafts, finish_invoices
@@ -179,7 +179,7 @@ async def test_no_two_portions_have_the_same_subscription(months, monkeypatch):
     for number in range(3):
         for name in CUSTOMERS[:3]:
             await months.subscribe(name, "pro", f"{name}-{number}", at=day(3, 1 + number))
-    monkeypatch.setattr(billing, "_PORTION", 2)
+    monkeypatch.setattr(billing_rounds, "_PORTION", 2)
     run = Run(until=day(4, 1), now=day(4, 1), organization_id=months.organization_id)
     given: list[UUID] = []
     async with months.services.database.worker.acquire() as connection, connection.transaction():

@@ -29,7 +29,7 @@ from wallet_service.jobs.grants import GrantCloser, expire_grants
 from wallet_service.jobs.holds import expire_holds
 from wallet_service.jobs.leader import Term
 from wallet_service.jobs.reconciliation import Reconciler
-from wallet_service.jobs.usage import fold_usage
+from wallet_service.jobs.usage import Folder
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings
 
@@ -101,7 +101,7 @@ async def tell(story: Story) -> None:
     await story.sell_tokens("acme")
     for code, value in (("tokens", "12"), ("tokens", "30"), ("seats", "ada"), ("seats", "bob")):
         await story.use("acme", code, value)
-    assert await fold_usage(story.services, term) == 4
+    assert await Folder().run(story.services, term) == 4
     await story.use("acme", "tokens", "1")
     poor = await story.customer("poor", paid(10))
     await story.sell_hours(poor, "poor")

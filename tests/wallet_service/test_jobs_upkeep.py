@@ -21,7 +21,7 @@ from wallet_service.jobs.operations import forget_operations
 from wallet_service.jobs.partitions import make_room
 from wallet_service.jobs.schedule import jobs, run_once
 from wallet_service.jobs.subscriptions import move_due
-from wallet_service.jobs.usage import Folder, _rest_s, fold_usage
+from wallet_service.jobs.usage import Folder, _rest_s
 from wallet_service.usage_requests import EventRequest
 
 
@@ -155,7 +155,7 @@ async def test_what_waits_is_measured(story, term):
     assert 0 < OLDEST.labels("unrated_event")._value.get() < 30
     assert 0 < OLDEST.labels("usage")._value.get() < 30
     assert OLDEST.labels("intent")._value.get() == 0
-    await fold_usage(story.services, term)
+    await Folder().run(story.services, term)
     await measure_delays(story.services, term)
     assert OLDEST.labels("usage")._value.get() == 0
 
@@ -173,7 +173,7 @@ async def test_usage_of_many_rests_until_it_pays_to_fold_it(story, term):
     assert await folder.run(story.services, term) == 2
     await use(1)
     assert await folder.run(story.services, term) == 0
-    assert await fold_usage(story.services, term) == 1
+    assert await Folder().run(story.services, term) == 1
     assert await folder.run(story.services, term) == 0
     assert acme
 

@@ -16,7 +16,7 @@ from invoicing.errors import InvoicingError
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from wallet_service import fee_regrouping
-from wallet_service.billing import Scope
+from wallet_service.billing_rounds import Scope
 from wallet_service.credit_invoices import CreditInvoices
 from wallet_service.errors import WalletError
 from wallet_service.invoice_finishing import Opening, worker_transactions

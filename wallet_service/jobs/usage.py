@@ -7,18 +7,13 @@ from invoicing import usage_rollups
 from wallet_service.jobs.leader import Term
 from wallet_service.services import Services
 
-__all__ = ["Folder", "fold_usage"]
+__all__ = ["Folder"]
 
 _PORTION: Final = 20_000
 """Events of one transaction: a second of work or less."""
 _NEWER_MAX: Final = 300
 """What reading one subscription adds up beside its rollups: some ten milliseconds."""
 _REST_S_MAX: Final = 20.0
-
-
-async def fold_usage(services: Services, term: Term) -> int:
-    """Move what is newer than the rollups there, portion by portion; says how many lines."""
-    return (await _fold(services, term)).lines
 
 
 class Folder:
