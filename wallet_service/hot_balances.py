@@ -17,6 +17,7 @@ and the customers whose balances could not be put are remembered, to be put when
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Self
 from uuid import UUID
 
@@ -29,6 +30,7 @@ __all__ = ["Customer", "Entry", "HotBalances", "HotBalancesUnavailable"]
 _VERSION_DIGITS: Final = 20
 _VERSION_MAX: Final = 2**64 - 1
 _TTL_S_MAX: Final = 999_999_999
+_ORGANIZATIONS_KEPT: Final = 10_000
 # After a put that failed although Redis is there; longer each time that it fails again.
 _REMINDER_S_MIN: Final = 1.0
 _REMINDER_S_MAX: Final = 60.0
@@ -169,7 +171,7 @@ class HotBalances:
         return newer
 
     def _key(self, organization_id: UUID, customer_id: UUID) -> str:
-        return f"hot:{self._engine}:{{{organization_id}:{customer_id}}}"
+        return f"hot:{self._engine}:{{{_text_of(organization_id)}:{customer_id}}}"
 
     def _remind_later(self) -> None:
         """No reconnection will announce that a server which never left takes puts again."""
@@ -182,6 +184,11 @@ class HotBalances:
         self._reminder = None
         if self.is_up and self.has_dirty:
             self.reconnected.set()
+
+
+@lru_cache(_ORGANIZATIONS_KEPT)
+def _text_of(organization_id: UUID) -> str:
+    return str(organization_id)
 
 
 class _Dirty:
