@@ -4,6 +4,7 @@ A batch calls this under the customers' locks, or without (`unlocked_batch`): th
 whether they have moved since. Loading a cold balance takes no locks either.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,11 +18,20 @@ from wallet_service.customer_balances import assets_of, learn_balances
 from wallet_service.customer_locking import locked_versions
 from wallet_service.decision import CustomerKey, CustomerState, LockedState, Operation
 from wallet_service.decision.state import GrantState, WalletState, overage_account
+from wallet_service.operation_reading import holds_wanted, learn_holds
 
 __all__ = ["read_funded", "read_versions", "read_wallets"]
 
 _queries: Final[Any] = load_queries(__file__)
 
+_FUNDED: Final[str] = _queries.read_funded.sql
+_PARAMETERS: Final = len(set(re.findall(r"\$\d+", _FUNDED)))
+_FUNDED_AND_HOLDS: Final[str] = f"{_FUNDED.rstrip().rstrip(';')}\nunion all\n" + re.sub(
+    r"\$(\d+)",
+    lambda found: f"${int(found[1]) + _PARAMETERS}",
+    _queries.holds_of_funded.sql,
+)
+"""The same with the holds that operations are about; only then, for it costs something."""
 _SUMS: Final = slice(-7, None)
 """The last columns of `read_funded`: ledger, flags, the four sums and the timestamp."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +44,7 @@ async def read_funded(
     """Customers of these operations with their balances, for an engine in this database.
 
     Only those that the transaction has locked, or all that have a version. The time of the batch
-    comes with them.
+    comes with them, and so do the holds that the operations are about.
     """
     state, book = await _read_funded(connection, operations, only_locked=only_locked)
     assets = assets_of(operations)
@@ -58,22 +68,27 @@ async def _read_funded(
         for key in keys
         for asset_code in assets
     }
+    wanted = holds_wanted(operations)
     rows = await connection.fetch(
-        _queries.read_funded.sql,
+        _FUNDED_AND_HOLDS if wanted else _FUNDED,
         [key[0] for key in keys],
         [key[1] for key in keys],
         only_locked,
         [uuid_of(account_id) for account_id in overage],
+        *([[hold[0] for hold in wanted], [hold[1] for hold in wanted]] if wanted else ()),
     )
     clock = next(row for row in rows if row["now"] is not None)
     state = LockedState(clock["now"])
     book = KnownAccounts({}, {}, _nanoseconds(state.now), clock["batch"])
+    holds: list[Any] = []
     for row in rows:
         account = None
         if row["account_id"] is not None:
             account = AccountState(row["account_id"].int, *row[_SUMS])
             book.accounts[account.account_id] = account
         if row["customer_id"] is None:
+            if row["hold"] is not None:
+                holds.append(row["hold"])
             if account is not None:
                 key, code = overage[account.account_id]
                 customer = state.customers.get(key)
@@ -89,6 +104,7 @@ async def _read_funded(
             grant.learn(account.balance(account.timestamp))
     for customer in state.customers.values():
         customer.sort()
+    learn_holds(state, holds)
     return state, book
 
 

@@ -3,7 +3,7 @@
 A batch calls this after its customers were read, under locks or without (`unlocked_batch`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -47,7 +47,7 @@ from wallet_service.decision.state import (
 )
 from wallet_service.running_totals import learn_totals
 
-__all__ = ["any_key_is_known", "hold_of", "holds_of", "read"]
+__all__ = ["any_key_is_known", "hold_of", "holds_of", "holds_wanted", "learn_holds", "read"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -77,7 +77,8 @@ async def read(
 ) -> None:
     """Everything else that judging these operations needs, of customers that were read.
 
-    ``keys``: whether they were used before. ``intents``: what the ledger has not answered yet.
+    ``keys``: whether they were used before. ``intents``: what a ledger outside Postgres has not
+    answered yet; with the other one, holds came with their customers.
     """
     if keys:
         await _read_keys(connection, state, operations)
@@ -88,7 +89,8 @@ async def read(
             state.customers.setdefault(key, CustomerState(*key, 0))
     others = [op for op in operations if type(op.command) not in _OF_NOTHING_BEFORE]
     if others:
-        await _read_holds(connection, state, others)
+        if intents:
+            await _read_holds(connection, state, others)
         await _read_events(connection, state, others)
         await _read_transactions(connection, state, others)
         await _read_deferred(connection, state, others)
@@ -127,24 +129,34 @@ async def _read_keys(
         )
 
 
-async def _read_holds(
-    connection: Connection, state: LockedState, operations: Sequence[Operation]
-) -> None:
+def holds_wanted(operations: Iterable[Operation]) -> list[tuple[UUID, UUID]]:
+    """Organization and id of each hold that operations are about, once."""
     wanted = {
         (op.organization_id, op.command.authorization_id): None
         for op in operations
         if isinstance(op.command, _OF_A_HOLD)
     }
-    if not wanted:
-        return
-    rows = await connection.fetch(
-        _queries.read_holds.sql, [key[0] for key in wanted], [key[1] for key in wanted]
-    )
+    return list(wanted)
+
+
+def learn_holds(state: LockedState, rows: Iterable[Any]) -> None:
+    """Take over authorizations, of customers that were locked and read."""
     for row in rows:
         hold = hold_of(row)
         customer = state.customers.get((row["organization_id"], hold.customer_id))
         if customer is not None:
             customer.holds[hold.id] = hold
+
+
+async def _read_holds(
+    connection: Connection, state: LockedState, operations: Sequence[Operation]
+) -> None:
+    wanted = holds_wanted(operations)
+    if wanted:
+        rows = await connection.fetch(
+            _queries.read_holds.sql, [hold[0] for hold in wanted], [hold[1] for hold in wanted]
+        )
+        learn_holds(state, rows)
 
 
 def holds_of(operations: Sequence[Operation], state: LockedState) -> dict[int, Transfer]:

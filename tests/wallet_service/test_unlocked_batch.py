@@ -94,6 +94,25 @@ async def test_a_batch_that_nobody_disturbs_is_two_statements_and_counts_version
         await till.check(customer)
 
 
+async def test_a_capture_is_two_statements_too(till: Till):
+    customers = [await funded(till, 100) for _ in range(2)]
+    database, seen = watched(till)
+    async with till.worker(database=database) as worker:
+        held = await outcomes_of(worker, [till.hold(f"held-{one}", one, 30) for one in customers])
+        replies = [one for one in held if isinstance(one, bytes)]
+        ids = [UUID(msgspec.json.decode(one)["authorization"]["id"]) for one in replies]
+        seen.clear()
+        asked = [
+            till.capture(f"capture-{one}", one, hold, 10)
+            for one, hold in zip(customers, ids, strict=True)
+        ]
+        assert all(isinstance(one, bytes) for one in await outcomes_of(worker, asked))
+    assert len(seen) == 2
+    for customer in customers:
+        assert await till.balances(customer) == (90, 0, 0)
+        await till.check(customer)
+
+
 async def test_a_first_operation_waits_for_nobody_and_takes_nobody_else_along(till: Till):
     old, new = await funded(till, 100), till.new_customer()
     database, seen = watched(till)
