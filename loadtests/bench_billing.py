@@ -3,9 +3,9 @@
     python loadtests/bench_billing.py
     python loadtests/bench_billing.py --subscriptions 1000 --events 100000
 
-Starts a Postgres and a Valkey of its own on a scratch folder, gives every customer a wallet and a
-subscription to one plan of ten charges, stores a month of usage as the service would have rated and
-debited it, and folds it. Then the month is billed, as the worker does, and the time from the first
+Starts a Postgres that is as durable as in production, and a Valkey, on a scratch folder, gives every
+customer a wallet and a subscription to one plan of ten charges, stores a month of usage as the
+service would have rated and debited it, and folds it. Then the month is billed, as the worker does, and the time from the first
 look to the last invoice is what counts. Memory is read at a fifth of the way and at the end. A
 second run must find nothing; any problem, or an invoice too many or too few, is exit status 1.
 
@@ -35,7 +35,7 @@ from ledger.ids import new_uuid
 from wallet_service import assets, organizations
 from wallet_service.billing_rounds import Progress
 from wallet_service.decision.commands import CreateWallet, Funding
-from wallet_service.embedded.postgres import UNSAFE_FOR_TESTS, Postgres
+from wallet_service.embedded.postgres import Postgres
 from wallet_service.embedded.redis import Redis
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.migrate import migrate
@@ -272,7 +272,7 @@ async def main() -> int:
             folder / "postgres",
             socket_folder=folder,
             log_path=folder / "postgres.log",
-            settings={**UNSAFE_FOR_TESTS, "shared_buffers": "256MB", "max_wal_size": "2GB"},
+            settings={"shared_buffers": "256MB", "max_wal_size": "2GB"},
         )
         valkey = Redis(folder / "valkey", socket_folder=folder, log_path=folder / "valkey.log")
         await server.start()
@@ -284,7 +284,6 @@ async def main() -> int:
             settings = Settings(
                 database_url=dsn,
                 redis_url=valkey.url(),
-                allow_unsafe_database=True,
                 database_wait_s=0,
                 deadline_s=30,
             )
