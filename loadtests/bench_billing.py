@@ -3,11 +3,12 @@
     python loadtests/bench_billing.py
     python loadtests/bench_billing.py --subscriptions 1000 --events 100000
 
-Starts a Postgres that is as durable as in production, and a Valkey, on a scratch folder, gives every
-customer a wallet and a subscription to one plan of ten charges, stores a month of usage as the
-service would have rated and debited it, and folds it. Then the month is billed, as the worker does, and the time from the first
-look to the last invoice is what counts. Memory is read at a fifth of the way and at the end. A
-second run must find nothing; any problem, or an invoice too many or too few, is exit status 1.
+Starts a Postgres that is as durable as in production, and a Valkey, on a scratch folder, gives
+every customer a wallet and a subscription to one plan of ten charges, stores a month of usage as
+the service would have rated and debited it, and folds it. Then the month is billed, as the worker
+does, and the time from the first look to the last invoice is what counts. Memory is read at a fifth
+of the way and at the end. A second run must find nothing; any problem, or an invoice too many or
+too few, is exit status 1.
 
 The events have no transfers in the book: it is timed, not audited.
 """
