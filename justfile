@@ -50,7 +50,7 @@ faults run *arguments:
 bench *arguments:
     uv run --locked python loadtests/bench.py {{arguments}}
 
-# Does it stay as fast with a million customers and ten million events? Half an hour, 15 GB
+# Does it stay as fast with a million customers and ten million events? An hour, 15 GB
 bench-growth *arguments:
     uv run --locked python loadtests/bench_growth.py {{arguments}}
 

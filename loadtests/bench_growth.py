@@ -1,6 +1,6 @@
 """Does it stay as fast while it grows? Authorizations with more and more customers, and events.
 
-    python loadtests/bench_growth.py                                     half an hour, some 15 GB
+    python loadtests/bench_growth.py                                     an hour, some 15 GB
     python loadtests/bench_growth.py --customers 1000,100000 --events 0,1000000
 
 Each series has a stack of its own, and grows from size to size. The empty handler is measured
