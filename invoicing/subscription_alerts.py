@@ -17,6 +17,7 @@ from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Page, Window
 from invoicing.records import Connection, Record, apply, load_queries
 from ledger.ids import new_uuid
+from rating.exact import EXACT, ZERO
 
 __all__ = [
     "AlertChanges",
@@ -101,14 +102,19 @@ def crossed(thresholds: Sequence[Threshold], before: Decimal, now: Decimal) -> l
     last = max((one.value for one in once), default=Decimal(0))
     for one in thresholds:
         if one.recurring and now > last:
-            until = int((now - last) // one.value)
-            since = int(max(before - last, Decimal(0)) // one.value)
+            until = _times(EXACT.subtract(now, last), one)
+            since = _times(max(EXACT.subtract(before, last), ZERO), one)
             since = max(since, until - _CROSSED_MAX)
             passed += [
-                structs.replace(one, value=last + one.value * times)
+                structs.replace(one, value=EXACT.add(last, EXACT.multiply(one.value, times)))
                 for times in range(since + 1, until + 1)
             ]
     return sorted(passed, key=lambda one: one.value)
+
+
+def _times(value: Decimal, threshold: Threshold) -> int:
+    """How often a recurring threshold is in a value: more digits than Decimal has by itself."""
+    return int(EXACT.divide_int(value, threshold.value))
 
 
 async def create(

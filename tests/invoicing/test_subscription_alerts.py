@@ -36,6 +36,8 @@ def test_thresholds_are_crossed_once_and_a_recurring_one_beyond_the_last_of_the_
 def test_of_very_many_the_last_are_told() -> None:
     told = values("0", str(10**18), [at("0.001", recurring=True)])
     assert (len(told), Decimal(told[-1])) == (100, 10**18)
+    tiny = [Threshold(value=Decimal("1e-15"), recurring=True)]  # as many as no Decimal counts
+    assert len(crossed(tiny, Decimal(0), Decimal("1e30"))) == 100
 
 
 @given(st.lists(st.decimals(0, 1000, places=3), min_size=2, max_size=6))

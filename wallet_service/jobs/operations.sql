@@ -12,7 +12,7 @@ returning 1;
 delete from wallet.request_keys k
 using (
     select organization_id, kind, key from wallet.request_keys
-    where created_at < clock_timestamp() - make_interval(days => :kept_days::integer)
+    where created_at < statement_timestamp() - make_interval(days => :kept_days::integer)
     limit :limit
 ) old
 where k.organization_id = old.organization_id and k.kind = old.kind and k.key = old.key
