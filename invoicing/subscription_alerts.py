@@ -30,6 +30,7 @@ __all__ = [
     "find_all",
     "get",
     "lock",
+    "put_off",
     "save",
     "update",
 ]
@@ -233,6 +234,15 @@ async def lock(
 async def save(connection: Connection, alert: SubscriptionAlert) -> None:
     """Store what has become of an alert."""
     await _queries.update_alert(connection, **alert.columns())
+
+
+async def put_off(
+    connection: Connection, organization_id: UUID, alert_ids: Sequence[UUID], *, now: datetime
+) -> None:
+    """Count alerts as looked at, though nobody could: what they know stays as it is."""
+    await _queries.put_off_alerts(
+        connection, organization_id=organization_id, ids=list(alert_ids), now=now
+    )
 
 
 async def _find(connection: Connection, alert: SubscriptionAlert) -> Any:

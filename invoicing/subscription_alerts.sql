@@ -23,6 +23,10 @@ update invoicing.subscription_alerts set
     updated_at = :updated_at
 where organization_id = :organization_id and id = :id;
 
+-- name: put_off_alerts!
+update invoicing.subscription_alerts set last_processed_at = :now
+where organization_id = :organization_id and id = any(:ids::uuid[]);
+
 -- name: delete_alerts!
 update invoicing.subscription_alerts set deleted_at = :now, updated_at = :now
 where organization_id = :organization_id and external_subscription_id = :external_subscription_id

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from lago_python_client.client import Client
 from lago_python_client.models.alert import Alert, AlertsList, AlertThreshold, AlertThresholdList
 
+from invoicing import subscription_alerts
+from invoicing.subscription_alerts import Threshold, crossed
 from tests.api.conftest import NewShop, Service
 from tests.api.drafts import organization_of
 from tests.api.market import Json, Shop, refused, standard
@@ -26,7 +29,7 @@ async def shop(new_shop: NewShop) -> Shop:
     shop = await new_shop("alerts")
     shop.plan("pro", standard(shop.metric("calls", field="n"), "1"))
     shop.ok("/customers", customer={"external_id": "acme", "currency": "USD"})
-    for name in ("client", "told", "wrong"):
+    for name in ("client", "told", "wrong", "first", "second"):
         shop.subscribe("acme", "pro", name)
     return shop
 
@@ -137,6 +140,26 @@ async def test_what_usage_crosses_is_told_once(shop: Shop, services: Services) -
     shown = shop.api.get("/subscriptions/told/alerts/a").json()["alert"]
     assert shown["previous_value"] == "5000.0"
     assert shown["last_processed_at"]
+
+
+async def test_an_alert_that_fails_keeps_no_other_waiting(
+    shop: Shop, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.ok("/subscriptions/first/alerts", alert=alert())
+    shop.ok("/subscriptions/second/alerts", alert=alert())
+
+    def fail_of_first(alerts_of: list[Threshold], before: Decimal, now: Decimal) -> list[Threshold]:
+        if first:
+            first.clear()
+            raise ArithmeticError
+        return crossed(alerts_of, before, now)
+
+    first = ["fails"]
+    monkeypatch.setattr(subscription_alerts, "crossed", fail_of_first)
+    await tell_alerts(services, Term(0), every_s=0, portion=1)
+    assert not first
+    for path in ("first/alerts/a", "second/alerts/a"):
+        assert shop.api.get(f"/subscriptions/{path}").json()["alert"]["last_processed_at"]
 
 
 @pytest.mark.parametrize(

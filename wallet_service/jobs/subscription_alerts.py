@@ -18,7 +18,7 @@ from invoicing.usage import Wanted
 from ledger.ids import new_uuid
 from wallet_service.api.schemas.usage import CustomerUsageBody, usage_body
 from wallet_service.errors import WalletError
-from wallet_service.jobs.leader import Term
+from wallet_service.jobs.leader import Deposed, Term
 from wallet_service.replies import decimal_text, iso
 from wallet_service.services import Services
 
@@ -43,7 +43,14 @@ async def tell_alerts(
             found = await subscription_alerts.due(connection, before=before, limit=portion)
         for (organization_id, external_id), alerts in groupby(found, key=_of_subscription):
             term.check()
-            told += await _look(services, term, organization_id, external_id, list(alerts))
+            of_one = list(alerts)
+            try:
+                told += await _look(services, term, organization_id, external_id, of_one)
+            except Deposed:
+                raise
+            except Exception:  # one that is wrong keeps nobody else waiting
+                log.exception("alerts_fail", subscription=external_id, alert=str(of_one[0].id))
+                await _put_off(services, term, organization_id, of_one)
         if len(found) < portion:
             break
     return told
@@ -51,6 +58,16 @@ async def tell_alerts(
 
 def _of_subscription(alert: SubscriptionAlert) -> tuple[UUID, str]:
     return alert.organization_id, alert.external_subscription_id
+
+
+async def _put_off(
+    services: Services, term: Term, organization_id: UUID, alerts: list[SubscriptionAlert]
+) -> None:
+    """Look at these again when all others had their turn."""
+    async with services.database.worker.acquire() as connection, connection.transaction():
+        await term.guard(connection)
+        ids = [alert.id for alert in alerts]
+        await subscription_alerts.put_off(connection, organization_id, ids, now=datetime.now(UTC))
 
 
 async def _look(
