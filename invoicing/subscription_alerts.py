@@ -155,7 +155,10 @@ async def update(
     *,
     now: datetime,
 ) -> SubscriptionAlert:
-    """Change an alert; `thresholds` replace all there were. Raises NotFound or Invalid."""
+    """Change an alert; `thresholds` replace all there were. Raises NotFound or Invalid.
+
+    One that is about something else from now on has seen nothing of it yet.
+    """
     found = await get(connection, organization_id, external_subscription_id, code)
     before = await lock(connection, organization_id, found.id)
     if before is None:
@@ -163,6 +166,9 @@ async def update(
     alert = await _changed(connection, before, changes, now=now)
     if alert.code != before.code and await _find(connection, alert) is not None:
         raise Invalid.field("code", "value_already_exist")
+    is_about = alert.alert_type, alert.billable_metric_id
+    if is_about != (before.alert_type, before.billable_metric_id):
+        alert = structs.replace(alert, previous_value=Decimal(0))
     await save(connection, alert)
     return alert
 

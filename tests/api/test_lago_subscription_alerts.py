@@ -140,6 +140,12 @@ async def test_what_usage_crosses_is_told_once(shop: Shop, services: Services) -
     shown = shop.api.get("/subscriptions/told/alerts/a").json()["alert"]
     assert shown["previous_value"] == "5000.0"
     assert shown["last_processed_at"]
+    for terms, seen_before in (
+        ({"name": "N"}, "5000.0"),
+        ({"alert_type": "billable_metric_current_usage_units", **metric}, "0.0"),
+    ):
+        changed = shop.api.put("/subscriptions/told/alerts/a", json={"alert": terms}).json()
+        assert changed["alert"]["previous_value"] == seen_before
 
 
 async def test_an_alert_that_fails_keeps_no_other_waiting(
