@@ -37,13 +37,15 @@ _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
 
 
-async def pass_on(connection: Connection, subscription: Subscription) -> None:
+async def pass_on(
+    connection: Connection, subscription: Subscription, versions: Versions | None = None
+) -> None:
     """Let running totals go on where those before a change of plan have ended; may be repeated."""
     organization_id, started_at = subscription.organization_id, subscription.started_at
     if subscription.previous_subscription_id is None or started_at is None:
         return
     before = await predecessors(connection, [(organization_id, subscription.id)])
-    versions = Versions()
+    versions = versions or Versions()
     names = await versions.names(connection, organization_id, subscription.plan_id)
     version_id = in_force(names, started_at).id
     version = (await versions.load(connection, organization_id, [version_id]))[version_id]
