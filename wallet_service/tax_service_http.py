@@ -4,6 +4,7 @@ POST <url>   {"invoice": {…, "lines": [{"id", "type", "item_code", "amount_cen
 200          {"lines": [{"id", "taxes": [{"code", "name", "rate"}]}]}
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -44,6 +45,7 @@ class HttpTaxService:
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
         self._url = url
+        self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
         self._encode = msgspec.json.Encoder(decimal_format="string").encode
         self._decode = msgspec.json.Decoder(_Answer).decode
@@ -55,22 +57,28 @@ class HttpTaxService:
     async def taxes(self, question: TaxQuestion, /) -> Mapping[UUID, Sequence[TaxTerms]]:
         """Ask once. Raises TaxServiceFailed: `unreachable`, `refused` or `invalid_answer`."""
         try:
-            answer = await self._client.post(
-                self._url,
-                content=self._encode({"invoice": question}),
-                headers={"content-type": "application/json"},
-            )
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._timeout_s):  # the client's own is one for each read
+                answer = await self._answer(self._encode({"invoice": question}))
+        except (httpx.HTTPError, TimeoutError) as error:
             raise TaxServiceFailed("unreachable", type(error).__name__) from error
-        if answer.status_code != _OK:
-            raise TaxServiceFailed("refused", f"HTTP {answer.status_code}")
-        if len(answer.content) > _ANSWER_BYTES_MAX:
-            raise TaxServiceFailed("invalid_answer", "too long")
         try:
-            read = self._decode(answer.content)
+            read = self._decode(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise TaxServiceFailed("invalid_answer", f"{error}") from error
         return _checked(question, read)
+
+    async def _answer(self, content: bytes) -> bytes:
+        headers = {"content-type": "application/json"}
+        request = self._client.stream("POST", self._url, content=content, headers=headers)
+        async with request as answer:
+            if answer.status_code != _OK:
+                raise TaxServiceFailed("refused", f"HTTP {answer.status_code}")
+            read = bytearray()
+            async for part in answer.aiter_bytes():
+                read += part
+                if len(read) > _ANSWER_BYTES_MAX:
+                    raise TaxServiceFailed("invalid_answer", "too long")
+            return bytes(read)
 
 
 def _checked(question: TaxQuestion, answer: _Answer) -> dict[UUID, list[TaxTerms]]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from invoicing.taxes import TaxChanges
 from tests.invoicing.fee_lines import number
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story
+from wallet_service import tax_service_http
 from wallet_service.errors import Unavailable
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.invoice_previews import PreviewRequest
@@ -293,8 +294,10 @@ TAXED = {"id": LINE, "taxes": [{"code": "sales", "name": "Sales", "rate": 8.875}
 
 
 @asynccontextmanager
-async def server(answer: bytes, status: str = "200 OK") -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Somebody who answers every request alike."""
+async def server(
+    answer: bytes, status: str = "200 OK", *, pause_s: float = 0
+) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Somebody who answers every request alike, perhaps in bits with a pause before each."""
     heard: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -302,8 +305,12 @@ async def server(answer: bytes, status: str = "200 OK") -> AsyncIterator[tuple[s
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         heard.append(await reader.readexactly(length))
         reply = f"HTTP/1.1 {status}\r\ncontent-length: {len(answer)}\r\nconnection: close\r\n\r\n"
-        writer.write(reply.encode() + answer)
-        await writer.drain()
+        writer.write(reply.encode())
+        for bit in [answer[at : at + 1] for at in range(len(answer))] if pause_s else [answer]:
+            await asyncio.sleep(pause_s)
+            writer.write(bit)
+        with suppress(ConnectionError):
+            await writer.drain()
         writer.close()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -387,3 +394,18 @@ async def test_a_service_that_is_not_there_is_a_failure():
         await service.taxes(question())
     await service.close()
     assert failed.value.reason == "unreachable"
+
+
+async def test_a_service_that_answers_in_drips_or_without_end_is_a_failure(monkeypatch):
+    async with server(b" " * 6, pause_s=0.1) as (url, _):
+        service = HttpTaxService(url, timeout_s=0.3)
+        with pytest.raises(TaxServiceFailed) as failed:
+            await service.taxes(question())
+        await service.close()
+    assert failed.value.reason == "unreachable"
+    monkeypatch.setattr(tax_service_http, "_ANSWER_BYTES_MAX", 1000)
+    async with server(b" " * 1001) as (url, _):
+        service = HttpTaxService(url, timeout_s=5)
+        with pytest.raises(TaxServiceFailed, match="too long"):
+            await service.taxes(question())
+        await service.close()
