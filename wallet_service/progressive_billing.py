@@ -36,7 +36,7 @@ from invoicing.progressive_billing import (
     reached_before,
 )
 from invoicing.records import Connection
-from invoicing.tax_services import TaxService
+from invoicing.tax_services import TAX_ERROR, TaxService
 from invoicing.usage_thresholds import UsageThreshold
 from wallet_service.billing import Billing
 from wallet_service.billing_rounds import Run
@@ -80,19 +80,27 @@ class ProgressiveBilling:
         """Bill the usage of whoever has crossed a threshold; says how many invoices that made."""
         run = Run(until=now, now=now, organization_id=None)
         made, after = 0, _NIL
+        unheard: set[UUID] = set()
         while True:
             check()
             async with opened() as connection:
                 found = await find_to_look_at(
                     connection, now=now, long_ago=now - _LOOK_AGAIN, after=after, limit=_PORTION
                 )
-            made += await self._bill(opened, run, found)
+            made += await self._bill(opened, run, found, unheard)
             if len(found) < _PORTION:
                 return made
             after = found[-1].id
 
-    async def _bill(self, opened: Opening, run: Run, watched: Sequence[Watched]) -> int:
-        """Bill these together; where one cannot be read, each by itself."""
+    async def _bill(
+        self, opened: Opening, run: Run, watched: Sequence[Watched], unheard: set[UUID]
+    ) -> int:
+        """Bill these together; where one cannot be read, each by itself.
+
+        `unheard` are the organizations whose taxes nobody has answered for: the run asks no more
+        for them, as it would wait in vain each time. What is answered, also by a refusal, says
+        nothing of the others.
+        """
         if not watched:
             return 0
         try:
@@ -101,13 +109,18 @@ class ProgressiveBilling:
             if len(watched) == 1:
                 _warn(watched[0].id, error)
                 return 0
-            return sum([await self._bill(opened, run, [one]) for one in watched])
+            return sum([await self._bill(opened, run, [one], unheard) for one in watched])
         made = 0
         for crossing in crossings:
+            organization_id = crossing.subscription.organization_id
+            if organization_id in unheard:
+                continue
             try:
                 await self._write(opened, run, crossing)
                 made += 1
             except (*_PROBLEMS, Raced) as error:
+                if isinstance(error, Unavailable) and error.details.get("taxes") == "unreachable":
+                    unheard.add(organization_id)
                 _warn(crossing.subscription.id, error)
         return made
 
@@ -150,7 +163,8 @@ class ProgressiveBilling:
         """
         (built,) = await ask(self._tax_service, [crossing.built])
         if built.tax_problems:
-            raise Unavailable("the tax service does not say the taxes")
+            reason = built.tax_problems[0]["details"][TAX_ERROR]
+            raise Unavailable("the tax service does not say the taxes", taxes=reason)
         subscription = crossing.subscription
         place = subscription.organization_id, subscription.external_id
         async with opened() as connection:

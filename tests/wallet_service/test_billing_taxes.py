@@ -43,12 +43,13 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.rate: Decimal | None = None
+        self.fails_with = "unreachable"
         self.asked: list[TaxQuestion] = []
 
     async def taxes(self, question: TaxQuestion, /) -> Mapping[UUID, Sequence[TaxTerms]]:
         self.asked.append(question)
         if self.rate is None:
-            raise TaxServiceFailed("unreachable", "gone")
+            raise TaxServiceFailed(self.fails_with, "gone")
         sales = TaxTerms(code="sales", name="Sales tax", rate=self.rate)
         return {one.id: [sales] for one in question.lines}
 

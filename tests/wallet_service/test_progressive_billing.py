@@ -543,18 +543,23 @@ async def test_months_of_a_year_that_are_billed_count_on_the_way_to_a_threshold(
 
 
 async def test_a_threshold_waits_for_the_taxes_that_a_service_does_not_say(months):
-    await months.customer("acme", has_wallet=False)
-    await months.subscribe("acme", "pro", "acme-1", at=day(3, 1))
-    await months.use("acme-1", "tokens", "1000000", at=day(3, 2))
+    for customer in ("acme", "bolt"):
+        await months.customer(customer, has_wallet=False)
+        await months.subscribe(customer, "pro", f"{customer}-1", at=day(3, 1))
+        await months.use(f"{customer}-1", "tokens", "1000000", at=day(3, 2))
     service = Elsewhere()
     progressive = asking(months, service).progressive
     opened = worker_transactions(months.services.database)
     assert await progressive.run(opened, now=day(3, 3)) == 0
+    assert len(service.asked) == 1  # who is not there is waited for once
     assert await months.invoices() == []
+    service.fails_with = "refused"
+    assert await progressive.run(opened, now=day(3, 3)) == 0
+    assert len(service.asked) == 3
     service.rate = Decimal(10)
-    assert await progressive.run(opened, now=day(3, 3)) == 1
-    (interim,) = await months.invoices()
-    assert (interim.status, interim.taxes_amount_cents) == ("finalized", 2000)
+    assert await progressive.run(opened, now=day(3, 3)) == 2
+    found = [(one.status, one.taxes_amount_cents) for one in await months.invoices()]
+    assert found == [("finalized", 2000)] * 2
     await months.check()
 
 
