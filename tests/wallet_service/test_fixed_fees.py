@@ -11,7 +11,8 @@ from invoicing import add_ons, plans
 from invoicing.fixed_charges import FixedChargeChanges
 from invoicing.minimum_commitments import CommitmentChanges
 from tests.wallet_service.months import Months, day, standard
-from tests.wallet_service.story import open_story
+from tests.wallet_service.story import as_owner, open_story
+from wallet_service.migrate import load_migrations
 
 
 @pytest.fixture
@@ -79,6 +80,42 @@ async def test_units_paid_in_advance_are_billed_when_a_period_begins_and_when_so
         [("fixed_charge", 15_000), ("fixed_charge", 5000), ("fixed_charge", 20_000)] * 2
         + [("fixed_charge", 5000)]
     )
+    await months.check()
+
+
+async def test_an_upgrade_bills_no_units_again_that_a_period_has_billed_at_its_end(
+    months, database_dsn, settings_for
+):
+    settings = settings_for(database_dsn)
+    (migration,) = [one.sql for one in load_migrations() if one.name.startswith("026_units")]
+    await months.plan("team", wanted_fixed_charges=[seats(10, pay_in_advance=True)])
+    await months.subscribe("acme", "team", "acme-1", at=day(3, 1))
+    grace = {"invoice_grace_period": 3}
+    slow = await months.customer("slow", has_wallet=False, billing_configuration=grace)
+    await months.subscribe("slow", "team", "slow-1", at=day(3, 1))
+    await agree(months, 15, at=day(3, 16))
+    await months.bill(day(4, 1))
+    await agree(months, 20, at=day(4, 10))
+    await as_owner(settings, migration)
+    billed = "reason = 'fixed_charge_units_changed'"
+    count = f"select count(*) from invoicing.billed_periods where {billed}"
+    assert await months.story.read(count) == 2  # as they were billed
+    # As the release before left it: it had no such moments.
+    await as_owner(
+        settings,
+        f"with gone as (delete from invoicing.billed_periods where {billed} returning invoice_id), "
+        "drafts as (delete from invoicing.invoices using gone where id = invoice_id "
+        "and status = 'draft' returning id) "
+        "delete from invoicing.fees using drafts where invoice_id = drafts.id",
+    )
+    await as_owner(settings, migration)
+    await as_owner(settings, migration)
+    assert await months.story.read(f"{count} and invoice_id is null") == 1
+    await months.bill(day(4, 20))
+    found = [one for one in await months.invoices() if one.customer_id != slow]
+    assert [one.fees_amount_cents for one in found] == [10_000, 5000, 15_000, 5000]
+    drafts = [one for one in await months.invoices() if one.customer_id == slow]
+    assert sorted(one.fees_amount_cents for one in drafts) == [5000, 5000, 10_000, 15_000]
     await months.check()
 
 
