@@ -4,13 +4,17 @@ With the next moment of the same customer that bills usage in the same currency:
 took its place where there is one, else of any other. Where no subscription of the customer runs, it
 is billed by itself, once nothing more has come in for a day. Either way it is a moment of its own
 (`LATE_USAGE`) of the subscription that has ended, with a row in `billed_periods`: so it is claimed
-once, drafts compute it anew, and the next look begins where this one ended.
+once, drafts compute it anew, and the next look begins where this one ended. It is always after
+those that were billed before: beside an old moment, whose turn comes late, it is a later one, which
+has an invoice of its own.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
+
+from msgspec import Struct
 
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import DueMoment, find_scheduled
@@ -28,6 +32,21 @@ _PAGE: Final = 1_000
 
 _Key: TypeAlias = tuple[UUID, UUID]
 """Organization and id."""
+
+_MOMENT: Final = timedelta(microseconds=1)
+
+
+class _Late(Struct, frozen=True, kw_only=True):
+    """What is new for a subscription that has ended."""
+
+    last_at: datetime
+    """When the last of it came in."""
+    billed_at: datetime
+    """The last moment at which it, or what took its place, was billed or looked at."""
+
+    def beside(self, at: datetime) -> datetime:
+        """The moment that is billed with one at that time: nobody has had it, none is after it."""
+        return max(at, self.billed_at + _MOMENT)
 
 
 async def late_beside(
@@ -57,8 +76,9 @@ async def late_beside(
         if row["id"] in known or not beside or (row["is_followed"] and not followers):
             continue
         at[row["organization_id"], row["id"]] = (followers or beside)[0].moment.billing_at
-    late = await _last_events(connection, list(at))
-    return await _moments(connection, {key: at[key] for key in late if key in at}, now=now)
+    late = await _what_came(connection, list(at))
+    times = {key: one.beside(at[key]) for key, one in late.items() if key in at}
+    return await _moments(connection, times, now=now)
 
 
 async def late_alone(
@@ -76,9 +96,9 @@ async def late_alone(
         )
         page = [(row["organization_id"], row["id"]) async for row in rows]
         settled = {
-            key: last_at + SETTLING
-            for key, last_at in (await _last_events(connection, page)).items()
-            if last_at + SETTLING <= until
+            key: one.beside(one.last_at + SETTLING)
+            for key, one in (await _what_came(connection, page)).items()
+            if one.last_at + SETTLING <= until
         }
         alone = _queries.without_company(
             connection,
@@ -103,8 +123,8 @@ async def hold(connection: Connection, due: Collection[DueMoment]) -> None:
         )
 
 
-async def _last_events(connection: Connection, keys: Sequence[_Key]) -> dict[_Key, datetime]:
-    """When something last came in for ended subscriptions, of those where anything is new.
+async def _what_came(connection: Connection, keys: Sequence[_Key]) -> dict[_Key, _Late]:
+    """What came in for ended subscriptions, of those where anything is new.
 
     What is new for one is new for those that took its place and have ended as well.
     """
@@ -121,11 +141,16 @@ async def _last_events(connection: Connection, keys: Sequence[_Key]) -> dict[_Ke
         organization_ids=[organization for organization, _ in late],
         ids=[subscription for _, subscription in late],
     )
-    found: dict[_Key, datetime] = {}
+    found: dict[_Key, _Late] = {}
     async for row in rows:
         key = row["organization_id"], row["id"]
-        last_at = late[row["organization_id"], row["late_id"]]
-        found[key] = max(last_at, found.get(key, last_at))
+        one = _Late(
+            last_at=late[row["organization_id"], row["late_id"]], billed_at=row["billed_at"]
+        )
+        other = found.get(key, one)
+        found[key] = _Late(
+            last_at=max(one.last_at, other.last_at), billed_at=max(one.billed_at, other.billed_at)
+        )
     return found
 
 

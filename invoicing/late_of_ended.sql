@@ -62,14 +62,19 @@ where late.last_at is not null
 order by w.subscription_id;
 
 -- name: hold_ended!
--- Whoever has read them to bill the same usage reads them again.
+-- Whoever has read them to bill the same usage reads them again. Locked in one order, so that nobody deadlocks.
 update invoicing.subscriptions s set updated_at = s.updated_at + interval '1 microsecond'
-from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+from (
+    select s.organization_id, s.id
+    from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+    join invoicing.subscriptions s on s.organization_id = w.organization_id and s.id = w.id
+    order by s.organization_id, s.id for no key update of s
+) w
 where s.organization_id = w.organization_id and s.id = w.id;
 
 -- name: followers_of_ended
 -- These, and those of the plans that took their places, as far as they have ended and are billed: units that stay are
--- theirs, too.
+-- theirs, too. And when the last of one's followers, or itself, was billed or looked at.
 with recursive chain as (
     select w.organization_id, w.subscription_id as late_id, w.subscription_id as id
     from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, subscription_id)
@@ -79,4 +84,12 @@ with recursive chain as (
     join invoicing.subscriptions n on n.organization_id = c.organization_id and n.previous_subscription_id = c.id
     where n.status = 'terminated' and n.next_billing_at is null
 )
-select organization_id, late_id, id from chain order by id, late_id;
+select c.organization_id, c.late_id, c.id,
+    max(billed.last_at) over (partition by c.organization_id, c.late_id) as billed_at
+from chain c
+cross join lateral (
+    select max(p.billing_at) as last_at from invoicing.billed_periods p
+    where p.organization_id = c.organization_id and p.subscription_id = c.id
+      and p.sealed_xact_id is not null and p.reason <> 'progressive_billing'
+) billed
+order by c.id, c.late_id;

@@ -95,6 +95,8 @@ class Run:
             found = await self._whole_customers(connection, page)
             self._given.difference_update(one.subscription.id for one in page)
             self._given.update(one.subscription.id for one in found if one.key > after)
+            # Beside what waits nothing is billed: its moment is yet to come.
+            found = await billing_runs.without_problems(connection, found, now=self.now)
             found += await late_of_ended.late_beside(connection, found, now=self.until)
             found = await billing_runs.without_problems(connection, found, now=self.now)
             if found:

@@ -8,10 +8,12 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from invoicing import subscription_changes
+from invoicing import billing_runs, subscription_changes
+from invoicing.billing_schedule import due_moments
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import USD, open_story, paid, promotional
 from wallet_service.billing_rounds import Run
+from wallet_service.invoice_finishing import worker_transactions
 
 
 @pytest.fixture
@@ -42,6 +44,16 @@ async def settle(months: Months, at) -> None:
     """Make drafts final."""
     for draft in await months.invoices(status="draft"):
         await months.services.invoices.finalize(months.organization_id, draft.id, now=at)
+
+
+async def hold_up(months: Months, *subscriptions: str, at: datetime) -> None:
+    """What is due of them cannot be billed, and is tried again some minutes later."""
+    place = months.organization_id
+    async with worker_transactions(months.services.database)() as connection:
+        due = await due_moments(connection, now=at, limit=9, organization_id=place, corrects=False)
+        held = [one for one in due if one.subscription.external_id in subscriptions]
+        assert {one.subscription.external_id for one in held} == set(subscriptions)
+        await billing_runs.note_problems(connection, held, "held_up", now=at)
 
 
 async def foreseen(months: Months, until) -> list[int]:
@@ -133,6 +145,52 @@ async def test_seats_that_come_late_are_billed_of_all_plans_that_have_ended_sinc
     await months.bill(now + timedelta(days=1, minutes=1))
     assert await charged(months) == [[3000, 3000]]  # ten days of each plan
     assert (await months.bill(now + timedelta(days=3))).invoices == 0
+    await months.check()
+
+
+async def test_late_usage_of_what_has_ended_blocks_nobody_whose_moment_waits(months):
+    await months.metric("tokens")
+    await months.plan("pay", standard("tokens", "1"))
+    await months.customer("acme", has_wallet=False, currency="USD")
+    for name in ("one", "two", "ended"):
+        await months.subscribe("acme", "pay", name, at=day(4, 1))
+    await end(months, "ended", at=day(4, 10))
+    await months.bill(day(4, 10))
+    await months.use("one", "tokens", "1", at=day(4, 2))
+    await months.use("two", "tokens", "2", at=day(4, 2))
+    await months.use("ended", "tokens", "5", at=day(4, 3))
+    await hold_up(months, "one", "two", at=day(5, 1))
+    await months.bill(day(5, 1))
+    assert await charged(months) == []  # it waits as well
+    again = day(5, 1) + timedelta(minutes=6)
+    await hold_up(months, "two", at=again)
+    await months.bill(again)
+    assert [sorted(one) for one in await charged(months)] == [[100, 500]]
+    await months.use("ended", "tokens", "7", at=day(4, 4))
+    await months.bill(day(5, 2))  # of the same moment, beside which something late was billed
+    assert sorted(sorted(one) for one in await charged(months)) == [[100, 500], [200], [700]]
+    assert (await months.bill(day(5, 3))).invoices == 0
+    await months.check()
+
+
+async def test_late_usage_of_what_has_ended_is_not_lost_beside_an_older_moment(months):
+    await months.metric("tokens")
+    await months.plan("pay", standard("tokens", "1"))
+    await months.customer("acme", has_wallet=False, currency="USD")
+    for name in ("one", "ended"):
+        await months.subscribe("acme", "pay", name, at=day(4, 1))
+    await hold_up(months, "one", at=day(5, 1))
+    await months.bill(day(5, 1))
+    await end(months, "ended", at=day(5, 9, 23))
+    await hold_up(months, "one", at=day(5, 10))
+    await months.bill(day(5, 10))
+    await months.use("ended", "tokens", "5", at=day(4, 3))
+    await months.use("ended", "tokens", "7", at=day(5, 3))
+    assert await charged(months) == []
+    await months.bill(day(5, 12))  # the moment of 1 May, older than when the other one ended
+    assert [sorted(one) for one in await charged(months)] == [[500, 700]]
+    await months.bill(day(6, 1))
+    assert len(await charged(months)) == 1
     await months.check()
 
 
