@@ -5,8 +5,8 @@ behind. A database is a clone of a migrated template, so a fresh one costs some 
 """
 
 import itertools
-import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -53,10 +53,13 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
-    """A folder whose path is short enough for sockets, gone afterwards."""
+    """A folder whose path is short enough for sockets, gone soon afterwards.
+
+    A thousand databases are in it in the end: to delete them takes a minute that nobody waits for.
+    """
     folder = Path(tempfile.mkdtemp(prefix="wallet-test-"))
     yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.Popen(["rm", "-rf", str(folder)], start_new_session=True)
 
 
 @pytest.fixture(scope="session")
