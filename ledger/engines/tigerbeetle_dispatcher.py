@@ -282,8 +282,12 @@ class Dispatcher:
                 if self._client is None:
                     self._client = _Client(self._cluster_id, self._addresses)
                 return await self._client.send(operation, events)
-            except ClientEvictedError:
-                # More than 64 sessions are open. A new one sends the same ids again.
+            except (ClientEvictedError, ClientClosedError):
+                # More than 64 sessions are open: the oldest was closed, which a request in flight
+                # hears as evicted and the first one after an idle time as closed. A new session
+                # sends the same ids again.
+                if self._is_closed:
+                    raise
                 evicted, self._client = self._client, None
                 if evicted is not None:
                     await evicted.close()

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import ctypes
 import time
 
 import pytest
 
 pytest.importorskip("tigerbeetle")
 
+from tigerbeetle import bindings
 from tigerbeetle.client import ClientEvictedError
 
 from ledger import LedgerBusy, LedgerUnavailable, OutcomePending, UnsupportedTransfer
@@ -143,6 +145,14 @@ async def test_an_evicted_session_sends_the_same_ids_again(book):
     evicted.send = send_and_lose
     assert await book.book(book.transfer("use", "grant", "revenue", 30)) == [EXISTS]
     assert book.ledger._dispatcher._client is not evicted
+    assert await book.sums("grant") == (0, 30, 0, 100)
+
+
+async def test_a_session_that_was_evicted_while_idle_is_opened_anew(book):
+    idle = book.ledger._dispatcher._client
+    bindings.tb_client_deinit(ctypes.byref(idle._client))  # what an eviction does to the client
+    assert await book.book(book.transfer("use", "grant", "revenue", 30)) == [OK]
+    assert book.ledger._dispatcher._client is not idle
     assert await book.sums("grant") == (0, 30, 0, 100)
 
 
