@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Final
 from uuid import UUID
 
-import structlog
 from msgspec import Struct, structs, to_builtins
 
 from invoicing import credit_notes, crediting, invoices, outbox, payments
@@ -24,18 +23,16 @@ from invoicing.records import Connection
 from invoicing.settlements import CreditNoteRequest
 from wallet_service.credit_note_bodies import EstimateBody, show_credit_notes
 from wallet_service.database import Database
-from wallet_service.errors import Busy, KeyReused, WalletError
+from wallet_service.errors import Busy, KeyReused
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_news import tell_payment_status
 from wallet_service.operations import body_hash
-from wallet_service.payments import GRACE, keyed_id
+from wallet_service.payments import keyed_id
+from wallet_service.unfinished import finish_each
 from wallet_service.wallet_terms import METADATA_MAX
 
 __all__ = ["CreditNoteFilter", "CreditNotes", "Wanted"]
 
-log: Final = structlog.get_logger("wallet_service.credit_notes")
-
-_BATCH: Final = 100
 REFUND_STATUSES: Final = ("pending", "succeeded", "failed")
 
 
@@ -196,33 +193,10 @@ class CreditNotes:
             return await _conclude(connection, note, booked, now=now)
 
     async def finish_due(self, *, now: datetime) -> int:
-        """Go on with notes that nobody has finished for a while; says with how many.
-
-        Each is tried once, page by page: those that cannot be finished now keep nobody waiting.
-        """
-        done, after = 0, None
-        while True:
-            async with self._database.worker.acquire() as connection, connection.transaction():
-                due = await credit_notes.unfinished(
-                    connection, before=now - GRACE, after=after, limit=_BATCH
-                )
-            for organization_id, (_, one) in due:
-                done += await self._finish_one(organization_id, one, now=now)
-            if len(due) < _BATCH:
-                return done
-            after = due[-1][1]
-
-    async def _finish_one(self, organization_id: UUID, note_id: UUID, *, now: datetime) -> bool:
-        """Whether that could be done; what is wrong with one stops no other."""
-        try:
-            await self.finish(organization_id, note_id, now=now)
-        except WalletError as error:  # the next run tries again
-            log.warning("credit_note_unfinished", note_id=str(note_id), code=error.code)
-            return False
-        except Exception:
-            log.exception("credit_note_failed", note_id=str(note_id))
-            return False
-        return True
+        """Go on with notes that nobody has finished for a while; says with how many."""
+        return await finish_each(
+            self._database, "credit_note", credit_notes.unfinished, self.finish, now=now
+        )
 
 
 async def _at_rest(connection: Connection, organization_id: UUID, note_id: UUID) -> CreditNote:

@@ -4,11 +4,9 @@ Each step may be repeated, so a process that dies between them loses nothing: th
 there as `processing`, and whoever finds it goes on.
 """
 
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from uuid import UUID
 
-import structlog
 from msgspec import Struct, to_builtins
 
 from invoicing import fees, invoices, outbox, payment_receipts, payments
@@ -17,22 +15,16 @@ from invoicing.records import Connection
 from invoicing.settlements import PayRequest
 from ledger.ids import hash128, uuid_of
 from wallet_service.database import Database
-from wallet_service.errors import Invalid, KeyReused, NotAllowed, NotFound, WalletError
+from wallet_service.errors import Invalid, KeyReused, NotAllowed, NotFound
 from wallet_service.invoice_book import InvoiceBook
 from wallet_service.invoice_news import tell_payment_status
 from wallet_service.operations import body_hash, check_key
 from wallet_service.payment_bodies import PaymentBody, ReceiptBody
+from wallet_service.unfinished import finish_each
 from wallet_service.wallet_transaction_requests import SettleRequest
 from wallet_service.wallet_transactions import WalletTransactions
 
 __all__ = ["NewPayment", "PaymentFilter", "Payments", "keyed_id"]
-
-log: Final = structlog.get_logger("wallet_service.payments")
-
-GRACE: Final = timedelta(seconds=10)
-"""How long whoever began something has it for itself."""
-
-_BATCH: Final = 100
 
 
 class Payments:
@@ -124,33 +116,10 @@ class Payments:
             return await _conclude(connection, payment, now=now)
 
     async def finish_due(self, *, now: datetime) -> int:
-        """Go on with payments that nobody has finished for a while; says with how many.
-
-        Each is tried once, page by page: those that cannot be finished now keep nobody waiting.
-        """
-        done, after = 0, None
-        while True:
-            async with self._database.worker.acquire() as connection, connection.transaction():
-                due = await payments.unfinished(
-                    connection, before=now - GRACE, after=after, limit=_BATCH
-                )
-            for organization_id, (_, one) in due:
-                done += await self._finish_one(organization_id, one, now=now)
-            if len(due) < _BATCH:
-                return done
-            after = due[-1][1]
-
-    async def _finish_one(self, organization_id: UUID, payment_id: UUID, *, now: datetime) -> bool:
-        """Whether that could be done; what is wrong with one stops no other."""
-        try:
-            await self.finish(organization_id, payment_id, now=now)
-        except WalletError as error:  # the next run tries again
-            log.warning("payment_unfinished", payment_id=str(payment_id), code=error.code)
-            return False
-        except Exception:
-            log.exception("payment_failed", payment_id=str(payment_id))
-            return False
-        return True
+        """Go on with payments that nobody has finished for a while; says with how many."""
+        return await finish_each(
+            self._database, "payment", payments.unfinished, self.finish, now=now
+        )
 
     async def _settle(self, payment: Payment, transaction_id: UUID, *, now: datetime) -> None:
         """Buy the credits that the invoice is for: that books the money."""

@@ -16,7 +16,7 @@ from invoicing.invoices import Invoice
 from ledger.chart import AccountCode
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
-from wallet_service.payments import GRACE
+from wallet_service.unfinished import GRACE
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from tests.wallet_service.story import open_story
 from wallet_service.credit_notes import Wanted
 from wallet_service.embedded.redis import Redis
 from wallet_service.errors import Busy, KeyReused, OutcomePending
-from wallet_service.payments import GRACE, NewPayment
+from wallet_service.payments import NewPayment
 from wallet_service.settings import Settings
+from wallet_service.unfinished import GRACE
 
 
 def now() -> datetime:
@@ -417,7 +418,7 @@ async def test_a_note_that_is_wrong_stops_no_other(
 
     with monkeypatch.context() as patch:
         patch.setattr(book, "issue_credit_note", is_wrong)
-        patch.setattr("wallet_service.credit_notes._BATCH", 1)
+        patch.setattr("wallet_service.unfinished._BATCH", 1)
         assert await desk.finish_due(now=later()) == 1  # the second, on a page of its own
     assert await desk.finish_due(now=later()) == 1
     assert await bills.house(AccountCode.CUSTOMER_CREDIT) == -30_00

@@ -19,8 +19,9 @@ from tests.wallet_service.bills import Bills, line_of
 from tests.wallet_service.story import open_story
 from wallet_service.embedded.redis import Redis
 from wallet_service.errors import KeyReused, OutcomePending
-from wallet_service.payments import GRACE, NewPayment
+from wallet_service.payments import NewPayment
 from wallet_service.settings import Settings
+from wallet_service.unfinished import GRACE
 from wallet_service.wallet_terms import WalletRequest
 from wallet_service.wallet_transaction_requests import WalletTransactionRequest
 

@@ -21,7 +21,8 @@ from wallet_service.credit_notes import Wanted
 from wallet_service.errors import OutcomePending
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.invoices import Invoices
-from wallet_service.payments import GRACE, NewPayment
+from wallet_service.payments import NewPayment
+from wallet_service.unfinished import GRACE
 
 STARTED = day(2, 8)
 
