@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, field, structs
 
+from invoicing import billing_schedule
 from invoicing.billing_reading import usage_window
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
 from invoicing.derived_ids import derived_id
@@ -285,11 +286,8 @@ async def move_mark(connection: Connection, mark: str) -> None:
 
 async def drop_billed(connection: Connection, events: Sequence[AdvanceEvent]) -> list[AdvanceEvent]:
     """Those whose period was not billed; until the transaction ends, none of them is."""
-    places = sorted({(one.organization_id, one.subscription_id) for one in events})
-    await _queries.hold_subscriptions(
-        connection,
-        organization_ids=[organization for organization, _ in places],
-        ids=[subscription for _, subscription in places],
+    await billing_schedule.hold(
+        connection, {(one.organization_id, one.subscription_id) for one in events}
     )
     rows = _queries.events_billed_with_periods(
         connection,

@@ -55,17 +55,6 @@ where exists (
       and e.subscription_id = w.subscription_id and e.reverses_event_id is null
       and r.lines -> 0 ->> 'charge_id' is not null);
 
--- name: hold_subscriptions!
--- Whoever has read them to bill their period reads them again.
-update invoicing.subscriptions s set updated_at = s.updated_at + interval '1 microsecond'
-from (
-    select s.organization_id, s.id
-    from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
-    join invoicing.subscriptions s on s.organization_id = w.organization_id and s.id = w.id
-    order by s.organization_id, s.id for no key update of s
-) w
-where s.organization_id = w.organization_id and s.id = w.id;
-
 -- name: events_billed_with_periods
 -- The events whose period has been billed: what came late is billed by the invoice that follows.
 select w.id

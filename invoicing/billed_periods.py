@@ -13,7 +13,15 @@ from msgspec import field
 
 from invoicing.records import Connection, Record, load_queries, to_json
 
-__all__ = ["BilledPeriod", "claim", "last_seal", "move_to_invoice", "of_invoices", "reseal"]
+__all__ = [
+    "BilledPeriod",
+    "billed_by_others",
+    "claim",
+    "last_seal",
+    "move_to_invoice",
+    "of_invoices",
+    "reseal",
+]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -88,6 +96,19 @@ async def move_to_invoice(
     await _queries.move_to_invoice(
         connection, organization_id=organization_id, from_id=from_id, to_id=to_id
     )
+
+
+async def billed_by_others(
+    connection: Connection, organization_id: UUID, subscription_ids: Sequence[UUID], *, own_id: UUID
+) -> str:
+    """What stands billed of subscriptions by other invoices: a text that is another where it is."""
+    found: str = await _queries.billed_by_others(
+        connection,
+        organization_id=organization_id,
+        subscription_ids=list(subscription_ids),
+        own_id=own_id,
+    )
+    return found
 
 
 async def last_seal(

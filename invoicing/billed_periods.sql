@@ -39,3 +39,14 @@ where organization_id = :organization_id and invoice_id = any(:invoice_ids::uuid
 -- What a voided invoice had billed is billed by the one made from it.
 update invoicing.billed_periods set invoice_id = :to_id
 where organization_id = :organization_id and invoice_id = :from_id;
+
+-- name: billed_by_others$
+-- Which invoices that stand have billed something of these subscriptions, in what revision: as one text, to be compared.
+-- What is billed with its event is never billed with a period.
+select coalesce(md5(string_agg(i.id || ':' || i.revision, ',' order by i.id)), '')
+from invoicing.invoices i
+where i.organization_id = :organization_id and i.id <> :own_id and i.status in ('finalizing', 'finalized', 'closed')
+  and i.id in (
+    select p.invoice_id from invoicing.billed_periods p
+    where p.organization_id = :organization_id and p.subscription_id = any(:subscription_ids::uuid[])
+      and p.reason <> 'in_advance_charge');

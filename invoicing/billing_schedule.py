@@ -5,7 +5,7 @@ what moments depend on sets it to now, and the billing run, which looks then, wr
 itself. So no change can be forgotten, and none has to compute when the next moment is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
@@ -30,6 +30,7 @@ __all__ = [
     "due_moments",
     "due_of",
     "find_scheduled",
+    "hold",
     "look_again",
     "schedule_all",
 ]
@@ -245,6 +246,19 @@ async def schedule_all(connection: Connection, due: Sequence[DueMoment]) -> bool
     """
     last = {one.subscription.id: (one.subscription, one.next_billing_at) for one in due}
     return await _schedule(connection, list(last.values())) == len(last)
+
+
+async def hold(connection: Connection, places: Collection[tuple[UUID, UUID]]) -> None:
+    """Keep subscriptions, (organization, id), until the commit.
+
+    Whoever has read them to bill something reads them again (`schedule_all`).
+    """
+    if places:
+        await _queries.hold_subscriptions(
+            connection,
+            organization_ids=[organization for organization, _ in places],
+            ids=[subscription for _, subscription in places],
+        )
 
 
 async def look_again(

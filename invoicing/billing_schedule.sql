@@ -72,6 +72,17 @@ from found
 where s.organization_id = found.organization_id and s.id = found.id
 returning s.id;
 
+-- name: hold_subscriptions!
+-- Whoever has read them to bill their period reads them again. Locked in one order, so that nobody deadlocks.
+update invoicing.subscriptions s set updated_at = s.updated_at + interval '1 microsecond'
+from (
+    select s.organization_id, s.id
+    from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
+    join invoicing.subscriptions s on s.organization_id = w.organization_id and s.id = w.id
+    order by s.organization_id, s.id for no key update of s
+) w
+where s.organization_id = w.organization_id and s.id = w.id;
+
 -- name: look_again_at_customer!
 update invoicing.subscriptions set next_billing_at = least(next_billing_at, :now), updated_at = :now
 where organization_id = :organization_id and customer_id = :customer_id and status = 'active';

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from invoicing import billing_schedule
 from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import DueMoment, find_scheduled
 from invoicing.late_usage import LATE_USAGE
@@ -115,12 +116,7 @@ async def late_alone(
 async def hold(connection: Connection, due: Collection[DueMoment]) -> None:
     """Let whoever reads the same late usage at this time start anew."""
     ended = [one.subscription for one in due if one.moment.reason == LATE_USAGE]
-    if ended:
-        await _queries.hold_ended(
-            connection,
-            organization_ids=[one.organization_id for one in ended],
-            ids=[one.id for one in ended],
-        )
+    await billing_schedule.hold(connection, {(one.organization_id, one.id) for one in ended})
 
 
 async def _what_came(connection: Connection, keys: Sequence[_Key]) -> dict[_Key, _Late]:

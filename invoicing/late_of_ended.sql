@@ -61,17 +61,6 @@ cross join lateral (
 where late.last_at is not null
 order by w.subscription_id;
 
--- name: hold_ended!
--- Whoever has read them to bill the same usage reads them again. Locked in one order, so that nobody deadlocks.
-update invoicing.subscriptions s set updated_at = s.updated_at + interval '1 microsecond'
-from (
-    select s.organization_id, s.id
-    from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, id)
-    join invoicing.subscriptions s on s.organization_id = w.organization_id and s.id = w.id
-    order by s.organization_id, s.id for no key update of s
-) w
-where s.organization_id = w.organization_id and s.id = w.id;
-
 -- name: followers_of_ended
 -- These, and those of the plans that took their places, as far as they have ended and are billed: units that stay are
 -- theirs, too. And when the last of one's followers, or itself, was billed or looked at.
