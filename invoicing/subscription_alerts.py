@@ -76,6 +76,21 @@ class SubscriptionAlert(Record, frozen=True, kw_only=True):
     last_processed_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
+    sealed_xact_id: int | None = None
+    """Events of transactions from this one on may not have been seen; None: to be looked at."""
+    counted_at: datetime | None = None
+    """When `previous_value` was counted; `last_processed_at` may be a look that failed."""
+
+    def seen_of(self, began_at: datetime) -> Decimal:
+        """What was seen of usage that began at a time: nothing of what began after the last look.
+
+        A new period, and the subscription of another plan, begin at nothing.
+        """
+        if self.alert_type == "lifetime_usage_amount":  # it goes on over both
+            return self.previous_value
+        counted_at = self.counted_at or self.last_processed_at
+        is_new = counted_at is not None and began_at > counted_at
+        return ZERO if is_new else self.previous_value
 
 
 class AlertChanges(Struct, kw_only=True):
@@ -169,7 +184,7 @@ async def update(
     is_about = alert.alert_type, alert.billable_metric_id
     if is_about != (before.alert_type, before.billable_metric_id):
         alert = structs.replace(alert, previous_value=Decimal(0))
-    await save(connection, alert)
+    await save(connection, structs.replace(alert, sealed_xact_id=None))
     return alert
 
 
@@ -223,9 +238,15 @@ async def delete(
     )
 
 
-async def due(connection: Connection, *, before: datetime, limit: int) -> list[SubscriptionAlert]:
-    """Alerts of active subscriptions that nobody has looked at since, of all organizations."""
-    rows = _queries.due_alerts(connection, before=before, limit=limit)
+async def due(
+    connection: Connection, *, before: datetime, long_ago: datetime, limit: int
+) -> list[SubscriptionAlert]:
+    """Alerts that nobody has looked at since, of all organizations.
+
+    Of active subscriptions that were used since the last look, or were looked at long ago: usage
+    also moves without events, with time and with prices.
+    """
+    rows = _queries.due_alerts(connection, before=before, long_ago=long_ago, limit=limit)
     return [SubscriptionAlert.of(row) async for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from lago_python_client.client import Client
 from lago_python_client.models.alert import Alert, AlertsList, AlertThreshold, AlertThresholdList
 
 from invoicing import subscription_alerts
+from invoicing.errors import NotAllowed
 from invoicing.subscription_alerts import Threshold, crossed
 from tests.api.conftest import NewShop, Service
 from tests.api.drafts import organization_of
@@ -19,6 +21,7 @@ from wallet_service.jobs.leader import Term
 from wallet_service.jobs.subscription_alerts import tell_alerts
 from wallet_service.services import Services, open_services
 from wallet_service.settings import Settings
+from wallet_service.usage_reports import UsageReport
 
 STEPS = [{"code": "warn", "value": "1500"}, {"value": 3000}, {"value": 1000, "recurring": True}]
 
@@ -151,21 +154,45 @@ async def test_what_usage_crosses_is_told_once(shop: Shop, services: Services) -
 async def test_an_alert_that_fails_keeps_no_other_waiting(
     shop: Shop, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.ok("/subscriptions/first/alerts", alert=alert())
+    units = {"billable_metric_code": "calls", "thresholds": [{"value": "10"}]}
+    ever = alert(code="ever", alert_type="billable_metric_lifetime_usage_units", **units)
+    shop.ok("/subscriptions/first/alerts", alerts=[alert(thresholds=[{"value": 999}]), ever])
+    now = alert(code="now", alert_type="billable_metric_current_usage_units", **units)
+    shop.ok("/subscriptions/first/alerts", alert=now)
     shop.ok("/subscriptions/second/alerts", alert=alert())
+    shop.charged(external_subscription_id="first", code="calls", properties={"n": 12})
+    looked: list[tuple[str, bool]] = []
+    read = services.usage_reports.current
 
-    def fail_of_first(alerts_of: list[Threshold], before: Decimal, now: Decimal) -> list[Threshold]:
-        if first:
-            first.clear()
+    async def current(*place: Any, since_start: bool, now: datetime) -> UsageReport:
+        looked.append((place[2], since_start))
+        if since_start:
+            raise NotAllowed("too_many_events")
+        return await read(*place, since_start=since_start, now=now)
+
+    def fail_of_one(alerts_of: list[Threshold], before: Decimal, now: Decimal) -> list[Threshold]:
+        if alerts_of[0].value == 999:
             raise ArithmeticError
         return crossed(alerts_of, before, now)
 
-    first = ["fails"]
-    monkeypatch.setattr(subscription_alerts, "crossed", fail_of_first)
-    await tell_alerts(services, Term(0), every_s=0, portion=1)
-    assert not first
-    for path in ("first/alerts/a", "second/alerts/a"):
+    async def tell() -> int:
+        looked.clear()
+        told = await tell_alerts(services, Term(0), every_s=-60)
+        looked[:] = sorted(one for one in looked if one[0] in {"first", "second"})
+        return told
+
+    monkeypatch.setattr(services.usage_reports, "current", current)
+    monkeypatch.setattr(subscription_alerts, "crossed", fail_of_one)
+    assert await tell() == 1  # the third of the first one
+    assert looked == [("first", False), ("first", True), ("second", False)]
+    for path in ("first/alerts/a", "first/alerts/ever", "first/alerts/now", "second/alerts/a"):
         assert shop.api.get(f"/subscriptions/{path}").json()["alert"]["last_processed_at"]
+    assert shop.api.get("/subscriptions/first/alerts/a").json()["alert"]["previous_value"] == "0.0"
+    monkeypatch.setattr(subscription_alerts, "crossed", crossed)
+    assert await tell() == 1  # what had failed is looked at again, what was not used is not
+    assert looked == [("first", False), ("first", True)]
+    monkeypatch.setattr(services.usage_reports, "current", read)
+    assert await tell() == 1
 
 
 @pytest.mark.parametrize(

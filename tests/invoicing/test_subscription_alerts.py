@@ -1,12 +1,15 @@
 """Which thresholds lie between what was used before and what is used now."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from invoicing.subscription_alerts import Threshold, crossed
+from invoicing.subscription_alerts import SubscriptionAlert, Threshold, crossed
 
 
 def at(value: str, *, recurring: bool = False) -> Threshold:
@@ -38,6 +41,28 @@ def test_of_very_many_the_last_are_told() -> None:
     assert (len(told), Decimal(told[-1])) == (100, 10**18)
     tiny = [Threshold(value=Decimal("1e-15"), recurring=True)]  # as many as no Decimal counts
     assert len(crossed(tiny, Decimal(0), Decimal("1e30"))) == 100
+
+
+def test_of_usage_that_began_after_the_last_look_nothing_was_seen() -> None:
+    looked_at = datetime(2026, 4, 30, 23, 59, tzinfo=UTC)
+    alert = SubscriptionAlert(
+        organization_id=UUID(int=1),
+        id=UUID(int=2),
+        external_subscription_id="sub",
+        code="a",
+        alert_type="current_usage_amount",
+        thresholds=STEPS,
+        previous_value=Decimal(50),
+        last_processed_at=looked_at + timedelta(hours=1),  # in vain
+        counted_at=looked_at,
+        created_at=looked_at,
+        updated_at=looked_at,
+    )
+    april, may = datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)
+    assert alert.seen_of(april) == 50
+    assert alert.seen_of(may) == 0
+    assert structs.replace(alert, alert_type="lifetime_usage_amount").seen_of(may) == 50
+    assert structs.replace(alert, counted_at=None, last_processed_at=looked_at).seen_of(may) == 0
 
 
 @given(st.lists(st.decimals(0, 1000, places=3), min_size=2, max_size=6))

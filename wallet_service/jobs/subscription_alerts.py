@@ -1,17 +1,18 @@
-"""Alerts of subscriptions: usage is looked at once a minute, and thresholds it passed are told."""
+"""Alerts of subscriptions: those that were used are looked at, and told what that has passed."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
+import asyncpg
 import structlog
-from msgspec import structs
+from msgspec import Struct, structs
 
-from invoicing import lifetime_usages, outbox, subscription_alerts, subscriptions
+from invoicing import billing_runs, lifetime_usages, outbox, subscription_alerts, subscriptions
 from invoicing.errors import InvoicingError
+from invoicing.records import Connection
 from invoicing.subscription_alerts import SubscriptionAlert, Threshold
 from invoicing.subscriptions import Subscription
 from invoicing.usage import Wanted
@@ -29,18 +30,27 @@ log: Final = structlog.get_logger("wallet_service.jobs.subscription_alerts")
 EVERY_S: Final = 60
 _PORTION: Final = 500
 _PORTIONS_MAX: Final = 100
+_LOOK_AGAIN: Final = timedelta(hours=1)
+"""Usage also moves without events: with time, and with prices."""
+_PROBLEMS: Final = (InvoicingError, WalletError, asyncpg.PostgresError, ArithmeticError)
 _LIFETIME: Final = "billable_metric_lifetime_usage_units"
 
 
 async def tell_alerts(
     services: Services, term: Term, *, every_s: float = EVERY_S, portion: int = _PORTION
 ) -> int:
-    """Look at the usage of all who have alerts, and tell of what was crossed; says of how many."""
+    """Look at the usage of whoever has alerts and was used, and tell of what was crossed.
+
+    Says how many alerts that were.
+    """
     told = 0
-    before = datetime.now(UTC) - timedelta(seconds=every_s)
+    now = datetime.now(UTC)
+    before, long_ago = now - timedelta(seconds=every_s), now - _LOOK_AGAIN
     for _ in range(_PORTIONS_MAX):
         async with services.database.worker.acquire() as connection:
-            found = await subscription_alerts.due(connection, before=before, limit=portion)
+            found = await subscription_alerts.due(
+                connection, before=before, long_ago=long_ago, limit=portion
+            )
         for (organization_id, external_id), alerts in groupby(found, key=_of_subscription):
             term.check()
             of_one = list(alerts)
@@ -77,86 +87,128 @@ async def _look(
     external_id: str,
     alerts: list[SubscriptionAlert],
 ) -> int:
-    """Look at one subscription; what cannot be counted now is looked at the next time."""
+    """Look at one subscription; an alert that cannot be looked at now keeps no other waiting."""
     now = datetime.now(UTC)
     async with services.database.tenant(organization_id) as connection:
         subscription = await subscriptions.find(connection, organization_id, external_id)
+        sealed = await billing_runs.snapshot(connection)  # before usage is read: nothing is missed
     if subscription is None:  # it has just ended
         return 0
-    values: dict[UUID, Decimal] = {}
-    try:
-        values = await _values(services, subscription, alerts, now=now)
-    except (InvoicingError, WalletError) as error:
-        log.warning("alerts_wait", subscription=str(subscription.id), reason=error.code)
-    except Exception:  # one that is wrong keeps nobody else waiting
-        log.exception("alerts_wait", subscription=str(subscription.id))
-    told = 0
-    async with services.database.worker.acquire() as connection, connection.transaction():
-        await term.guard(connection)
-        for one in sorted(alerts, key=lambda alert: alert.id):
-            alert = await subscription_alerts.lock(connection, organization_id, one.id)
-            if alert is None:
-                continue
-            value = values.get(alert.id, alert.previous_value)
-            passed = subscription_alerts.crossed(alert.thresholds, alert.previous_value, value)
-            if passed:
-                await _tell(connection, alert, subscription, passed, value, now=now)
-                told += 1
-            await subscription_alerts.save(
-                connection, structs.replace(alert, previous_value=value, last_processed_at=now)
-            )
+    usage = _Usage(services, subscription, now=now)
+    told, failed = 0, list[SubscriptionAlert]()
+    for alert in sorted(alerts, key=lambda one: one.id):
+        try:
+            seen = await usage.of(alert)
+            async with services.database.worker.acquire() as connection, connection.transaction():
+                await term.guard(connection)
+                told += await _note(connection, alert, subscription, seen, sealed, now=now)
+        except Deposed:
+            raise
+        except (InvoicingError, WalletError) as error:
+            log.warning("alert_waits", alert=str(alert.id), reason=error.code)
+            failed.append(alert)
+        except Exception:  # whatever is wrong with one is no reason to leave the others
+            log.exception("alert_waits", alert=str(alert.id))
+            failed.append(alert)
+    if failed:
+        await _put_off(services, term, organization_id, failed)
     return told
 
 
-async def _values(
-    services: Services,
+async def _note(
+    connection: Connection,
+    alert: SubscriptionAlert,
     subscription: Subscription,
-    alerts: Iterable[SubscriptionAlert],
+    seen: "_Seen",
+    sealed_xact_id: int,
     *,
     now: datetime,
-) -> dict[UUID, Decimal]:
-    """What each alert is about, as it is used now."""
-    alerts = list(alerts)
-    usage = await _usage(services, subscription, now=now)
-    ever = usage
-    if any(alert.alert_type == _LIFETIME for alert in alerts):
-        ever = await _usage(services, subscription, since_start=True, now=now)
-    lifetime_cents = usage.amount_cents
-    if any(alert.alert_type == "lifetime_usage_amount" for alert in alerts):
-        async with services.database.tenant(subscription.organization_id) as connection:
-            found = await lifetime_usages.find(connection, subscription, now=now)
-        lifetime_cents += found.historical_cents + found.invoiced_cents
-    values: dict[UUID, Decimal] = {}
-    for alert in alerts:
-        code = alert.billable_metric_code or ""
-        if alert.alert_type == "current_usage_amount":
-            values[alert.id] = Decimal(usage.amount_cents)
-        elif alert.alert_type == "lifetime_usage_amount":
-            values[alert.id] = Decimal(lifetime_cents)
-        elif alert.alert_type == "billable_metric_current_usage_amount":
-            values[alert.id] = Decimal(_cents_of(usage, code))
-        else:
-            is_ever = alert.alert_type == _LIFETIME
-            values[alert.id] = _units_of(ever if is_ever else usage, code)
-    return values
-
-
-async def _usage(
-    services: Services, subscription: Subscription, *, since_start: bool = False, now: datetime
-) -> CustomerUsageBody:
-    report = await services.usage_reports.current(
-        subscription.organization_id,
-        subscription.external_customer_id,
-        subscription.external_id,
-        Wanted(),
-        since_start=since_start,
-        now=now,
+) -> bool:
+    """Note what was seen for an alert, and tell what that has crossed; says whether it did."""
+    locked = await subscription_alerts.lock(connection, alert.organization_id, alert.id)
+    if locked is None or locked.updated_at != alert.updated_at:  # it is looked at the next time
+        return False
+    before = structs.replace(locked, previous_value=locked.seen_of(seen.began_at))
+    passed = subscription_alerts.crossed(before.thresholds, before.previous_value, seen.value)
+    if passed:
+        await _tell(connection, before, subscription, passed, seen.value, now=now)
+    after = structs.replace(
+        locked,
+        previous_value=seen.value,
+        counted_at=now,
+        sealed_xact_id=sealed_xact_id,
+        last_processed_at=now,
     )
-    scales: dict[str, int] = {}
-    for code in {charge.charge.rated.asset_code for charge in report.usage.charges}:
-        asset = await services.rates.asset(subscription.organization_id, code, now=now)
-        scales[code] = asset.scale
-    return usage_body(report, scales)
+    await subscription_alerts.save(connection, after)
+    return bool(passed)
+
+
+class _Seen(Struct, frozen=True, kw_only=True):
+    """What an alert is about, as it is used now."""
+
+    value: Decimal
+    began_at: datetime
+
+
+class _Usage:
+    """The usage of a subscription, read where an alert is about it."""
+
+    def __init__(self, services: Services, subscription: Subscription, *, now: datetime) -> None:
+        self._services = services
+        self._subscription = subscription
+        self._now = now
+        self._read: dict[bool, tuple[CustomerUsageBody, datetime] | Exception] = {}
+
+    async def of(self, alert: SubscriptionAlert) -> _Seen:
+        """What one alert is about; raises what keeps that from being counted."""
+        code = alert.billable_metric_code or ""
+        usage, began_at = await self._body(since_start=alert.alert_type == _LIFETIME)
+        if alert.alert_type == "current_usage_amount":
+            value = Decimal(usage.amount_cents)
+        elif alert.alert_type == "lifetime_usage_amount":
+            value = Decimal(usage.amount_cents + await self._cents_before())
+        elif alert.alert_type == "billable_metric_current_usage_amount":
+            value = Decimal(_cents_of(usage, code))
+        else:
+            value = _units_of(usage, code)
+        return _Seen(value=value, began_at=began_at)
+
+    async def _cents_before(self) -> int:
+        """Lifetime usage, but for the running period."""
+        subscription = self._subscription
+        async with self._services.database.tenant(subscription.organization_id) as connection:
+            found = await lifetime_usages.find(connection, subscription, now=self._now)
+        return found.historical_cents + found.invoiced_cents
+
+    async def _body(self, *, since_start: bool) -> tuple[CustomerUsageBody, datetime]:
+        """The usage of the running period, or all there ever was, and when it began. Read once."""
+        if since_start not in self._read:
+            try:
+                self._read[since_start] = await self._report(since_start=since_start)
+            except _PROBLEMS as error:
+                self._read[since_start] = error
+        read = self._read[since_start]
+        if isinstance(read, Exception):
+            raise read
+        return read
+
+    async def _report(self, *, since_start: bool) -> tuple[CustomerUsageBody, datetime]:
+        subscription = self._subscription
+        report = await self._services.usage_reports.current(
+            subscription.organization_id,
+            subscription.external_customer_id,
+            subscription.external_id,
+            Wanted(),
+            since_start=since_start,
+            now=self._now,
+        )
+        scales: dict[str, int] = {}
+        for code in {charge.charge.rated.asset_code for charge in report.usage.charges}:
+            asset = await self._services.rates.asset(
+                subscription.organization_id, code, now=self._now
+            )
+            scales[code] = asset.scale
+        return usage_body(report, scales), report.start
 
 
 def _cents_of(usage: CustomerUsageBody, code: str) -> int:
@@ -175,7 +227,7 @@ def _units_of(usage: CustomerUsageBody, code: str) -> Decimal:
 
 
 async def _tell(
-    connection: Any,
+    connection: Connection,
     alert: SubscriptionAlert,
     subscription: Subscription,
     passed: list[Threshold],
