@@ -105,8 +105,6 @@ class Invoice(Record, frozen=True, kw_only=True):
     self_billed: bool = False
     payment_overdue: bool = False
     payment_dispute_lost_at: datetime | None = None
-    ready_for_payment: bool = True
-    skip_charges: bool = False
     version_number: int = 1
     revision: int = 1
     tzdata_version: str | None = None

@@ -7,7 +7,7 @@
     debited_amount_minor, total_amount_cents, total_paid_amount_cents, total_offsetted_credit_note_amount_cents,
     applied_taxes, custom_sections, applied_usage_thresholds, metadata, error_details, customer_as_billed,
     entity_as_billing, settlement, content_hash, sealed_at, voided_invoice_id, purchase_order_number, self_billed,
-    payment_overdue, payment_dispute_lost_at, ready_for_payment, skip_charges, version_number, revision,
+    payment_overdue, payment_dispute_lost_at, version_number, revision,
     tzdata_version, finalized_at, voided_at, created_at, updated_at
 
 -- fragment: wanted
@@ -70,8 +70,7 @@ update invoicing.invoices set
     content_hash = :content_hash, sealed_at = :sealed_at, sealed_xact_id = :sealed_xact_id::bigint::text::xid8,
     voided_invoice_id = :voided_invoice_id, purchase_order_number = :purchase_order_number,
     self_billed = :self_billed, payment_overdue = :payment_overdue,
-    payment_dispute_lost_at = :payment_dispute_lost_at, ready_for_payment = :ready_for_payment,
-    skip_charges = :skip_charges, version_number = :version_number, revision = :revision,
+    payment_dispute_lost_at = :payment_dispute_lost_at, version_number = :version_number, revision = :revision,
     tzdata_version = :tzdata_version, finalized_at = :finalized_at, voided_at = :voided_at,
     updated_at = :updated_at
 where organization_id = :organization_id and id = :id;

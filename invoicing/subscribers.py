@@ -29,7 +29,6 @@ class Agreement(Record, frozen=True, kw_only=True):
     subscription_at: datetime
     started_at: datetime
     terminated_at: datetime | None
-    started_by_default: bool
     interval: str
     """How long a period of its plan is."""
     timezone: str

@@ -12,7 +12,7 @@ on conflict do nothing;
 -- What prices new usage of customers, named by the callers' ids; who has no subscription gets one row without any.
 select c.organization_id, c.external_id as external_customer_id, c.id as customer_id, c.currency, s.id, s.external_id,
     s.plan_id, p.current_version_id as plan_version_id, s.billing_time, s.subscription_at, s.started_at,
-    s.terminated_at, s.started_by_default, p.interval,
+    s.terminated_at, p.interval,
     invoicing.zone_of(
         s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone
 from unnest(:organization_ids::uuid[], :external_ids::text[]) as wanted (organization_id, external_id)
@@ -26,7 +26,7 @@ order by c.organization_id, c.id, s.started_at, s.id;
 -- name: find_at_times
 -- The subscriptions that external ids meant at a time: usage may come in late, after their end.
 select s.organization_id, s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id,
-    s.billing_time, s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval,
+    s.billing_time, s.subscription_at, s.started_at, s.terminated_at, p.interval,
     invoicing.zone_of(
         s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone,
     wanted.at as wanted_at, c.external_id as external_customer_id, c.currency
@@ -48,7 +48,7 @@ join invoicing.customers c on c.organization_id = s.organization_id and c.id = s
 
 -- name: find_started_by_default^
 select s.id, s.external_id, s.customer_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time,
-    s.subscription_at, s.started_at, s.terminated_at, s.started_by_default, p.interval,
+    s.subscription_at, s.started_at, s.terminated_at, p.interval,
     invoicing.zone_of(
         s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone
 from invoicing.subscriptions s

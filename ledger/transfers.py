@@ -190,11 +190,6 @@ class TransferResult(Struct, frozen=True):
         """The transfer is in the book, exactly as sent."""
         return self.status is TransferStatus.CREATED or self.status is TransferStatus.EXISTS
 
-    @property
-    def is_transient(self) -> bool:
-        """Refused because of the state of the book; a new try needs a new id."""
-        return self.status in TRANSIENT
-
 
 class ChainResult(Struct, frozen=True):
     """The one answer for a linked chain: it is booked as a whole or not at all."""
@@ -209,11 +204,6 @@ class ChainResult(Struct, frozen=True):
     def ok(self) -> bool:
         """The whole chain is in the book."""
         return self.culprit is None
-
-    @property
-    def is_transient(self) -> bool:
-        """Refused because of the state of the book; a new try needs new ids for all members."""
-        return self.status in TRANSIENT or self.status is TransferStatus.ID_ALREADY_FAILED
 
 
 def chain_result(results: Sequence[TransferResult]) -> ChainResult:

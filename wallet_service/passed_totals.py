@@ -40,28 +40,37 @@ _encode = msgspec.json.Encoder().encode
 async def pass_on(
     connection: Connection, subscription: Subscription, versions: Versions | None = None
 ) -> None:
-    """Let running totals go on where those before a change of plan have ended; may be repeated."""
-    organization_id, started_at = subscription.organization_id, subscription.started_at
-    if subscription.previous_subscription_id is None or started_at is None:
+    """Let running totals go on where those before a change of plan have ended; may be repeated.
+
+    Where that fails, the change of plan stands all the same: the true-up knows the totals.
+    """
+    if subscription.previous_subscription_id is None or subscription.started_at is None:
         return
+    try:
+        async with connection.transaction():
+            await _begin(connection, subscription, versions or Versions())
+    except NotAllowed as error:  # too many events
+        log.warning("totals_not_passed_on", subscription=str(subscription.id), reason=error.code)
+    except Exception:  # whatever is wrong with one holds up nobody
+        log.exception("totals_not_passed_on", subscription=str(subscription.id))
+
+
+async def _begin(connection: Connection, subscription: Subscription, versions: Versions) -> None:
+    organization_id, started_at = subscription.organization_id, subscription.started_at
+    assert started_at is not None, "it has begun"
     before = await predecessors(connection, [(organization_id, subscription.id)])
-    versions = versions or Versions()
     names = await versions.names(connection, organization_id, subscription.plan_id)
     version_id = in_force(names, started_at).id
     version = (await versions.load(connection, organization_id, [version_id]))[version_id]
-    try:
-        passed = await passed_lines(
-            connection,
-            versions,
-            organization_id,
-            before.get(subscription.id, []),
-            version,
-            before=started_at,
-            events_max=EVENTS_MAX,
-        )
-    except NotAllowed as error:  # the true-up knows them all the same
-        log.warning("totals_not_passed_on", subscription=str(subscription.id), reason=error.code)
-        return
+    passed = await passed_lines(
+        connection,
+        versions,
+        organization_id,
+        before.get(subscription.id, []),
+        version,
+        before=started_at,
+        events_max=EVENTS_MAX,
+    )
     rows: list[tuple[UUID, UUID, UUID, bytes]] = []
     for key, lines in passed.items():
         bucket = version.card.bucket(key.charge_id, key.filter_id)

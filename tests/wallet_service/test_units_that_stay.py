@@ -11,6 +11,7 @@ from invoicing.subscription_moves import move_due
 from invoicing.usage import Wanted
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
+from wallet_service import passed_totals
 from wallet_service.passed_totals import pass_on
 from wallet_service.usage_reports import UsageReports
 
@@ -148,6 +149,24 @@ async def test_a_cheaper_plan_begins_with_the_seats_that_the_dearer_one_leaves(m
     # 10 for 31 days, of which 4 were not there for 11 of them: 8.58065 seats.
     assert await charged(months) == [[(10, 60_000)], [(Decimal("8.58065"), 25_742)]]
     assert await months.left(acme) == 2000 - 601 - Decimal("257.42")
+    await months.check()
+
+
+async def test_a_plan_is_changed_also_where_the_totals_cannot_pass_on(months, monkeypatch):
+    async def fail(connection, *_, **__) -> None:
+        await connection.execute("select 1 / 0")
+
+    await months.metric("seats", recurring=True)
+    for plan, seat in (("team", "30"), ("firm", "60")):
+        await months.plan(plan, standard("seats", seat, prorated=True), amount_cents=int(seat))
+    acme = await months.customer("acme", paid(1000), currency="USD")
+    await months.subscribe("acme", "team", "sub", at=day(4, 1))
+    await months.use("sub", "seats", "10", at=day(4, 1))
+    monkeypatch.setattr(passed_totals, "passed_lines", fail)
+    await change(months, "firm", at=day(4, 16))
+    await months.bill(day(5, 1))  # the true-up knows them
+    assert await charged(months) == [[(5, 15_000)], [(5, 30_000)]]
+    assert await months.left(acme) == 1000 - 450 - Decimal("0.15") - Decimal("0.30")
     await months.check()
 
 

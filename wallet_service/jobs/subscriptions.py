@@ -1,13 +1,8 @@
 """Subscriptions start, follow each other and end when it was agreed that they would."""
 
 from datetime import UTC, datetime
-from typing import Final
-
-import structlog
 
 from invoicing import subscription_moves
-from invoicing.records import Connection
-from invoicing.subscriptions import Subscription
 from invoicing.usage_versions import Versions
 from wallet_service.jobs.leader import Term
 from wallet_service.passed_totals import pass_on
@@ -15,8 +10,6 @@ from wallet_service.services import Services
 from wallet_service.subscription_news import teller
 
 __all__ = ["move_due"]
-
-log: Final = structlog.get_logger("wallet_service.subscriptions")
 
 
 async def move_due(services: Services, term: Term) -> int:
@@ -30,17 +23,8 @@ async def move_due(services: Services, term: Term) -> int:
         for move in moved:
             await tell(f"subscription.{move.word}", move.subscription)
             if move.word == "started":
-                await _pass_on(connection, move.subscription, versions)
+                await pass_on(connection, move.subscription, versions)
     changed = {move.subscription.organization_id for move in moved if move.changes_prices}
     for organization_id in changed:
         await services.catalogue_changed(organization_id)
     return len(moved)
-
-
-async def _pass_on(connection: Connection, subscription: Subscription, versions: Versions) -> None:
-    """Where it fails nobody else is held up: the true-up knows the totals all the same."""
-    try:
-        async with connection.transaction():
-            await pass_on(connection, subscription, versions)
-    except Exception:
-        log.exception("totals_not_passed_on", subscription=str(subscription.id))
