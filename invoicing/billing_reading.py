@@ -1,7 +1,7 @@
 """What was used in the periods that moments bill, and what it costs: read for many at once."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -33,6 +33,7 @@ __all__ = [
 BILLED_EVENTS_MAX: Final = 2_000_000
 """Of one subscription and period, where a price depends on their order; sums have no limit."""
 
+_FOR_EVER: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _ZONES_DIFFER: Final = timedelta(days=3)
 """By no more, with the days that months differ by."""
 
@@ -52,9 +53,9 @@ class UsedInPeriod(Struct, frozen=True, kw_only=True):
 def bounds_of_usage(subscription: ScheduledSubscription, moment: BillingMoment) -> Bounds:
     """From when to when events are the moment's.
 
-    A subscription's own events may be a little older than its start, and are not younger than its
-    end, by the width with which events are matched with subscriptions: so the first and the last
-    period are read as a whole.
+    A subscription's own events may be a little older than its start, by the width with which
+    events are matched with subscriptions, and younger than its end, where a hold was captured
+    later: so the first period is read as a whole, and the last one for ever.
     """
     days = moment.charges_period
     assert days is not None, "the moment bills usage"
@@ -62,7 +63,7 @@ def bounds_of_usage(subscription: ScheduledSubscription, moment: BillingMoment) 
     if start == subscription.started_at:
         start = min(start, days.whole.start)
     if moment.reason == "subscription_terminating":
-        end = max(end, days.whole.end)
+        end = _FOR_EVER
     return Bounds(start, end)
 
 

@@ -42,7 +42,8 @@ order by s.id;
 select w.organization_id, w.subscription_id as id, late.last_at
 from unnest(:organization_ids::uuid[], :ids::uuid[]) as w (organization_id, subscription_id)
 cross join lateral (
-    select p.sealed_xact_id, p.charges_to_at from invoicing.billed_periods p
+    select p.sealed_xact_id, p.charges_to_at, p.reason = 'subscription_terminating' as is_last
+    from invoicing.billed_periods p
     where p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
       and p.sealed_xact_id is not null and p.reason not in ('progressive_billing', 'late_usage')
     order by p.charges_to_at desc limit 1
@@ -56,7 +57,7 @@ cross join lateral (
     select max(e.created_at) as last_at from invoicing.events e
     where e.organization_id = w.organization_id and e.subscription_id = w.subscription_id
       and e.xact_id >= greatest(sealed.sealed_xact_id, looked.sealed_xact_id)
-      and (e.timestamp < sealed.charges_to_at or e.reverses_event_id is not null)
+      and (sealed.is_last or e.timestamp < sealed.charges_to_at or e.reverses_event_id is not null)
 ) late
 where late.last_at is not null
 order by w.subscription_id;

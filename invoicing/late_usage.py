@@ -33,7 +33,7 @@ from invoicing.periods import Bounds
 from invoicing.progressive_billing import BilledAhead, billed_ahead
 from invoicing.records import Connection, load_queries, to_json
 from invoicing.usage import Question, rate_periods
-from invoicing.usage_fees import BilledUsage, FeePlace, usage_fees
+from invoicing.usage_fees import BilledUsage, FeePlace, true_up_id, usage_fees
 from invoicing.usage_rollups import Stretch
 from invoicing.usage_versions import Versions
 from ledger.money import Rounding
@@ -109,8 +109,17 @@ def late_fees(place: FeePlace, late: Sequence[LateUsage]) -> list[Fee]:
 
 def line_of(fee: Fee) -> _Line:
     """What makes it the same as another line of its period."""
-    is_true_up = fee.true_up_parent_fee_id is not None
-    return fee.charge_id, fee.charge_filter_id, to_json(fee.pricing_group), is_true_up
+    return fee.charge_id, fee.charge_filter_id, to_json(fee.pricing_group), _is_true_up(fee)
+
+
+def _is_true_up(fee: Fee) -> bool:
+    """Where nothing was used, those of earlier releases name no line: their ids tell."""
+    if fee.true_up_parent_fee_id is not None:
+        return True
+    if fee.invoice_id is None or fee.charge_id is None or fee.from_datetime is None:
+        return False
+    named = true_up_id(fee.invoice_id, fee.subscription_id, fee.charge_id, fee.from_datetime)
+    return fee.id == named
 
 
 def difference(place: FeePlace, now: Fee | None, before: Sequence[Fee]) -> Fee | None:

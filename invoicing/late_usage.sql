@@ -2,13 +2,15 @@
 
 -- name: late_since
 -- Since when, of each subscription for whose sealed periods something was committed after the last of them was sealed, or
--- after one that has ended was last looked at.
+-- after one that has ended was last looked at. What is captured of a hold after the end is the last period's.
 -- Reads the events since then by their transactions.
 select w.organization_id, w.subscription_id, late.since
 from unnest(:organization_ids::uuid[], :subscription_ids::uuid[], :before::timestamptz[])
     as w (organization_id, subscription_id, before)
 cross join lateral (
-    select p.sealed_xact_id, p.charges_to_at from invoicing.billed_periods p
+    select p.sealed_xact_id, p.charges_to_at,
+        case when p.reason = 'subscription_terminating' then p.charges_to_at - interval '1 microsecond' end as last_at
+    from invoicing.billed_periods p
     where p.organization_id = w.organization_id and p.subscription_id = w.subscription_id
       and p.billing_at < w.before and p.sealed_xact_id is not null
       and p.reason not in ('progressive_billing', 'late_usage')
@@ -21,7 +23,7 @@ left join lateral (
     order by p.billing_at desc limit 1
 ) looked on true
 cross join lateral (
-    select min(least(e.timestamp, o.timestamp)) as since
+    select min(least(e.timestamp, o.timestamp, sealed.last_at)) as since
     from invoicing.events e
     left join lateral (
         select o.timestamp from invoicing.events o
@@ -29,8 +31,8 @@ cross join lateral (
     ) o on true
     where e.organization_id = w.organization_id and e.subscription_id = w.subscription_id
       and e.xact_id >= greatest(sealed.sealed_xact_id, looked.sealed_xact_id)
-      and (e.timestamp < sealed.charges_to_at or e.reverses_event_id is not null)
-      and least(e.timestamp, o.timestamp) < sealed.charges_to_at
+      and (e.timestamp < sealed.charges_to_at or e.reverses_event_id is not null or sealed.last_at is not null)
+      and least(e.timestamp, o.timestamp, sealed.last_at) < sealed.charges_to_at
 ) late
 where late.since is not null;
 

@@ -39,6 +39,7 @@ __all__ = [
     "each_of",
     "filter_name",
     "nothing_left",
+    "true_up_id",
     "usage_fees",
     "usage_line",
 ]
@@ -217,13 +218,7 @@ def _missing(
     cents, precise = cents_of(amount, place.currency)
     if not cents:
         return []
-    fee_id = derived_id(
-        place.parent_id,
-        "true_up",
-        place.subscription_id or "",
-        listed.id,
-        billed.bounds.start.isoformat(),
-    )
+    fee_id = true_up_id(place.parent_id, place.subscription_id, listed.id, billed.bounds.start)
     return [
         Fee(
             organization_id=place.organization_id,
@@ -253,6 +248,14 @@ def _missing(
             updated_at=place.now,
         )
     ]
+
+
+def true_up_id(
+    invoice_id: UUID, subscription_id: UUID | None, charge_id: UUID, start: datetime
+) -> UUID:
+    """The id of the line with what is missing to a charge's minimum in a period."""
+    parts = subscription_id or "", charge_id, start.isoformat()
+    return derived_id(invoice_id, "true_up", *parts)
 
 
 def _left(line: Fee) -> Fee:

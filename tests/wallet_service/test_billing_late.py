@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from invoicing import billing_runs, subscription_changes
 from invoicing.billing_schedule import due_moments
 from tests.wallet_service.months import Months, day, standard
-from tests.wallet_service.story import USD, open_story, paid, promotional
+from tests.wallet_service.story import USD, as_owner, open_story, paid, promotional
+from wallet_service.authorization_requests import AuthorizationRequest, CaptureRequest
 from wallet_service.billing_rounds import Run
 from wallet_service.invoice_finishing import worker_transactions
+from wallet_service.items import ItemRequest
 
 
 @pytest.fixture
@@ -127,6 +131,48 @@ async def test_late_usage_of_what_has_ended_is_billed_with_another_or_once_by_it
     await months.services.invoices.regenerate(place, last.id, now=later)
     assert await charged(months) == [[500], [700], [100]]
     assert (await months.bill(later + timedelta(days=30))).invoices == 0
+    await months.check()
+
+
+async def test_what_was_missing_to_a_minimum_is_missing_still_when_something_else_comes_late(
+    months, database_dsn, settings_for
+):
+    await months.metric("tokens")
+    await months.metric("calls")
+    await months.plan("pay", standard("tokens", "1", min_amount_cents=100), standard("calls", "1"))
+    await months.customer("acme", has_wallet=False, currency="USD")
+    await months.subscribe("acme", "pay", "one", at=day(4, 1))
+    await months.bill(day(5, 1))
+    # As the release before left it: nothing was used, so it named no line.
+    as_before = "update invoicing.fees set true_up_parent_fee_id = null"
+    await as_owner(settings_for(database_dsn), as_before)
+    await months.use("one", "calls", "3", at=day(4, 20))
+    await months.bill(day(6, 1))
+    assert await charged(months) == [[100], [100, 300]]  # of May, and late
+
+
+async def test_a_hold_that_is_captured_after_its_subscription_has_ended_is_billed_once(months):
+    await months.metric("tokens")
+    await months.plan("pay", standard("tokens", "1"))
+    acme = await months.customer("acme", paid(1000), currency="USD")
+    for name in ("one", "two"):
+        await months.subscribe("acme", "pay", name, at=day(4, 1))
+    used = [ItemRequest(code="tokens", properties={"value": "7"})]
+    doors, place, now = months.services.authorizations, months.organization_id, datetime.now(UTC)
+    terms = AuthorizationRequest(
+        external_customer_id="acme",
+        external_subscription_id="one",
+        transaction_id="call",
+        items=used,
+    )
+    held = msgspec.json.decode(await doors.authorize(place, terms, now=now))["authorization"]
+    await end(months, "one", at=day(4, 20))
+    await months.bill(day(5, 1))
+    await doors.capture(place, UUID(held["id"]), CaptureRequest(items=used), now=now)
+    await months.bill(day(6, 1))
+    await months.bill(day(7, 1))
+    assert await charged(months) == [[700]]
+    assert await months.left(acme) == 993
     await months.check()
 
 
