@@ -4,7 +4,8 @@
     PREFIX-202610-017     the seventeenth of the billing entity, issued in October 2026
 
 Every final invoice counts in both series, whichever its number is made of, so a billing entity may
-change from one to the other. Source: Lago, invoice numbering.
+change from one to the other. Source: Lago, invoice numbering. A month has six digits, and no
+customer's number has: so none of the one series is one of the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ __all__ = ["number_all"]
 
 _queries: Final[Any] = load_queries(__file__)
 
+_MONTH_DIGITS: Final = 6
 _CUSTOMERS: Final = "customers"
 
 
@@ -46,13 +48,19 @@ async def number_all(
         entity = entities[invoice.organization_id, invoice.billing_entity_id]
         if entity.document_numbering == "per_customer":
             customer = customers[invoice.organization_id, invoice.customer_id]
-            number = f"{entity.document_number_prefix}-{customer:03d}-{own:03d}"
+            number = f"{entity.document_number_prefix}-{_shown(customer)}-{own:03d}"
             sequential_id = own
         else:
             number = f"{entity.document_number_prefix}-{invoice.issuing_date:%Y%m}-{all_:03d}"
             sequential_id = all_
         numbered.append(structs.replace(invoice, number=number, sequential_id=sequential_id))
     return numbered
+
+
+def _shown(customer: int) -> str:
+    """A customer's number on its invoices: `001`, `12345`, `0202610`, `1234567`."""
+    number = f"{customer:03d}"
+    return f"0{number}" if len(number) == _MONTH_DIGITS else number
 
 
 async def _customer_numbers(

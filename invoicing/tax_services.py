@@ -23,6 +23,10 @@ TAX_ERROR = "tax_error"
 """The `error_code` of an invoice whose taxes nobody could say."""
 
 
+UNREACHABLE = "unreachable"
+"""The reason where nobody has answered: another try may be, and others are not answered either."""
+
+
 class TaxServiceFailed(Exception):
     """The service did not answer, or not for every line. `reason` is stable, the text is not."""
 
@@ -110,6 +114,11 @@ def error_details(failure: TaxServiceFailed) -> list[dict[str, Any]]:
     """What a failed invoice says of its failure."""
     details = {TAX_ERROR: failure.reason, "message": f"{failure}"[:500]}
     return [{"error_code": TAX_ERROR, "details": details}]
+
+
+def is_silent(problems: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an invoice has failed (`error_details`) because nobody answered."""
+    return any(one["details"].get(TAX_ERROR) == UNREACHABLE for one in problems)
 
 
 def _place(party: Customer | BillingEntity) -> TaxedPlace:

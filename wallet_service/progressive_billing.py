@@ -36,7 +36,7 @@ from invoicing.progressive_billing import (
     reached_before,
 )
 from invoicing.records import Connection
-from invoicing.tax_services import TAX_ERROR, TaxService
+from invoicing.tax_services import TAX_ERROR, UNREACHABLE, TaxService
 from invoicing.usage_thresholds import UsageThreshold
 from wallet_service.billing import Billing
 from wallet_service.billing_rounds import Run
@@ -119,7 +119,7 @@ class ProgressiveBilling:
                 await self._write(opened, run, crossing)
                 made += 1
             except (*_PROBLEMS, Raced) as error:
-                if isinstance(error, Unavailable) and error.details.get("taxes") == "unreachable":
+                if isinstance(error, Unavailable) and error.details.get("taxes") == UNREACHABLE:
                     unheard.add(organization_id)
                 _warn(crossing.subscription.id, error)
         return made

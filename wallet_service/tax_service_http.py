@@ -14,7 +14,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from invoicing.tax_services import TaxQuestion, TaxServiceFailed
+from invoicing.tax_services import UNREACHABLE, TaxQuestion, TaxServiceFailed
 from invoicing.tax_shares import TaxTerms
 from invoicing.taxes import RATE_MAX, is_rate
 
@@ -22,6 +22,9 @@ __all__ = ["HttpTaxService"]
 
 _ANSWER_BYTES_MAX: Final = 10_000_000
 _OK: Final = 200
+_LATER: Final = frozenset({408, 425, 429})
+_OF_THE_SERVER: Final = 500
+"""What a gateway says of a service behind it that does not answer, say. As if nobody had."""
 
 
 class _AnsweredTax(Struct, frozen=True):
@@ -55,12 +58,15 @@ class HttpTaxService:
         await self._client.aclose()
 
     async def taxes(self, question: TaxQuestion, /) -> Mapping[UUID, Sequence[TaxTerms]]:
-        """Ask once. Raises TaxServiceFailed: `unreachable`, `refused` or `invalid_answer`."""
+        """Ask once. Raises TaxServiceFailed: `unreachable`, `refused` or `invalid_answer`.
+
+        An answer 5xx, or "later", is as good as none; 4xx says that it is this invoice.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):  # the client's own is one for each read
                 answer = await self._answer(self._encode({"invoice": question}))
         except (httpx.HTTPError, TimeoutError) as error:
-            raise TaxServiceFailed("unreachable", type(error).__name__) from error
+            raise TaxServiceFailed(UNREACHABLE, type(error).__name__) from error
         try:
             read = self._decode(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -72,7 +78,9 @@ class HttpTaxService:
         request = self._client.stream("POST", self._url, content=content, headers=headers)
         async with request as answer:
             if answer.status_code != _OK:
-                raise TaxServiceFailed("refused", f"HTTP {answer.status_code}")
+                is_passing = answer.status_code >= _OF_THE_SERVER or answer.status_code in _LATER
+                reason = UNREACHABLE if is_passing else "refused"
+                raise TaxServiceFailed(reason, f"HTTP {answer.status_code}")
             read = bytearray()
             async for part in answer.aiter_bytes():
                 read += part

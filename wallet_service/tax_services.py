@@ -15,9 +15,11 @@ from invoicing.invoices import Invoice
 from invoicing.records import Connection
 from invoicing.tax_services import (
     TAX_ERROR,
+    UNREACHABLE,
     TaxService,
     TaxServiceFailed,
     error_details,
+    is_silent,
     not_asked,
     question_of,
 )
@@ -27,6 +29,8 @@ __all__ = ["ask", "note_failed", "with_taxes"]
 log: Final = structlog.get_logger("wallet_service.tax_services")
 
 _AT_ONCE: Final = 8
+_SILENT_MAX: Final = 8
+"""So many in a row were not answered: nobody is asked any more, as each would wait in vain."""
 
 
 async def ask(service: TaxService | None, built: Sequence[BuiltInvoice]) -> list[BuiltInvoice]:
@@ -34,10 +38,17 @@ async def ask(service: TaxService | None, built: Sequence[BuiltInvoice]) -> list
     if service is None:
         return list(built)
     limit = asyncio.Semaphore(_AT_ONCE)
+    silent = 0
 
     async def one(invoice: BuiltInvoice) -> BuiltInvoice:
+        nonlocal silent
         async with limit:
-            return await _ask_one(service, invoice)
+            if silent >= _SILENT_MAX:
+                failure = TaxServiceFailed(UNREACHABLE, "not asked: it did not answer for others")
+                return structs.replace(invoice, tax_problems=error_details(failure))
+            answered = await _ask_one(service, invoice)
+        silent = silent + 1 if is_silent(answered.tax_problems) else 0
+        return answered
 
     return list(await asyncio.gather(*(one(invoice) for invoice in built)))
 

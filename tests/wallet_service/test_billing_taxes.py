@@ -20,7 +20,7 @@ from invoicing.taxes import TaxChanges
 from tests.invoicing.fee_lines import number
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story
-from wallet_service import tax_service_http
+from wallet_service import tax_service_http, tax_services
 from wallet_service.errors import Unavailable
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.invoice_previews import PreviewRequest
@@ -350,6 +350,26 @@ def question() -> TaxQuestion:
     )
 
 
+async def test_a_service_that_is_silent_is_not_waited_for_by_each_invoice(months, monkeypatch):
+    monkeypatch.setattr(tax_services, "_AT_ONCE", 1)
+    monkeypatch.setattr(tax_services, "_SILENT_MAX", 1)
+    await months.plan("pro", amount_cents=1000)
+    for name in ("acme", "bolt", "cove"):
+        await months.customer(name, has_wallet=False, currency="USD")
+        await months.subscribe(name, "pro", name, at=day(3, 1))
+    service = Elsewhere()
+    desk, opened = asking(months, service), worker_transactions(months.services.database)
+    await desk.billing.run(opened, until=day(4, 1), now=day(4, 1))
+    assert [one.status for one in await months.invoices()] == ["failed"] * 3
+    assert len(service.asked) == 1
+    services = structs.replace(months.services, invoices=desk)
+    assert await retry_failed(services, Term(0)) == 0
+    assert len(service.asked) == 2
+    service.rate = Decimal(10)
+    assert await retry_failed(services, Term(0)) == 2  # the third has just been tried
+    assert len(service.asked) == 4
+
+
 def one_tax(**wrong: object) -> dict[str, object]:
     return {"lines": [{"id": LINE, "taxes": [{"code": "a", "name": "a", "rate": 1} | wrong]}]}
 
@@ -370,7 +390,9 @@ async def test_a_service_is_asked_over_http_for_every_line():
 @pytest.mark.parametrize(
     ("answer", "status", "reason"),
     [
-        ({"lines": [TAXED]}, "503 Service Unavailable", "refused"),
+        ({"lines": [TAXED]}, "504 Gateway Timeout", "unreachable"),
+        ({"lines": [TAXED]}, "429 Too Many Requests", "unreachable"),
+        ({"lines": [TAXED]}, "422 Unprocessable Content", "refused"),
         ({"lines": []}, "200 OK", "invalid_answer"),
         ([], "200 OK", "invalid_answer"),
         ({"lines": [{"id": "x"}]}, "200 OK", "invalid_answer"),

@@ -15,6 +15,7 @@ from invoicing import failed_invoices, invoices, outbox
 from invoicing.errors import InvoicingError
 from invoicing.invoices import Invoice
 from invoicing.records import Connection
+from invoicing.tax_services import is_silent
 from wallet_service import fee_regrouping
 from wallet_service.billing_rounds import Scope
 from wallet_service.credit_invoices import CreditInvoices
@@ -167,18 +168,26 @@ async def void_given_up(services: Services, term: Term) -> int:
 
 
 async def retry_failed(services: Services, term: Term) -> int:
-    """Ask a tax service again for the invoices that it has failed; says how many are final now."""
+    """Ask a tax service again for the invoices that it has failed; says how many are final now.
+
+    Where it does not answer, the others of that organization wait for the next time.
+    """
     now = datetime.now(UTC)
     after: _Key | None = None
     done = 0
+    unheard: set[UUID] = set()
     while True:
         async with services.database.worker.acquire() as connection:
             page = await failed_invoices.find_due(connection, now=now, after=after, limit=_PORTION)
         for one in page:
+            if one.organization_id in unheard:
+                continue
             term.check()
             try:
                 found = await services.invoices.retry(one.organization_id, one.id, now=now)
                 done += found.status != "failed"
+                if found.status == "failed" and is_silent(found.error_details):
+                    unheard.add(one.organization_id)
             except (InvoicingError, WalletError) as error:
                 log.warning("invoice_waits", invoice=str(one.id), reason=error.code)
             except Exception:  # one that nobody has thought of is no reason to leave the others
