@@ -36,6 +36,18 @@ async def test_changes_of_the_catalogue_and_of_customers_are_told_as_they_were_a
     plan |= {"amount_currency": "USD", "charges": [standard(counted["lago_id"], "1")]}
     sent("plan.created", "POST", "/plans", plan=plan)
     sent("plan.updated", "PUT", "/plans/p", plan={"name": "Q"})
+    charge = standard(counted["lago_id"], "2") | {"code": "more"}
+    for method, path, body in (  # what is a part of a plan is told of as the plan
+        ("POST", "charges", {"charge": charge}),
+        ("PUT", "charges/more", {"charge": {"invoice_display_name": "More"}}),
+        ("DELETE", "charges/more", None),
+        ("POST", "metadata", {"metadata": {"team": "a"}}),
+    ):
+        answer = shop.api.request(method, f"/plans/p/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        note("plan.updated", shop.api.get("/plans/p").json())
+    refused = shop.api.request("DELETE", "/plans/p/charges/more")
+    assert refused.status_code == 404
     known = {"external_id": "known", "name": "Known"}
     sent("customer.created", "POST", "/customers", customer=known)
     sent("customer.updated", "POST", "/customers", customer=known | {"name": "Better known"})
@@ -61,7 +73,7 @@ async def test_changes_of_the_catalogue_and_of_customers_are_told_as_they_were_a
     expected = [one for one in answered if one[0] != "customer.deleted"]
 
     def order(one: tuple[str, Any]) -> str:
-        return f"{one[0]} {one[1].get('lago_id')} {one[1].get('name')} {one[1].get('status')}"
+        return f"{one[0]} {one[1].get('lago_id')} {json.dumps(one[1], sort_keys=True)}"
 
     assert sorted(told, key=order) == sorted(expected, key=order)
 

@@ -5,6 +5,7 @@ from litestar.params import FromPath, JSONBody
 
 from invoicing import plan_charge_filters
 from wallet_service.api.dependencies import EffectiveAt, Now, Services, Tenant, Window
+from wallet_service.api.plan_news import changing_plan
 from wallet_service.api.schemas.formats import read_id
 from wallet_service.api.schemas.plan_charges import (
     ChargeFilterBody,
@@ -34,7 +35,7 @@ class PlanChargeFilters(Controller):
     ) -> ChargeFilterReply:
         """Add a price for some values."""
         effective_at = read_effective_at(data.filter.effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             entry = await plan_charge_filters.create(
                 connection,
                 tenant.organization_id,
@@ -98,7 +99,7 @@ class PlanChargeFilters(Controller):
     ) -> ChargeFilterReply:
         """Change a price, at once or from a later time on. With other values it gets a new id."""
         effective_at = read_effective_at(data.filter.effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             entry = await plan_charge_filters.update(
                 connection,
                 tenant.organization_id,
@@ -124,7 +125,7 @@ class PlanChargeFilters(Controller):
     ) -> ChargeFilterReply:
         """Take a price out, at once or from a later time on."""
         at = read_effective_at(effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             entry = await plan_charge_filters.delete(
                 connection,
                 tenant.organization_id,

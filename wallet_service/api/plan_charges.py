@@ -8,6 +8,7 @@ from invoicing.charge_changes import named_units
 from wallet_service import assets
 from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import EffectiveAt, Now, Services, Tenant, Window
+from wallet_service.api.plan_news import changing_plan
 from wallet_service.api.schemas.plan_charges import (
     ChargeBody,
     ChargeReply,
@@ -36,7 +37,7 @@ class PlanCharges(Controller):
         """Add a charge; its code is one that the plan does not have yet."""
         changes = data.charge.changes()
         effective_at = read_effective_at(data.charge.effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             units = await assets.find_units(
                 connection, tenant.organization_id, named_units([changes])
             )
@@ -100,7 +101,7 @@ class PlanCharges(Controller):
         """Change a charge, at once or from a later time on. `filters` replace all there were."""
         changes = data.charge.changes()
         effective_at = read_effective_at(data.charge.effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             units = await assets.find_units(
                 connection, tenant.organization_id, named_units([changes])
             )
@@ -129,7 +130,7 @@ class PlanCharges(Controller):
     ) -> ChargeReply:
         """Take a charge out, at once or from a later time on; what was charged by it stays."""
         at = read_effective_at(effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             charge = await plan_charges.delete(
                 connection,
                 tenant.organization_id,

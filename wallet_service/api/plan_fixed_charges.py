@@ -8,6 +8,7 @@ from litestar.params import FromPath, JSONBody
 from invoicing import plan_fixed_charges
 from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import EffectiveAt, Now, Services, Tenant, Window
+from wallet_service.api.plan_news import changing_plan
 from wallet_service.api.schemas.plan_charges import read_effective_at
 from wallet_service.api.schemas.plan_fixed_charges import (
     AgreedUnitsBody,
@@ -38,7 +39,7 @@ class PlanFixedCharges(Controller):
     ) -> FixedChargeReply:
         """Add units of an add-on; the code is one that the plan does not have yet."""
         effective_at = read_effective_at(data.fixed_charge.effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             charge = await plan_fixed_charges.create(
                 connection,
                 tenant.organization_id,
@@ -102,7 +103,7 @@ class PlanFixedCharges(Controller):
     ) -> FixedChargeReply:
         """Change a fixed charge, at once or from a later time on."""
         effective_at = read_effective_at(data.fixed_charge.effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             charge = await plan_fixed_charges.update(
                 connection,
                 tenant.organization_id,
@@ -129,7 +130,7 @@ class PlanFixedCharges(Controller):
     ) -> FixedChargeReply:
         """Take a fixed charge out, at once or from a later time on."""
         at = read_effective_at(effective_at)
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             charge = await plan_fixed_charges.delete(
                 connection,
                 tenant.organization_id,

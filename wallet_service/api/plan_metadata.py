@@ -6,6 +6,7 @@ from litestar.params import FromPath, JSONBody
 from invoicing import plan_metadata
 from invoicing.errors import NotFound
 from wallet_service.api.dependencies import Now, Services, Tenant
+from wallet_service.api.plan_news import changing_plan
 from wallet_service.api.schemas.metadata import MetadataEnvelope, MetadataReply
 
 
@@ -26,7 +27,7 @@ class PlanMetadata(Controller):
         now: Now,
     ) -> MetadataReply:
         """Have these entries and no others."""
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             metadata = await plan_metadata.change(
                 connection, tenant.organization_id, code, lambda _: data.metadata, now=now
             )
@@ -42,7 +43,7 @@ class PlanMetadata(Controller):
         now: Now,
     ) -> MetadataReply:
         """Add these entries, or give them new values."""
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             metadata = await plan_metadata.change(
                 connection,
                 tenant.organization_id,
@@ -57,7 +58,7 @@ class PlanMetadata(Controller):
         self, code: FromPath[str], tenant: Tenant, services: Services, now: Now
     ) -> MetadataReply:
         """Remove all entries; answers null, as Lago does."""
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             await plan_metadata.change(
                 connection, tenant.organization_id, code, lambda _: {}, now=now
             )
@@ -74,7 +75,7 @@ class PlanMetadata(Controller):
                 raise NotFound("metadata")
             return {key: value for key, value in before.items() if key != name}
 
-        async with services.changing_catalogue(tenant.organization_id) as connection:
+        async with changing_plan(services, tenant.organization_id, code, now=now) as connection:
             metadata = await plan_metadata.change(
                 connection, tenant.organization_id, code, without, now=now
             )

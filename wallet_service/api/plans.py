@@ -1,19 +1,16 @@
 """`/plans`."""
 
-from datetime import datetime
-
 from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 from msgspec import UnsetType
 
 from invoicing import plans
 from invoicing.charge_changes import named_units
-from invoicing.plans import Plan
-from invoicing.records import Connection
 from wallet_service import assets
-from wallet_service.api import news, shown_taxes
+from wallet_service.api import shown_taxes
 from wallet_service.api.dependencies import Now, Services, Tenant, Window
 from wallet_service.api.pagination import meta
+from wallet_service.api.plan_news import tell_plan
 from wallet_service.api.schemas.plans import PlanBody, PlanReply, PlanRequest, PlansReply
 from wallet_service.subscription_news import tell_ended
 
@@ -39,7 +36,7 @@ class Plans(Controller):
             plan = await plans.create(
                 connection, tenant.organization_id, changes, charges, units=units, now=now
             )
-            body = await _told(connection, "created", plan, now=now)
+            body = await tell_plan(connection, "created", plan, now=now)
         return PlanReply(body)
 
     @get("/", summary="List plans")
@@ -80,7 +77,7 @@ class Plans(Controller):
             plan = await plans.update(
                 connection, tenant.organization_id, code, changes, wanted, units=units, now=now
             )
-            body = await _told(connection, "updated", plan, now=now)
+            body = await tell_plan(connection, "updated", plan, now=now)
         return PlanReply(body)
 
     @delete("/{code:str}", status_code=200, summary="Delete a plan")
@@ -91,13 +88,5 @@ class Plans(Controller):
         async with services.changing_catalogue(tenant.organization_id) as connection:
             plan, ended = await plans.delete(connection, tenant.organization_id, code, now=now)
             await tell_ended(connection, tenant.organization_id, ended, now=now)
-            body = await _told(connection, "deleted", plan, now=now)
+            body = await tell_plan(connection, "deleted", plan, now=now)
         return PlanReply(body)
-
-
-async def _told(connection: Connection, word: str, plan: Plan, *, now: datetime) -> PlanBody:
-    """The plan as it is shown, and as the world is told of it."""
-    taxes = await shown_taxes.of_plans(connection, plan.organization_id, [plan])
-    body = PlanBody.of(plan, taxes)
-    await news.tell(connection, f"plan.{word}", plan, body, now=now)
-    return body
