@@ -30,6 +30,7 @@ from typing import NamedTuple, Self
 
 from msgspec import Struct, field
 
+from loadtests.speed.stack import does_background_work
 from wallet_service.cli.replay.http_connection import Caller
 from wallet_service.client import requests
 from wallet_service.client.errors import PaymentRequired, WalletError
@@ -79,6 +80,7 @@ class Stack(Struct):
             for parent, line in self.children(direct=True).items()
             if "uvicorn" in line
             for pid in self.children(parent)
+            if not does_background_work(pid)
         ]
 
     def redis(self) -> int:

@@ -33,6 +33,8 @@ _STATEMENT_CACHE_SIZE: Final = 512
 # Who is first on a new connection waits 85 ms: for the server's process, and for its statements to
 # be planned. So what a peak has opened stays for the next one.
 _IDLE_S_MAX: Final = 3600.0
+# Background work may wait for a connection; what it has planned takes the server 10 MB on each.
+_IDLE_S_MAX_IN_BACKGROUND: Final = 120.0
 _RETRY_S: Final = 0.03
 # What a server says that is starting, or that nobody has prepared yet.
 _NOT_YET: Final = (
@@ -95,6 +97,9 @@ class Database:
                 settings,
                 "wallet_worker",
                 settings.worker_pool_size_max,
+                # An API process needs one for long reports alone.
+                size_min=0,
+                idle_s_max=_IDLE_S_MAX_IN_BACKGROUND,
                 statement_timeout=worker_ms,
             ),
             wait_s=settings.deadline_s,
@@ -104,7 +109,7 @@ class Database:
             await database.committer
             await database.worker
             if not settings.allow_unsafe_database:
-                await _refuse_forgetful(database.worker)
+                await _refuse_forgetful(database.committer)
         except BaseException:
             database.terminate()
             raise
@@ -151,16 +156,18 @@ def _pool(
     role: str,
     size_max: int,
     *,
+    size_min: int = 1,
+    idle_s_max: float = _IDLE_S_MAX,
     init: Any = None,
     **session: int | str,
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """Describe a pool whose connections start as `role`; it connects when awaited."""
     return asyncpg.create_pool(
         settings.database_url,
-        min_size=1,
+        min_size=size_min,
         max_size=size_max,
         max_queries=_QUERIES_PER_CONNECTION_MAX,
-        max_inactive_connection_lifetime=_IDLE_S_MAX,
+        max_inactive_connection_lifetime=idle_s_max,
         timeout=settings.connect_timeout_s,
         init=init,
         statement_cache_size=_STATEMENT_CACHE_SIZE,

@@ -8,10 +8,12 @@ is in memory once. Nothing is open before the fork: connections, threads and loo
 
     parent ── binds the port, makes the application, forks, waits
       ├─ worker ── uvicorn.Server on the shared port     ended by itself: forked again
-      └─ worker                                          parent gone: SIGTERM from the kernel
+      ├─ worker                                          parent gone: SIGTERM from the kernel
+      └─ background work, where `wallet up` asks for it: a third of the memory of its own start
 """
 
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -19,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -26,7 +29,7 @@ import uvicorn
 from prometheus_client import multiprocess
 
 from wallet_service.api.app import create_app_from_env
-from wallet_service.embedded.spawn import die_with_parent
+from wallet_service.embedded.spawn import die_with_parent, name_process
 from wallet_service.settings import Settings, load_settings
 
 _DRAIN_S: Final = 10
@@ -39,13 +42,23 @@ _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 # the middle-aged, and how many of those one of all.
 _COLLECT_AFTER: Final = (10_000, 20, 10)
 _MANY_OBJECTS: Final = 500_000
+# Litestar loads it wherever it is installed, for models that nobody here has: 6 MB.
+_NOT_NEEDED: Final = ("pydantic",)
+# What uvicorn, anyio and the reading of migrations import when they begin.
+_LOADED_LATER: Final = ("uvloop", "anyio._backends._asyncio", "importlib.resources.readers")
 
 log: Final = logging.getLogger("uvicorn.error")
 
 
-def main() -> None:
-    """Serve until told to stop, as the environment says."""
+def main(*, background_log: Path | None = None) -> None:
+    """Serve until told to stop, as the environment says.
+
+    With `background_log`, do the background work too, in a process that logs there, and is named
+    so in `ps` and `top`.
+    """
     settings = load_settings()
+    for name in _NOT_NEEDED:
+        sys.modules.setdefault(name, None)  # pyright: ignore[reportArgumentType, reportCallIssue]
     app = create_app_from_env()
     config = uvicorn.Config(
         app,
@@ -64,32 +77,40 @@ def main() -> None:
         timeout_graceful_shutdown=_DRAIN_S,
     )
     listener = _listen(settings)
+    # What workers would load when they start is loaded here: less is their own, and they are ready
+    # sooner.
+    config.load()
+    for name in (*_LOADED_LATER, *(("wallet_service.worker",) if background_log else ())):
+        importlib.import_module(name)
     # The collector would touch, and so copy, every page that the workers share.
     gc.collect()
     gc.freeze()
-    Workers(settings.workers, lambda: _serve(config, listener)).run()
+    works = [lambda: _serve(config, listener)] * settings.workers
+    if background_log:
+        works.append(lambda: _work_in_background(settings, listener, background_log))
+    Workers(works).run()
 
 
 class Workers:
-    """Keeps a number of forked processes running `work`, until SIGTERM or SIGINT."""
+    """Keeps a forked process running for each of `works`, until SIGTERM or SIGINT."""
 
-    def __init__(self, number: int, work: Callable[[], int]) -> None:
-        self._number = number
-        self._work = work
-        self._began: dict[int, float] = {}
+    def __init__(self, works: list[Callable[[], int]]) -> None:
+        self._works = works
+        self._began: dict[int, tuple[float, Callable[[], int]]] = {}
         self._is_stopping = False
 
     def run(self) -> None:
         """Fork, wait, fork again what ended; returns when all have stopped."""
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
-        for _ in range(self._number):
-            self._fork()
+        for work in self._works:
+            self._fork(work)
         while self._began:
             pid, status = os.wait()
-            began = self._began.pop(pid, None)
-            if began is None or self._is_stopping:
+            known = self._began.pop(pid, None)
+            if known is None or self._is_stopping:
                 continue
+            began, work = known
             if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
                 multiprocess.mark_process_dead(pid)  # pyright: ignore[reportUnknownMemberType]
             code = os.waitstatus_to_exitcode(status)
@@ -97,9 +118,9 @@ class Workers:
             # One that fails at once would otherwise be tried again without a pause.
             time.sleep(max(0.0, began + _SHORT_LIFE_S - time.monotonic()))
             if not self._is_stopping:
-                self._fork()
+                self._fork(work)
 
-    def _fork(self) -> None:
+    def _fork(self, work: Callable[[], int]) -> None:
         parent = os.getpid()
         # A signal in between would find the parent's handlers in the child.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
@@ -111,13 +132,13 @@ class Workers:
                     signal.signal(number, _end)
                 die_with_parent(parent, signal.SIGTERM)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-                code = self._work()
+                code = work()
             except BaseException:
                 log.exception("worker failed")
             finally:
                 sys.stderr.flush()
                 os._exit(code)
-        self._began[pid] = time.monotonic()
+        self._began[pid] = time.monotonic(), work
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -139,6 +160,22 @@ def _serve(config: uvicorn.Config, listener: socket.socket) -> int:
     server = _Server(config)
     server.run(sockets=[listener])
     return 0 if server.started else _STARTUP_FAILED
+
+
+def _work_in_background(settings: Settings, listener: socket.socket, log_path: Path) -> int:
+    """Be the worker of this machine; returns its exit code."""
+    # Requests that came here would wait for ever once the others have gone.
+    listener.close()
+    with log_path.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    name_process(log_path.stem)
+    import uvloop  # noqa: PLC0415 (uvicorn imports it when it needs it)
+
+    from wallet_service.worker import work  # noqa: PLC0415 (the API alone does without)
+
+    uvloop.run(work(settings))
+    return 0
 
 
 class _Server(uvicorn.Server):
@@ -185,4 +222,4 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 if __name__ == "__main__":
-    main()
+    main(background_log=Path(sys.argv[1]) if len(sys.argv) > 1 else None)

@@ -2,18 +2,35 @@
 
 import asyncio
 import contextlib
+import signal
 from typing import Final
 
 import structlog
 
 from wallet_service.jobs import measures
 from wallet_service.jobs.leader import Term, lead
+from wallet_service.jobs.metrics_door import serve_metrics
 from wallet_service.jobs.schedule import Job, Schedule
-from wallet_service.services import Services
+from wallet_service.observability import configure_logging
+from wallet_service.services import Services, open_services
+from wallet_service.settings import Settings
 
-__all__ = ["run_worker"]
+__all__ = ["run_worker", "work"]
 
 log: Final = structlog.get_logger("wallet_service.worker")
+
+
+async def work(settings: Settings) -> None:
+    """A whole process: work until it is told to stop; what was begun is finished first."""
+    configure_logging()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with (
+        serve_metrics(settings.host, settings.worker_metrics_port),
+        open_services(settings) as services,
+    ):
+        await run_worker(services, stop=stop)
 
 
 async def run_worker(

@@ -74,14 +74,16 @@ class Stack(Struct, frozen=True, kw_only=True):
             for parent in children(self.process.pid)
             if "uvicorn" in command_line(parent)
             for pid in children(parent)
+            if not does_background_work(pid)
         ]
 
     def memory(self) -> dict[str, int]:
         """Bytes that each kind of process has to itself, shared pages divided (PSS)."""
         sums: dict[str, int] = {"supervisor": pss(self.process.pid)}
-        for pid in children(self.process.pid):
-            name = kind(command_line(pid))
-            sums[name] = sums.get(name, 0) + sum(pss(one) for one in [pid, *descendants(pid)])
+        for child in children(self.process.pid):
+            for pid in [child, *descendants(child)]:
+                name = "worker" if does_background_work(pid) else kind(command_line(child))
+                sums[name] = sums.get(name, 0) + pss(pid)
         return sums
 
 
@@ -214,6 +216,14 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def does_background_work(pid: int) -> bool:
+    """Is this the worker, among those that are forked from the same process?"""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "worker"
+    except OSError:
+        return False
+
+
 def pss(pid: int) -> int:
     """Proportional set size in bytes; 0 where it cannot be read."""
     try:
@@ -231,7 +241,6 @@ def kind(line: str) -> str:
         ("redis-server", "valkey"),
         ("tigerbeetle start", "tigerbeetle"),
         ("uvicorn", "api"),
-        ("worker", "worker"),
     ):
         if word in line:
             return name

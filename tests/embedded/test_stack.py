@@ -131,7 +131,7 @@ def test_logs_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("wallet_service.embedded.process._LOG_BYTES_MAX", 100)
     sleeper = Sleeper(tmp_path)
     sleeper.log_path.write_text("x" * 101)
-    sleeper.bound_log()
+    sleeper.bound_logs()
     assert sleeper.log_path.stat().st_size == 0
     assert (tmp_path / "sleeper.1.log").stat().st_size == 101
 

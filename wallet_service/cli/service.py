@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -23,7 +24,7 @@ class _Readiness(msgspec.Struct):
 
 
 class Api(Process):
-    """Uvicorn and its workers. Their parent replaces a dead worker; we replace the parent."""
+    """Uvicorn, its workers, and the worker. Their parent replaces a dead one; we replace it."""
 
     name = "api"
     layer = 2
@@ -37,12 +38,17 @@ class Api(Process):
             log_path=folder.logs / "api.log", folder=folder.path, environment=environment
         )
         self.settings = settings
+        self._background_log = folder.logs / "worker.log"
         self._down = ""
         if settings.ledger == "tigerbeetle":  # it starts beside us, and is waited for
             self.ready_timeout_s = TigerBeetle.ready_timeout_s
 
     def command(self) -> Sequence[str]:
-        return (sys.executable, "-m", "wallet_service.uvicorn_workers")
+        program = (sys.executable, "-m", "wallet_service.uvicorn_workers")
+        return (*program, str(self._background_log))
+
+    def logs(self) -> Sequence[Path]:
+        return (self.log_path, self._background_log)
 
     async def wait_ready(self) -> None:
         """Wait until `GET /ready` says that all is well, or for some time that it can do without.
@@ -86,22 +92,6 @@ class Api(Process):
             writer.close()
         self._down = ", ".join(said.down)
         return said.status
-
-
-class Worker(Process):
-    """Background work."""
-
-    name = "worker"
-    layer = 2
-    stop_timeout_s = 1.0
-
-    def __init__(self, folder: DataFolder, environment: Mapping[str, str]) -> None:
-        super().__init__(
-            log_path=folder.logs / "worker.log", folder=folder.path, environment=environment
-        )
-
-    def command(self) -> Sequence[str]:
-        return (sys.executable, "-m", "wallet_service.cli", "worker")
 
 
 def reachable_host(host: str) -> str:

@@ -5,8 +5,7 @@
     up ─┬─ postgres      unless WALLET_DATABASE_URL names one
         ├─ valkey        unless WALLET_REDIS_URL names one
         ├─ tigerbeetle   with --ledger tigerbeetle, unless WALLET_TIGERBEETLE_ADDRESSES names one
-        ├─ worker
-        └─ api           uvicorn and its workers
+        └─ api           uvicorn, its workers, and the worker that does what is due
 
 Started from the top, stopped from the bottom. Whatever ends is started again. Whatever way `up`
 itself ends, the kernel stops its children, so the next `up` finds a quiet folder.
@@ -14,7 +13,6 @@ itself ends, the kernel stops its children, so the next `up` finds a quiet folde
 
 import asyncio
 import contextlib
-import importlib
 import os
 import resource
 import signal
@@ -27,8 +25,8 @@ import click
 import msgspec
 
 from wallet_service.cli.data_folder import Credentials, DataFolder, data_option
-from wallet_service.cli.service import Api, Worker, reachable_host
-from wallet_service.cli.stores import explained
+from wallet_service.cli.preparation import Preparation, Task, preparing
+from wallet_service.cli.service import Api, reachable_host
 from wallet_service.embedded.errors import EmbeddedError
 from wallet_service.embedded.postgres import Postgres
 from wallet_service.embedded.process import Process
@@ -65,18 +63,22 @@ def command(data: Path | None, **flags: str | int | None) -> None:
             ledger = folder.choose_ledger(str(wanted) if wanted else None)
             settings = msgspec.structs.replace(settings, ledger=ledger, data_dir=str(folder.path))
             _outlive_nobody()
-            asyncio.run(_run(folder, settings))
+            known = folder.read_credentials()
+            with preparing(known) as preparation:
+                asyncio.run(_run(folder, settings, known, preparation))
     except (InvalidSetting, EmbeddedError) as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _run(folder: DataFolder, settings: Settings) -> None:
+async def _run(
+    folder: DataFolder, settings: Settings, known: Credentials | None, preparation: Preparation
+) -> None:
     """Start everything, say so, and stop it when asked to."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stack = Stack(report=_report)
-    starting = asyncio.create_task(_start(stack, folder, settings))
+    starting = asyncio.create_task(_start(stack, folder, settings, known, preparation))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -90,7 +92,13 @@ async def _run(folder: DataFolder, settings: Settings) -> None:
         await stack.stop()
 
 
-async def _start(stack: Stack, folder: DataFolder, settings: Settings) -> str:
+async def _start(
+    stack: Stack,
+    folder: DataFolder,
+    settings: Settings,
+    known: Credentials | None,
+    preparation: Preparation,
+) -> str:
     """Bring up servers, database, service and first key; return the line that says it is ready."""
     await _check_port(settings)
     servers, settings = _servers(folder, settings)
@@ -99,22 +107,20 @@ async def _start(stack: Stack, folder: DataFolder, settings: Settings) -> str:
     # The API imports for a second and then waits for the database, which takes as long to make.
     serving = asyncio.create_task(stack.start(Api(folder, settings, environment)))
     try:
-        known = folder.read_credentials()
-        # Making a first organization takes imports too, and initdb takes longer.
-        imports = () if known else ("wallet_service.api_keys", "wallet_service.catalog")
-        await asyncio.gather(
-            stack.start(*servers),
-            *(asyncio.to_thread(importlib.import_module, name) for name in imports),
-        )
-        for server in servers:
-            if isinstance(server, Postgres):
-                await server.ensure_database()
+        await stack.start(*servers)
         url = f"http://{_url_host(settings.host)}:{settings.port}"
-        credentials = await _prepare_database(settings, known, url=url)
+        own = next((server for server in servers if isinstance(server, Postgres)), None)
+        credentials = await preparation.run(
+            Task(
+                database_url=settings.database_url,
+                server_url=own.url("postgres") if own else None,
+                service_url=url,
+                known=known,
+            )
+        )
         await serving
     finally:
         serving.cancel()
-    await stack.start(Worker(folder, environment))
     folder.remember_ledger(settings.ledger)
     folder.write_credentials(credentials)
     return (
@@ -151,20 +157,6 @@ def _servers(folder: DataFolder, settings: Settings) -> tuple[list[Process], Set
         found["tigerbeetle_addresses"] = tigerbeetle.addresses
         servers.append(tigerbeetle)
     return servers, msgspec.structs.replace(settings, **found)
-
-
-async def _prepare_database(
-    settings: Settings, known: Credentials | None, *, url: str
-) -> Credentials:
-    """Bring the database to this version and make sure that somebody can use it."""
-    from wallet_service.migrate import migrate
-
-    with explained():
-        await migrate(settings.database_url)
-
-        from wallet_service.cli.first_key import first_key
-
-        return await first_key(settings.database_url, known, url=url)
 
 
 def _environment(folder: DataFolder, settings: Settings) -> Mapping[str, str]:

@@ -28,6 +28,9 @@ _SETTINGS: Final = {
     "shared_preload_libraries": "pg_stat_statements",
     "max_connections": "100",
     "shared_buffers": "96MB",
+    # What is set up for each connection, used or not: nothing here is `serializable`.
+    "max_pred_locks_per_transaction": "10",
+    "pg_stat_statements.max": "2000",
     "effective_cache_size": "512MB",
     "maintenance_work_mem": "64MB",
     # A checkpoint makes every page be written in full once more, so they are kept rare.
@@ -48,7 +51,10 @@ _SETTINGS: Final = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-_SETTINGS_SINCE_18: Final = {"io_method": "sync"}  # no helper processes: the hot set is in memory
+_SETTINGS_SINCE_18: Final = {
+    "io_method": "sync",  # no helper processes: the hot set is in memory
+    "io_max_concurrency": "8",  # reads under way, set up for each connection: sync has one
+}
 UNSAFE_FOR_TESTS: Final = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -61,6 +67,19 @@ UNSAFE_FOR_TESTS: Final = {
 def url_of(socket_folder: Path, database: str = "wallet") -> str:
     """Say how to connect to a server that listens in a folder."""
     return f"postgresql://{_USER}@/{database}?host={quote(str(socket_folder))}"
+
+
+async def ensure_database(server_url: str, name: str = "wallet") -> None:
+    """Create a database unless it is there; `server_url` names any other of the same server."""
+    import asyncpg  # noqa: PLC0415 (finding and starting a server needs no driver)
+
+    connection = await asyncpg.connect(server_url)
+    try:
+        known = await connection.fetchrow("select 1 from pg_database where datname = $1", name)
+        if known is None:
+            await connection.execute(f'create database "{name}"')
+    finally:
+        await connection.close()
 
 
 class Postgres(Process):
@@ -116,15 +135,7 @@ class Postgres(Process):
 
     async def ensure_database(self, name: str = "wallet") -> None:
         """Create a database unless it is there."""
-        import asyncpg  # noqa: PLC0415 (finding and starting a server needs no driver)
-
-        connection = await asyncpg.connect(self.url("postgres"))
-        try:
-            known = await connection.fetchrow("select 1 from pg_database where datname = $1", name)
-            if known is None:
-                await connection.execute(f'create database "{name}"')
-        finally:
-            await connection.close()
+        await ensure_database(self.url("postgres"), name)
 
     async def _create(self, programs: Path, version: int) -> None:
         unfinished = self.folder.with_name(self.folder.name + ".new")

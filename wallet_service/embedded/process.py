@@ -141,14 +141,19 @@ class Process:
         shown = "".join(f"\n    {line}" for line in lines)
         return StartFailed(f"{self.name} could not be started: {why}\n  {self.log_path}:{shown}")
 
-    def bound_log(self) -> None:
-        """Keep the log and one older part of it, each of bounded size.
+    def logs(self) -> Sequence[Path]:
+        """The files that the program and those that it started write to."""
+        return (self.log_path,)
+
+    def bound_logs(self) -> None:
+        """Keep each log and one older part of it, each of bounded size.
 
         The child appends, so the file can be emptied under its hands.
         """
-        if self.log_path.exists() and self.log_path.stat().st_size > _LOG_BYTES_MAX:
-            shutil.copyfile(self.log_path, self.log_path.with_suffix(".1.log"))
-            os.truncate(self.log_path, 0)
+        for path in self.logs():
+            if path.exists() and path.stat().st_size > _LOG_BYTES_MAX:
+                shutil.copyfile(path, path.with_suffix(".1.log"))
+                os.truncate(path, 0)
 
     async def _spawn(self, command: Sequence[str]) -> asyncio.subprocess.Process:
         mode = "unprivileged" if self.unprivileged else "keep"

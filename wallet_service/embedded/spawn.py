@@ -20,6 +20,7 @@ from typing import Final
 
 CLONE_NEWUSER: Final = 0x10000000
 PR_SET_PDEATHSIG: Final = 1
+PR_SET_NAME: Final = 15
 PR_SET_KEEPCAPS: Final = 8
 PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_RAISE: Final = 2
@@ -105,6 +106,12 @@ def die_with_parent(parent_pid: int, death_signal: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal)
     if os.getppid() != parent_pid:
         os._exit(1)
+
+
+def name_process(name: str) -> None:
+    """Give this process a short name of its own among those forked from the same one."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_NAME, name.encode())
 
 
 if __name__ == "__main__":

@@ -93,4 +93,4 @@ class Stack:
             await asyncio.sleep(_LOG_CHECK_S)
             for process, _ in self._started:
                 with contextlib.suppress(OSError):
-                    process.bound_log()
+                    process.bound_logs()

@@ -54,6 +54,7 @@ log: Final = structlog.get_logger("wallet_service.worker")
 Work: TypeAlias = Callable[[Services, Term], Awaitable[int]]
 """What a job does; it says how much of it."""
 
+_APART: Final = timedelta(milliseconds=75)
 _DRAIN_S: Final = 10.0
 _NO_GRACE: Final = None
 """A run that comes late is still to be made."""
@@ -124,16 +125,21 @@ class Schedule:
             },
             timezone=UTC,
         )
-        # The first runs come one after the other, not all at once.
+        # One after the other, in every round: jobs that run at the same time need as many
+        # connections, and Postgres keeps what is planned on each.
         begin = datetime.now(UTC)
         for position, job in enumerate(jobs() if table is None else table):
+            first = begin + position * _APART
             self._scheduler.add_job(
                 self._run,
-                IntervalTrigger(seconds=job.every_s),  # pyright: ignore[reportArgumentType]
+                IntervalTrigger(
+                    seconds=job.every_s,  # pyright: ignore[reportArgumentType]
+                    start_date=first,
+                ),
                 args=(job,),
                 id=job.name,
                 name=job.name,
-                next_run_time=begin + timedelta(milliseconds=20 * position),
+                next_run_time=first,
             )
 
     def start(self) -> None:
