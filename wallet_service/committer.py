@@ -15,19 +15,16 @@ end before the answers leave.
 import asyncio
 import contextlib
 import random
-from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
 import structlog
-from msgspec import Struct
 
 from ledger import Ledger
 from ledger.transfers import ENDED
 from wallet_service.batch_gathering import Gathering
 from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded, Judged
-from wallet_service.budget_counters import wide_places
 from wallet_service.customer_showing import show
 from wallet_service.database import Database
 from wallet_service.decision import (
@@ -42,6 +39,7 @@ from wallet_service.decision import (
 from wallet_service.errors import Busy, OutcomePending, Unavailable, WalletError
 from wallet_service.hot_customers import HotCustomers
 from wallet_service.intent_posting import Intent, IntentPosting
+from wallet_service.pending_operations import Lane, Pending, PendingOperations
 from wallet_service.store_failures import CONFLICTS, UNAVAILABLE
 
 __all__ = ["Committer"]
@@ -54,44 +52,11 @@ _TRIES_MAX = 3
 Also how often one request may be refused by the ledger and judged anew.
 """
 _PAUSE_S = 0.005
-_WATCH_S = 0.1
-"""How late the answer may be that an outcome is not known by its deadline."""
 _BATCHES_MAX = 3
 """Batches that are under way at once: one, one that commits meanwhile, and one that waits for
 customers who are busy elsewhere."""
-_LEFT_MAX = 4
-"""So many batches' worth of operations are looked through for some that can go."""
 _FINISHING_MAX = 4
 """Batches that are committed and wait for Redis, or for a ledger outside Postgres."""
-
-
-class _Pending(Struct, eq=False):
-    """A request that waits for its outcome."""
-
-    operation: Operation
-    reply: asyncio.Future[bytes]
-    deadline: float
-    tries: int = 0
-    is_alone: bool = False
-    subjects: tuple[object, ...] = ()
-    """Its customer, and the budgets of many customers: what one batch at a time may hold."""
-    takes_locks: bool = False
-    """It was tried without, and refused: what is refused is refused under locks."""
-    has_moved: bool = False
-    """It was tried without, and its customer had moved before it was written."""
-    is_taken: bool = False
-    """It is in a batch; until then, nothing of it can have happened."""
-    is_unsure: bool = False
-    """It was in a commit that got lost: nobody knows whether it happened."""
-    ended_hold: UUID | None = None
-
-    def resolve(self, reply: bytes) -> None:
-        if not self.reply.done():
-            self.reply.set_result(reply)
-
-    def refuse(self, error: BaseException) -> None:
-        if not self.reply.done():
-            self.reply.set_exception(error)
 
 
 class Committer:
@@ -111,25 +76,16 @@ class Committer:
         self._intent_posting = IntentPosting(database=database, ledger=ledger, hot=hot)
         self._hot = hot
         self._is_atomic = ledger.name == "postgres"
-        self._batch_max = batch_max
-        self._queue_max = queue_max
         self._deadline_s = deadline_s
-        self._queue: deque[_Pending] = deque()
-        self._unanswered: deque[_Pending] = deque()
-        """All that were taken in, at least those without an answer, in the order of deadlines."""
-        self._watch: asyncio.TimerHandle | None = None
-        self._waiting: deque[_Pending] = deque()
-        self._wake = asyncio.Event()
-        self._wake_waiting = asyncio.Event()
+        self._gathering = Gathering(size_max=batch_max)
+        self._pending = PendingOperations(
+            gathering=self._gathering,
+            batch_max=batch_max,
+            queue_max=queue_max,
+            deadline_s=deadline_s,
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[Any]] = set()
-        self._rate = 0.0
-        """Operations a second that get through while others wait; 0: not known yet."""
-        self._measured_at = 0.0
-        """When the last batch was judged, or one began to wait for nobody else."""
-        self._gathering = Gathering(size_max=batch_max)
-        self._moving: set[object] = set()
-        """What operations in batches under way are about."""
         self._committing = asyncio.Semaphore(_BATCHES_MAX)
         self._finishing = asyncio.Semaphore(_FINISHING_MAX)
         self._is_stopping = False
@@ -159,48 +115,15 @@ class Committer:
         return outcomes
 
     def _take_in(self, operations: Sequence[Operation]) -> list[asyncio.Future[bytes]]:
-        waiting = self.queue_length
-        if self._is_stopping or waiting + len(operations) > self._queue_max:
+        if self._is_stopping:
             raise Busy("too many operations are waiting")
-        if self._rate and waiting > max(2 * self._batch_max, self._rate * self._deadline_s / 2):
-            raise Busy("too many operations are waiting")
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not waiting:
-            self._measured_at = now
-        deadline = now + self._deadline_s
-        pendings = [
-            _Pending(operation, loop.create_future(), deadline, subjects=_subjects_of(operation))
-            for operation in operations
-        ]
-        self._queue.extend(pendings)
-        self._unanswered.extend(pendings)
-        if self._watch is None:
-            self._watch = loop.call_later(_WATCH_S, self._end_overdue)
-        self._gathering.notice(len(self._queue))
-        self._wake.set()
-        return [pending.reply for pending in pendings]
-
-    def _end_overdue(self) -> None:
-        """Answer those whose deadline has passed; they came in the order of their deadlines."""
-        loop = asyncio.get_running_loop()
-        while self._unanswered:
-            pending = self._unanswered[0]
-            if not pending.reply.done():
-                if loop.time() < pending.deadline:
-                    break
-                pending.refuse(_no_answer(pending, Busy("no batch in time")))
-            self._unanswered.popleft()
-        for queue in (self._queue, self._waiting):
-            while queue and queue[0].reply.done():
-                queue.popleft()
-        self._watch = loop.call_later(_WATCH_S, self._end_overdue) if self._unanswered else None
+        return self._pending.take_in(operations)
 
     def start(self) -> None:
         """Begin to take batches."""
         self._tasks = [
-            asyncio.create_task(self._run(self._queue, self._wake, skip_locked=True)),
-            asyncio.create_task(self._run(self._waiting, self._wake_waiting, skip_locked=False)),
+            asyncio.create_task(self._run(self._pending.ready, skip_locked=True)),
+            asyncio.create_task(self._run(self._pending.locked_out, skip_locked=False)),
         ]
 
     async def stop(self) -> None:
@@ -215,39 +138,35 @@ class Committer:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        for pending in (*self._queue, *self._waiting, *self._unanswered):
-            pending.refuse(_no_answer(pending, Unavailable("the service is stopping")))
-        if self._watch is not None:
-            self._watch.cancel()
+        self._pending.end(Unavailable("the service is stopping"))
 
     def _is_busy(self) -> bool:
-        return bool(self._queue or self._waiting or self._side_tasks or self._batches_open)
+        return bool(self._pending or self._side_tasks or self._batches_open)
 
     @property
     def queue_length(self) -> int:
         """Operations that wait for a batch."""
-        return len(self._queue) + len(self._waiting)
+        return len(self._pending)
 
     # -- batches -----------------------------------------------------------------------------------
 
-    async def _run(self, queue: deque[_Pending], wake: asyncio.Event, *, skip_locked: bool) -> None:
+    async def _run(self, lane: Lane, *, skip_locked: bool) -> None:
         while True:
-            await wake.wait()
-            wake.clear()
-            while queue:
+            await lane.news.wait()
+            lane.news.clear()
+            while lane:
                 if skip_locked:
-                    await self._gathering.wait(queue)
-                batch = self._take(queue)
+                    await self._gathering.wait(lane)
+                batch = self._pending.take(lane)
                 if not batch:
                     break  # all that wait are for customers of batches under way, which wake us
-                self._moving.update(subject for one in batch for subject in one.subjects)
                 await self._committing.acquire()
                 written = asyncio.Event()
                 self._spawn(self._carry(batch, written, skip_locked=skip_locked))
                 await written.wait()
 
     async def _carry(
-        self, batch: list[_Pending], written: asyncio.Event, *, skip_locked: bool
+        self, batch: list[Pending], written: asyncio.Event, *, skip_locked: bool
     ) -> None:
         """Process a batch; ``written`` tells that only its commit is left, so the next may begin.
 
@@ -271,52 +190,13 @@ class Committer:
             self._batches_open -= 1
             if is_awaited and not answers_follow:
                 self._gathering.end()
-            self._moving.difference_update(subject for one in batch for subject in one.subjects)
             self._committing.release()
-            self._wake.set()
-            self._wake_waiting.set()
+            self._pending.let_go(batch)
             written.set()
-
-    def _measure(self, judged: int) -> None:
-        """Learn how many operations a second get through while others wait.
-
-        More than get through in half the time that one may take are not taken in: whoever is let in
-        under overload is answered in time, the others know at once.
-        """
-        now = asyncio.get_running_loop().time()
-        if self._queue:
-            rate = judged / max(now - self._measured_at, 0.01)
-            self._rate = rate if not self._rate else self._rate + (rate - self._rate) / 8
-        self._measured_at = now
-
-    def _take(self, queue: deque[_Pending]) -> list[_Pending]:
-        """The next batch; one that must run alone is a batch of its own.
-
-        Those that take the locks go together: there is no need that the others take them too.
-        """
-        batch: list[_Pending] = []
-        left: list[_Pending] = []
-        while queue and len(batch) < self._batch_max and len(left) < _LEFT_MAX * self._batch_max:
-            pending = queue[0]
-            if pending.is_alone and batch:
-                break
-            queue.popleft()
-            if pending.reply.done():  # nobody waits for it any more, and nothing happened
-                continue
-            is_of_another_kind = batch and pending.takes_locks != batch[0].takes_locks
-            if is_of_another_kind or not self._moving.isdisjoint(pending.subjects):
-                left.append(pending)
-                continue
-            batch.append(pending)
-            pending.is_taken = True
-            if pending.is_alone:
-                break
-        queue.extendleft(reversed(left))
-        return batch
 
     async def _process(
         self,
-        batch: list[_Pending],
+        batch: list[Pending],
         written: asyncio.Event,
         *,
         skip_locked: bool,
@@ -329,7 +209,7 @@ class Committer:
         outcomes = list(zip(batch, done.outcomes, strict=True))
         busy = [pending for pending, outcome in outcomes if outcome is None]
         judged = [(pending, outcome) for pending, outcome in outcomes if outcome is not None]
-        self._measure(len(judged))
+        self._pending.measure(len(judged))
         if busy:
             self._put_back(busy, done)
         if done.state is None:
@@ -342,25 +222,23 @@ class Committer:
         self._spawn(self._finish(done.state, judged, is_awaited=is_awaited))
         return True
 
-    def _put_back(self, busy: Sequence[_Pending], done: Judged) -> None:
+    def _put_back(self, busy: Sequence[Pending], done: Judged) -> None:
         """Who was not judged is in another batch: one that takes locks, or waits for them."""
         for pending in busy:
             pending.is_taken = pending.is_unsure
         if done.wants_locks:
-            for pending in reversed(busy):
+            for pending in busy:
                 has_moved = pending.operation.customer in done.moved
                 pending.takes_locks = pending.has_moved or not has_moved
                 pending.has_moved = has_moved
-                self._queue.appendleft(pending)
-            self._wake.set()
+            self._pending.ready.add_first(busy)
         else:
-            self._waiting.extend(busy)
-            self._wake_waiting.set()
+            self._pending.locked_out.add(busy)
 
     async def _finish(
         self,
         state: LockedState,
-        judged: Sequence[tuple[_Pending, Outcome]],
+        judged: Sequence[tuple[Pending, Outcome]],
         *,
         is_awaited: bool,
     ) -> None:
@@ -381,7 +259,7 @@ class Committer:
             if is_awaited:
                 self._gathering.end(answered=len(judged))
 
-    def _answer(self, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+    def _answer(self, judged: Sequence[tuple[Pending, Outcome]]) -> None:
         """Tell who waits how it came out; of intents and of what waits for others, others tell."""
         for pending, outcome in judged:
             match outcome:
@@ -395,7 +273,7 @@ class Committer:
                     pass
 
     async def _commit(
-        self, batch: list[_Pending], written: asyncio.Event, *, skip_locked: bool
+        self, batch: list[Pending], written: asyncio.Event, *, skip_locked: bool
     ) -> Judged | None:
         """Run a batch's transaction until it stands.
 
@@ -434,17 +312,17 @@ class Committer:
                     log.exception("operation_failed", kind=batch[0].operation.kind)
                 error = failure
                 break
-        _refuse(batch, error)
+        for pending in batch:
+            pending.fail(error)
         return None
 
-    def _separate(self, batch: list[_Pending]) -> None:
+    def _separate(self, batch: list[Pending]) -> None:
         """One bad operation must fail alone: each gets a transaction of its own."""
-        for pending in reversed(batch):
+        for pending in batch:
             pending.is_alone = True
-            self._queue.appendleft(pending)
-        self._wake.set()
+        self._pending.ready.add_first(batch)
 
-    async def _show(self, state: LockedState, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+    async def _show(self, state: LockedState, judged: Sequence[tuple[Pending, Outcome]]) -> None:
         """Put the new balances where reads look, before the answers leave."""
         changed = {
             pending.operation.customer for pending, outcome in judged if isinstance(outcome, Done)
@@ -459,7 +337,7 @@ class Committer:
             return 0
         return await self._intent_posting.sweep(age_s=age_s, customers=customers)
 
-    async def _post(self, judged: Sequence[tuple[_Pending, Outcome]]) -> None:
+    async def _post(self, judged: Sequence[tuple[Pending, Outcome]]) -> None:
         """Post what was accepted, and answer it; what the ledger refuses is judged again."""
         accepted = [
             (pending, outcome.reply, Intent.of(pending.operation, outcome))
@@ -482,17 +360,16 @@ class Committer:
             else:
                 self._judge_again(pending, intent)
 
-    def _judge_again(self, pending: _Pending, refused: Intent) -> None:
+    def _judge_again(self, pending: Pending, refused: Intent) -> None:
         if refused.result is not None and refused.result.status in ENDED:
             pending.ended_hold = refused.effect.authorization_id
         if pending.tries + 1 >= _TRIES_MAX:
             pending.refuse(Busy("other operations took the balance meanwhile"))
         else:
             pending.tries += 1
-            self._queue.append(pending)
-            self._wake.set()
+            self._pending.ready.add([pending])
 
-    def _wait_for_others(self, pending: _Pending) -> None:
+    def _wait_for_others(self, pending: Pending) -> None:
         """The same key or hold is under way elsewhere: help it to its end, then judge again."""
         loop = asyncio.get_running_loop()
         if loop.time() > pending.deadline:
@@ -500,7 +377,7 @@ class Committer:
             return
         self._spawn(self._help(pending))
 
-    async def _help(self, pending: _Pending) -> None:
+    async def _help(self, pending: Pending) -> None:
         await asyncio.sleep(_PAUSE_S)
         operation = pending.operation
         if operation.customer_id is not None:
@@ -510,8 +387,7 @@ class Committer:
                 log.warning("outcome_pending", reason=repr(failure), operations=1)
                 pending.refuse(OutcomePending())
                 return
-        self._queue.append(pending)
-        self._wake.set()
+        self._pending.ready.add([pending])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -519,28 +395,7 @@ class Committer:
         task.add_done_callback(self._side_tasks.discard)
 
 
-# -- parts -----------------------------------------------------------------------------------------
-
-
-def _subjects_of(operation: Operation) -> tuple[object, ...]:
-    """What it may not share with another batch under way: its customer, and wide budgets."""
-    customer = operation.customer
-    return (*(() if customer is None else (customer,)), *wide_places([operation]))
-
-
-def _refuse(batch: Sequence[_Pending], error: BaseException) -> None:
-    """A batch that did not get through; Busy would promise that nothing happened."""
-    for pending in batch:
-        is_promise = isinstance(error, Busy)
-        pending.refuse(OutcomePending() if pending.is_unsure and is_promise else error)
-
-
-def _lose(batch: Sequence[_Pending]) -> None:
+def _lose(batch: Sequence[Pending]) -> None:
     """The answer to a batch's commit may have got lost."""
     for pending in batch:
         pending.is_unsure = True
-
-
-def _no_answer(pending: _Pending, error: WalletError) -> WalletError:
-    """This error, if nothing can have happened; else that nobody knows."""
-    return OutcomePending() if pending.is_taken or pending.is_unsure else error

@@ -220,7 +220,7 @@ async def test_a_full_queue_is_busy(till: Till):
 async def test_no_more_is_taken_in_than_gets_through_in_time(till: Till):
     customer = await new_customer(till, 500)
     async with till.worker(batch_max=5, deadline_s=10.0) as worker:
-        worker._rate = 1.0  # as if it had been very slow so far
+        worker._pending._rate = 1.0  # as if it had been very slow so far
         asked = [
             asyncio.create_task(worker.submit(till.hold(f"{count}", customer, 1)))
             for count in range(400)
