@@ -154,7 +154,7 @@ async def test_what_is_not_paid_in_time_is_not_owed(months, monkeypatch):
     (gated,) = await months.invoices(status="finalized")
     assert (gated.payment_status, await months.left(acme)) == ("pending", 0)
     await move(months, now + timedelta(hours=1))
-    book = months.services.invoices._book
+    book = months.services.invoice_book
     before = book.void
 
     async def dies(*args: Any, **terms: Any) -> Any:
