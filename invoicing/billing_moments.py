@@ -14,21 +14,19 @@ a subscription is used, but the day of an upgrade belongs to the plan that follo
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
-from fractions import Fraction
 from typing import Final
 
 from msgspec import Struct, structs
 
+from invoicing.days import Days, days_of
 from invoicing.periods import Bounds, day_of, period_at, start_of_day
 
 __all__ = [
     "BilledPlan",
     "BilledSubscription",
     "BillingMoment",
-    "Stretch",
     "is_left_over",
     "moments",
-    "stretch",
     "trial_end",
     "units_changed",
 ]
@@ -37,20 +35,6 @@ _MOMENT: Final = timedelta(microseconds=1)
 _DAY_S: Final = 24 * 60 * 60
 _CANNOT_BE_A_PERIOD: Final = timedelta(hours=36)
 """Shorter than any period, longer than zones differ: what a change of zone leaves over."""
-
-
-class Stretch(Struct, frozen=True):
-    """A part of a period, and how many of the whole period's days it has."""
-
-    part: Bounds
-    whole: Bounds
-    days: int
-    whole_days: int
-
-    @property
-    def share(self) -> Fraction:
-        """The part of the period's price that its days cost."""
-        return Fraction(self.days, self.whole_days)
 
 
 class BilledSubscription(Struct, frozen=True, kw_only=True):
@@ -94,19 +78,19 @@ class BillingMoment(Struct, frozen=True, kw_only=True):
     billing_at: datetime
     reason: str
     """subscription_starting, _trial_ended, _periodic or _terminating, or others of their own."""
-    fee_period: Stretch | None = None
+    fee_period: Days | None = None
     """What the plan's own amount is billed for."""
-    charges_period: Stretch | None = None
+    charges_period: Days | None = None
     """The usage that is billed: from `part.start` until before `part.end`, to the microsecond."""
-    fixed_charges_in_advance: Stretch | None = None
-    fixed_charges_in_arrears: Stretch | None = None
-    fixed_charges_added: Stretch | None = None
+    fixed_charges_in_advance: Days | None = None
+    fixed_charges_in_arrears: Days | None = None
+    fixed_charges_added: Days | None = None
     """The period to whose fixed charges, paid in advance, units are added at this moment."""
-    issues_credit_for: Stretch | None = None
+    issues_credit_for: Days | None = None
     """What was paid in advance and is not used."""
     ends_fee_period: bool = False
     """The plan's own period ends here too: what is counted over it (commitments) is billed."""
-    ended_fee_period: Stretch | None = None
+    ended_fee_period: Days | None = None
     """That period, as far as it was lived; also where the plan is paid in advance."""
 
     @property
@@ -120,21 +104,6 @@ class BillingMoment(Struct, frozen=True, kw_only=True):
             or self.fixed_charges_added
             or self.issues_credit_for
         ) is not None
-
-
-def stretch(part: Bounds, whole: Bounds, zone: tzinfo = UTC) -> Stretch | None:
-    """A part of a period, counted in days: the first and the last are whole. None if it is empty.
-
-    >>> from datetime import UTC, datetime
-    >>> month = Bounds(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))
-    >>> part = Bounds(datetime(2026, 2, 8, 15, tzinfo=UTC), month.end)
-    >>> stretch(part, month).share
-    Fraction(3, 4)
-    """
-    if part.start >= part.end:
-        return None
-    days = _days(part, zone)
-    return Stretch(part, whole, min(days, _days(whole, zone)), _days(whole, zone))
 
 
 def is_left_over(billed_to: datetime, start: datetime) -> bool:
@@ -329,13 +298,13 @@ class _Calendar:
         if is_early or (self.end is not None and at >= self.end):
             return None
         whole = self._period(at, self.fixed_interval)
-        period = stretch(Bounds(max(whole.start, started_at), whole.end), whole, self.zone)
+        period = days_of(Bounds(max(whole.start, started_at), whole.end), whole, self.zone)
         if whole.start == at or period is None:
             return None
         reason = "fixed_charge_units_changed"
         return BillingMoment(billing_at=at, reason=reason, fixed_charges_added=period)
 
-    def _unused(self, at: datetime) -> Stretch | None:
+    def _unused(self, at: datetime) -> Days | None:
         """What the plan's amount was paid for in advance, and has not been used by the end."""
         subscription = self.subscription
         if not self.plan.pay_in_advance or subscription.skips_termination_credit:
@@ -358,45 +327,45 @@ class _Calendar:
             unused_from = start_of_day(day_of(at, self.zone), self.zone)
         else:
             unused_from = start_of_day(day_of(last, self.zone) + timedelta(days=1), self.zone)
-        return stretch(Bounds(max(unused_from, billed_from), whole.end), whole, self.zone)
+        return days_of(Bounds(max(unused_from, billed_from), whole.end), whole, self.zone)
 
-    def _fee_part(self, ended: Stretch) -> Stretch | None:
+    def _fee_part(self, ended: Days) -> Days | None:
         """Of an upgraded plan, the day of the change belongs to the next one."""
         if not self.subscription.is_upgraded:
             return ended
         end = start_of_day(day_of(ended.part.end, self.zone), self.zone)
-        return stretch(Bounds(ended.part.start, end), ended.whole, self.zone)
+        return days_of(Bounds(ended.part.start, end), ended.whole, self.zone)
 
-    def _fee_from(self, at: datetime) -> Stretch | None:
+    def _fee_from(self, at: datetime) -> Days | None:
         return self._coming(at, self.plan.interval)
 
-    def _coming(self, at: datetime, interval: str) -> Stretch | None:
+    def _coming(self, at: datetime, interval: str) -> Days | None:
         whole = self._period(at, interval)
-        return stretch(Bounds(at, whole.end), whole, self.zone)
+        return days_of(Bounds(at, whole.end), whole, self.zone)
 
-    def _ended(self, at: datetime, interval: str) -> Stretch | None:
+    def _ended(self, at: datetime, interval: str) -> Days | None:
         """The period that ends just then, as far as it was lived; None where none does."""
         whole = self._period(at - _MOMENT, interval)
         return self._lived_until(at, interval) if whole.end == at else None
 
-    def _lived_until(self, at: datetime, interval: str) -> Stretch | None:
+    def _lived_until(self, at: datetime, interval: str) -> Days | None:
         whole = self._period(at - _MOMENT, interval)
         start = max(whole.start, self.subscription.started_at)
-        return stretch(Bounds(start, min(at, whole.end)), whole, self.zone)
+        return days_of(Bounds(start, min(at, whole.end)), whole, self.zone)
 
-    def _without_trial(self, lived: Stretch | None) -> Stretch | None:
+    def _without_trial(self, lived: Days | None) -> Days | None:
         if lived is None or self.trial_end is None or self.trial_end <= lived.part.start:
             return lived
-        return stretch(Bounds(self.trial_end, lived.part.end), lived.whole, self.zone)
+        return days_of(Bounds(self.trial_end, lived.part.end), lived.whole, self.zone)
 
-    def _since(self, billed_to: datetime | None, lived: Stretch | None) -> Stretch | None:
+    def _since(self, billed_to: datetime | None, lived: Days | None) -> Days | None:
         """From where the last invoice ended, though periods were cut elsewhere then."""
         if billed_to is None or lived is None or billed_to == lived.part.start:
             return lived
         if not is_left_over(billed_to, lived.part.start):
             return lived
         part = Bounds(billed_to, lived.part.end)
-        return stretch(part, lived.whole, self.zone)
+        return days_of(part, lived.whole, self.zone)
 
     def _is_billed_at_start(self) -> bool:
         """Whether it began on the day it was made, or later; what began before is not billed."""
@@ -421,8 +390,3 @@ class _Calendar:
             anchor=self.subscription.subscription_at,
             zone=self.zone,
         )
-
-
-def _days(bounds: Bounds, zone: tzinfo) -> int:
-    first, last = day_of(bounds.start, zone), day_of(bounds.end - _MOMENT, zone)
-    return (last - first).days + 1

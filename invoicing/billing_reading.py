@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from invoicing.billing_facts import Catalogue, Paid, paid_usage
 from invoicing.billing_moments import BillingMoment
-from invoicing.billing_moments import Stretch as Days
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription
+from invoicing.days import Days
 from invoicing.passed_units import Ended, metrics_of_followers
 from invoicing.periods import Bounds, day_of, start_of_day
 from invoicing.records import Connection

@@ -13,8 +13,9 @@ from typing import Final
 
 from msgspec import structs
 
-from invoicing.billing_moments import BillingMoment, Stretch
+from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import ScheduledSubscription
+from invoicing.days import Days
 from invoicing.derived_ids import derived_id
 from invoicing.fees import Fee
 from invoicing.fixed_charges import PlanFixedCharge
@@ -120,11 +121,11 @@ def _added_fees(
     place: FeePlace,
     subscription: ScheduledSubscription,
     moment: BillingMoment,
-    stretch: Stretch,
+    days: Days,
     terms: PlanTerms,
 ) -> list[Fee]:
     """What units cost that are added within a period, for the days that are left of it."""
-    at, period = moment.billing_at, _period(stretch, subscription)
+    at, period = moment.billing_at, _period(days, subscription)
     fees: list[Fee] = []
     for charge in terms.fixed_in(period.start, at + _MOMENT):
         if not charge.pay_in_advance:
@@ -133,7 +134,7 @@ def _added_fees(
         before = [one for one in changes if one.at < at]
         units, amount = _added(charge, changes, before, period)
         if units or amount:
-            fee = _fee(place, charge, stretch, "added", units=units, amount=amount)
+            fee = _fee(place, charge, days, "added", units=units, amount=amount)
             fees.append(structs.replace(fee, from_datetime=at))
     return fees
 
@@ -187,19 +188,19 @@ def _changes(
     return terms.changes_of(charge.id, subscription.started_at, period_after)
 
 
-def _period(stretch: Stretch, subscription: ScheduledSubscription) -> Period:
+def _period(days: Days, subscription: ScheduledSubscription) -> Period:
     return Period(
-        start=stretch.part.start,
-        end=stretch.part.end,
+        start=days.part.start,
+        end=days.part.end,
         zone=subscription.zone,
-        full_days=None if stretch.part == stretch.whole else stretch.whole_days,
+        full_days=None if days.part == days.whole else days.whole_days,
     )
 
 
 def _fee(
     place: FeePlace,
     charge: PlanFixedCharge,
-    stretch: Stretch,
+    days: Days,
     which: str,
     *,
     units: Decimal,
@@ -207,7 +208,7 @@ def _fee(
 ) -> Fee:
     cents, precise = cents_of(amount, place.currency)
     return structs.replace(
-        _blank(place, stretch),
+        _blank(place, days),
         id=derived_id(
             place.parent_id, "fixed_charge", place.subscription_id or "", charge.id, which
         ),
@@ -226,7 +227,7 @@ def _fee(
     )
 
 
-def _blank(place: FeePlace, stretch: Stretch) -> Fee:
+def _blank(place: FeePlace, days: Days) -> Fee:
     return Fee(
         organization_id=place.organization_id,
         id=place.parent_id,
@@ -239,8 +240,8 @@ def _blank(place: FeePlace, stretch: Stretch) -> Fee:
         amount_cents=0,
         precise_amount_cents=ZERO,
         amount_currency=place.currency,
-        from_datetime=stretch.part.start,
-        to_datetime=stretch.part.end,
+        from_datetime=days.part.start,
+        to_datetime=days.part.end,
         created_at=place.now,
         updated_at=place.now,
     )

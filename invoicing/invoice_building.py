@@ -16,9 +16,10 @@ from msgspec import Struct, structs, to_builtins
 from invoicing.advance_fees import BilledInAdvance
 from invoicing.billed_periods import BilledPeriod
 from invoicing.billing_facts import BilledPlanFacts, Paid, Recipient
-from invoicing.billing_moments import BillingMoment, Stretch
+from invoicing.billing_moments import BillingMoment
 from invoicing.billing_schedule import ScheduledSubscription
 from invoicing.currencies import CURRENCIES
+from invoicing.days import Days
 from invoicing.derived_ids import derived_id, timed_id
 from invoicing.fees import Fee
 from invoicing.fixed_fees import commitment_fees, fixed_fees
@@ -264,9 +265,9 @@ def fees_of(one: Billable, place: FeePlace) -> list[Fee]:
     return fees
 
 
-def _plan_fee(one: Billable, stretch: Stretch, place: FeePlace) -> Fee:
+def _plan_fee(one: Billable, days: Days, place: FeePlace) -> Fee:
     plan = one.plan
-    amount = subscription_fee(plan.amount_cents, stretch)
+    amount = subscription_fee(plan.amount_cents, days)
     return Fee(
         organization_id=place.organization_id,
         id=derived_id(
@@ -285,8 +286,8 @@ def _plan_fee(one: Billable, stretch: Stretch, place: FeePlace) -> Fee:
         precise_unit_amount=EXACT.scaleb(amount.precise_amount_cents, -CURRENCIES[place.currency]),
         amount_currency=place.currency,
         pay_in_advance=plan.pay_in_advance,
-        from_datetime=stretch.part.start,
-        to_datetime=stretch.part.end,
+        from_datetime=days.part.start,
+        to_datetime=days.part.end,
         created_at=place.now,
         updated_at=place.now,
     )

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing.billing_moments import stretch, trial_end
+from invoicing.billing_moments import trial_end
 from invoicing.charge_properties import model_of
 from invoicing.currencies import CURRENCIES
+from invoicing.days import days_of
 from invoicing.fixed_charges import PlanFixedCharge
 from invoicing.periods import Bounds
 from invoicing.plan_terms import ChargeMinimum, PlanTerms
@@ -109,7 +110,7 @@ def period_fees(
         )
     own = _own_fee(terms, subscribed, period, whole)
     fees.append(PeriodFee(kind="subscription", asset_code=terms.currency, amount=own))
-    lived = stretch(Bounds(*_of(period)), whole, period.zone)
+    lived = days_of(Bounds(*_of(period)), whole, period.zone)
     if lived and terms.commitment_cents:
         exponent = CURRENCIES[terms.currency]
         counted = _total([own, used.in_currency, *towards])
@@ -127,7 +128,7 @@ def _own_fee(terms: PlanTerms, subscribed: Subscribed, period: Period, whole: Bo
     ends = trial_end(subscribed.first_started_at, terms.trial_days, period.zone)
     if ends is not None:
         start = max(start, ends)
-    paid = stretch(Bounds(start, period.end), whole, period.zone)
+    paid = days_of(Bounds(start, period.end), whole, period.zone)
     if paid is None:
         return ZERO
     fee = subscription_fee(terms.amount_cents, paid)

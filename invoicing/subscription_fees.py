@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from invoicing.billing_moments import Stretch
+from invoicing.days import Days
 from ledger.money import to_shown_minor
 from rating.exact import EXACT, ZERO, divided
 
@@ -28,29 +28,27 @@ class SubscriptionFee(Struct, frozen=True):
     units: Decimal = _ONE
 
 
-def subscription_fee(amount_cents: int, stretch: Stretch) -> SubscriptionFee:
+def subscription_fee(amount_cents: int, days: Days) -> SubscriptionFee:
     """What the plan's amount is for a stretch of days: amount / days of the period * days.
 
     The stretch of a billing moment has no days of a trial in it: they are free.
     """
-    precise = _of(amount_cents, stretch.share)
+    precise = _of(amount_cents, days.share)
     return SubscriptionFee(to_shown_minor(precise, 0), precise)
 
 
-def unused_amount(amount_cents: int, stretch: Stretch) -> SubscriptionFee:
+def unused_amount(amount_cents: int, days: Days) -> SubscriptionFee:
     """What is given back, before tax, of a plan that was paid in advance for these days."""
-    return subscription_fee(amount_cents, stretch)
+    return subscription_fee(amount_cents, days)
 
 
-def commitment_fee(
-    commitment_cents: int, stretch: Stretch, *, billed_cents: Decimal
-) -> SubscriptionFee:
+def commitment_fee(commitment_cents: int, days: Days, *, billed_cents: Decimal) -> SubscriptionFee:
     """What is missing to the minimum commitment of a period; nothing where enough was billed.
 
-    `stretch` is the part of the plan's period that was lived, `billed_cents` the precise amount of
+    `days` is the part of the plan's period that was lived, `billed_cents` the precise amount of
     the plan and all of its charges in it, before tax.
     """
-    precise = max(EXACT.subtract(_of(commitment_cents, stretch.share), billed_cents), ZERO)
+    precise = max(EXACT.subtract(_of(commitment_cents, days.share), billed_cents), ZERO)
     return SubscriptionFee(to_shown_minor(precise, 0), precise)
 
 

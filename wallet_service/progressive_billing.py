@@ -20,8 +20,9 @@ from msgspec import Struct, structs
 
 from invoicing import billed_periods, lifetime_usages, outbox, subscriptions
 from invoicing.billing_facts import Recipient
-from invoicing.billing_moments import BillingMoment, is_left_over, stretch
+from invoicing.billing_moments import BillingMoment, is_left_over
 from invoicing.billing_schedule import DueMoment, ScheduledSubscription, find_scheduled
+from invoicing.days import days_of
 from invoicing.errors import InvoicingError
 from invoicing.invoice_building import Billable, BuiltInvoice, build_invoice
 from invoicing.invoices import Invoice
@@ -228,7 +229,7 @@ def _moment(subscription: ScheduledSubscription, *, now: datetime) -> BillingMom
     billed_to = subscription.charges_billed_to
     if billed_to is not None and (billed_to > start or is_left_over(billed_to, start)):
         start = billed_to
-    days = stretch(Bounds(start, now), whole, subscription.zone)
+    days = days_of(Bounds(start, now), whole, subscription.zone)
     if days is None:
         return None
     return BillingMoment(billing_at=now, reason="progressive_billing", charges_period=days)

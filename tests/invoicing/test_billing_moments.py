@@ -13,10 +13,10 @@ from invoicing.billing_moments import (
     BilledPlan,
     BilledSubscription,
     BillingMoment,
-    Stretch,
     moments,
     trial_end,
 )
+from invoicing.days import Days
 from tests.invoicing.zones import ZONES
 
 INTERVALS = ("weekly", "monthly", "quarterly", "semiannual", "yearly")
@@ -32,11 +32,11 @@ def subscription(started: str, **fields) -> BilledSubscription:
     return BilledSubscription(**(known | fields))
 
 
-def days(stretch: Stretch | None) -> tuple[str, str, int, int] | None:
-    if stretch is None:
+def days(lived: Days | None) -> tuple[str, str, int, int] | None:
+    if lived is None:
         return None
-    first, after = stretch.part.start, stretch.part.end
-    return (first.date().isoformat(), after.date().isoformat(), stretch.days, stretch.whole_days)
+    first, after = lived.part.start, lived.part.end
+    return (first.date().isoformat(), after.date().isoformat(), lived.days, lived.whole_days)
 
 
 def show(moment: BillingMoment) -> tuple[str, str, object, object]:
@@ -317,7 +317,7 @@ def test_usage_is_billed_once_and_no_moment_is_twice(
     assert all(start <= moment.billing_at <= end for moment in found)
     for name in ("charges_period", "fixed_charges_in_arrears"):
         parts = [getattr(moment, name) for moment in found if getattr(moment, name)]
-        edges = [edge for stretch in parts for edge in (stretch.part.start, stretch.part.end)]
+        edges = [edge for lived in parts for edge in (lived.part.start, lived.part.end)]
         if name == "charges_period" and lives:
             assert (edges[0], edges[-1]) == (start, end)
         assert edges[1:-1:2] == edges[2::2]

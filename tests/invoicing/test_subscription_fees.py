@@ -11,9 +11,9 @@ from invoicing.billing_moments import (
     BilledPlan,
     BilledSubscription,
     BillingMoment,
-    Stretch,
     moments,
 )
+from invoicing.days import Days
 from invoicing.periods import Bounds
 from invoicing.subscription_fees import commitment_fee, subscription_fee, unused_amount
 
@@ -32,9 +32,9 @@ def billed(
     return list(moments(one, plan, until=until))
 
 
-def fee(amount_cents: int, stretch: Stretch | None) -> int:
-    assert stretch is not None
-    return subscription_fee(amount_cents, stretch).amount_cents
+def fee(amount_cents: int, lived: Days | None) -> int:
+    assert lived is not None
+    return subscription_fee(amount_cents, lived).amount_cents
 
 
 def with_tax(cents: int, rate: str) -> int:
@@ -181,9 +181,9 @@ def test_what_is_missing_to_a_commitment_is_billed(
 def test_days_of_a_period_never_cost_more_than_all_of_it(
     amount: int, days: int, whole: int
 ) -> None:
-    used = Stretch(WHOLE_DAY, WHOLE_DAY, min(days, whole), whole)
+    used = Days(WHOLE_DAY, WHOLE_DAY, min(days, whole), whole)
     cost = subscription_fee(amount, used)
     assert 0 <= cost.amount_cents <= amount
     assert abs(cost.amount_cents - cost.precise_amount_cents) <= Decimal("0.5")
-    rest = Stretch(WHOLE_DAY, WHOLE_DAY, whole - used.days, whole)
+    rest = Days(WHOLE_DAY, WHOLE_DAY, whole - used.days, whole)
     assert abs(cost.amount_cents + unused_amount(amount, rest).amount_cents - amount) <= 1
