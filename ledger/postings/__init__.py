@@ -37,8 +37,9 @@ An invoice is a claim on `receivable`, and each of its parts a movement there:
                       customer_credit, receivable (offset), payments:<provider> (refund)
     credit_note_voided    the other way, for what is left of a credit
 
-Ids come from the caller: `ids("post:0")` is derived from the operation, its leg and its attempt, so
-a repeat books nothing twice. Amounts are positive; a leg of nothing is our own bug.
+Each takes a `Booking`: the ledger, what it is about, and ids, which come from the caller.
+`ids("post:0")` is derived from the operation, its leg and its attempt, so a repeat books nothing
+twice. Amounts are positive; a leg of nothing is our own bug.
 """
 
 from ledger.postings.credit_notes import (
@@ -85,6 +86,7 @@ from ledger.postings.invoices import (
 )
 from ledger.postings.movements import (
     NO_REFERENCE,
+    Booking,
     Ids,
     Leg,
     Reference,
@@ -105,6 +107,7 @@ from ledger.postings.usage import (
 
 __all__ = [
     "NO_REFERENCE",
+    "Booking",
     "CreditedParts",
     "Held",
     "Ids",

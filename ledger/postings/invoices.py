@@ -5,21 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ledger.chart import AccountCode, TransferCode
-from ledger.ids import low64
-from ledger.postings.movements import (
-    NO_REFERENCE,
-    Between,
-    Ids,
-    Leg,
-    Reference,
-    chain,
-    either_way,
-    house,
-    move,
-)
+from ledger.postings.movements import Between, Booking, Leg, chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,24 +34,15 @@ invoice_fees = Between(
 """What an invoice earns beyond what was earned when usage happened: fees and the true-up."""
 
 
-def invoice_overage(
-    *,
-    ids: Ids,
-    ledger: int,
-    overage_id: AccountId,
-    amount: int,
-    reference: Reference = NO_REFERENCE,
-) -> list[Transfer]:
+def invoice_overage(at: Booking, *, overage_id: AccountId, amount: int) -> list[Transfer]:
     """Overage goes onto the invoice that bills its usage: debit receivable, credit overage."""
     return [
-        move(
-            ids("invoice_overage"),
-            debit=house(ledger, AccountCode.RECEIVABLE),
+        at.move(
+            "invoice_overage",
+            debit=at.house(AccountCode.RECEIVABLE),
             credit=overage_id,
             amount=amount,
-            ledger=ledger,
             code=TransferCode.INVOICE_OVERAGE,
-            reference=reference,
         )
     ]
 
@@ -93,40 +72,32 @@ invoice_credit_notes = Between(
 """Credit notes pay a part, out of what we owe the customer for them."""
 
 
-def invoice_prepaid(
-    *, ids: Ids, ledger: int, legs: Sequence[Leg], reference: Reference = NO_REFERENCE
-) -> list[Transfer]:
+def invoice_prepaid(at: Booking, *, legs: Sequence[Leg]) -> list[Transfer]:
     """Grants pay what is left of an invoice: debit each grant, credit receivable."""
     return chain(
         [
-            move(
-                ids(f"prepaid:{position}"),
+            at.move(
+                f"prepaid:{position}",
                 debit=leg.account_id,
-                credit=house(ledger, AccountCode.RECEIVABLE),
+                credit=at.house(AccountCode.RECEIVABLE),
                 amount=leg.amount,
-                ledger=ledger,
                 code=TransferCode.INVOICE_PREPAID,
-                reference=reference,
             )
             for position, leg in enumerate(legs)
         ]
     )
 
 
-def invoice_refund(
-    *, ids: Ids, ledger: int, legs: Sequence[Leg], reference: Reference = NO_REFERENCE
-) -> list[Transfer]:
+def invoice_refund(at: Booking, *, legs: Sequence[Leg]) -> list[Transfer]:
     """More was debited in real time than the invoice comes to: debit receivable, credit grants."""
     return chain(
         [
-            move(
-                ids(f"refund:{position}"),
-                debit=house(ledger, AccountCode.RECEIVABLE),
+            at.move(
+                f"refund:{position}",
+                debit=at.house(AccountCode.RECEIVABLE),
                 credit=leg.account_id,
                 amount=leg.amount,
-                ledger=ledger,
                 code=TransferCode.INVOICE_REFUND,
-                reference=reference,
             )
             for position, leg in enumerate(legs)
         ]
@@ -150,36 +121,29 @@ invoice_rounding = Between(
 """Less than a cent that nobody can pay; below zero, that nobody can get back."""
 
 
-def invoice_payment(
-    *, ids: Ids, ledger: int, amount: int, provider: str, reference: Reference = NO_REFERENCE
-) -> list[Transfer]:
+def invoice_payment(at: Booking, *, amount: int, provider: str) -> list[Transfer]:
     """An invoice was paid: debit what the provider owes us, credit receivable."""
-    return either_way(
-        ids("payment"),
-        debit=house(ledger, AccountCode.PAYMENTS, provider),
-        credit=house(ledger, AccountCode.RECEIVABLE),
-        amount=amount,
-        ledger=ledger,
-        code=TransferCode.INVOICE_PAYMENT,
-        reference=reference,
-    )
+    return [
+        at.either_way(
+            "payment",
+            debit=at.house(AccountCode.PAYMENTS, provider),
+            credit=at.house(AccountCode.RECEIVABLE),
+            amount=amount,
+            code=TransferCode.INVOICE_PAYMENT,
+        )
+    ]
 
 
-def invoice_voided(
-    *, ids: Ids, ledger: int, originals: Sequence[Undone], reference: Reference = NO_REFERENCE
-) -> list[Transfer]:
+def invoice_voided(at: Booking, *, originals: Sequence[Undone]) -> list[Transfer]:
     """Take back what was booked for an invoice: each transfer the other way, named by its id."""
-    assert reference.user_data_64 == 0, "this place names the original"
     return chain(
         [
-            move(
-                ids(f"voided:{position}"),
+            at.naming(undone.transfer_id).move(
+                f"voided:{position}",
                 debit=undone.credit_account_id,
                 credit=undone.debit_account_id,
                 amount=undone.amount,
-                ledger=ledger,
                 code=TransferCode.INVOICE_VOIDED,
-                reference=replace(reference, user_data_64=low64(undone.transfer_id)),
             )
             for position, undone in enumerate(originals)
         ]
@@ -187,27 +151,18 @@ def invoice_voided(
 
 
 def invoice_return(
-    *,
-    ids: Ids,
-    ledger: int,
-    grant_id: AccountId,
-    amount: int,
-    original_id: TransferId,
-    reference: Reference = NO_REFERENCE,
+    at: Booking, *, grant_id: AccountId, amount: int, original_id: TransferId
 ) -> list[Transfer]:
     """A grant had paid an invoice that is voided, and has ended since: a new one takes its place.
 
     Debit receivable, credit the new grant.
     """
-    assert reference.user_data_64 == 0, "this place names the original"
     return [
-        move(
-            ids("return"),
-            debit=house(ledger, AccountCode.RECEIVABLE),
+        at.naming(original_id).move(
+            "return",
+            debit=at.house(AccountCode.RECEIVABLE),
             credit=grant_id,
             amount=amount,
-            ledger=ledger,
             code=TransferCode.INVOICE_RETURN,
-            reference=replace(reference, user_data_64=low64(original_id)),
         )
     ]

@@ -1,4 +1,4 @@
-"""What every posting is made of: legs, references, chains, and one movement of an amount."""
+"""What every posting is made of: legs, chains, and where one movement of an amount is booked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.chart import AccountCode, TransferCode, house_account_id
+from ledger.ids import low64
 from ledger.money import MAX_MINOR
 from ledger.transfers import Transfer, TransferId
 
@@ -55,82 +56,67 @@ def chain(*parts: Sequence[Transfer]) -> list[Transfer]:
     ]
 
 
-def house(ledger: int, code: AccountCode, detail: str = "") -> AccountId:
-    """The id of an account of the house."""
-    return house_account_id(ledger=ledger, code=code, detail=detail)
+class Booking(Struct, frozen=True, kw_only=True):
+    """Where an operation books a movement: the ids of its legs, the ledger, and what it is about.
 
+    Every posting takes one.
+    """
 
-def move(
-    transfer_id: TransferId,
-    *,
-    debit: AccountId,
-    credit: AccountId,
-    amount: int,
-    ledger: int,
-    code: TransferCode,
-    reference: Reference,
-) -> Transfer:
-    """One amount from one account to another."""
-    assert 0 < amount <= MAX_MINOR, f"a leg of {amount}"
-    return Transfer(
-        id=transfer_id,
-        debit_account_id=debit,
-        credit_account_id=credit,
-        amount=amount,
-        ledger=ledger,
-        code=code,
-        user_data_128=reference.user_data_128,
-        user_data_64=reference.user_data_64,
-        user_data_32=reference.user_data_32,
-    )
+    ids: Ids
+    ledger: int
+    reference: Reference = NO_REFERENCE
 
+    def house(self, code: AccountCode, detail: str = "") -> AccountId:
+        """The id of an account of the house."""
+        return house_account_id(ledger=self.ledger, code=code, detail=detail)
 
-def either_way(
-    transfer_id: TransferId,
-    *,
-    debit: AccountId,
-    credit: AccountId,
-    amount: int,
-    ledger: int,
-    code: TransferCode,
-    reference: Reference,
-) -> list[Transfer]:
-    """One movement; of an amount below zero, the other way."""
-    if amount < 0:
-        debit, credit = credit, debit
-    return [
-        move(
-            transfer_id,
-            debit=debit,
-            credit=credit,
-            amount=abs(amount),
-            ledger=ledger,
+    def move(
+        self, leg: str, *, debit: AccountId, credit: AccountId, amount: int, code: TransferCode
+    ) -> Transfer:
+        """One amount from one account to another."""
+        assert 0 < amount <= MAX_MINOR, f"a leg of {amount}"
+        reference = self.reference
+        return Transfer(
+            id=self.ids(leg),
+            debit_account_id=debit,
+            credit_account_id=credit,
+            amount=amount,
+            ledger=self.ledger,
             code=code,
-            reference=reference,
+            user_data_128=reference.user_data_128,
+            user_data_64=reference.user_data_64,
+            user_data_32=reference.user_data_32,
         )
-    ]
+
+    def either_way(
+        self, leg: str, *, debit: AccountId, credit: AccountId, amount: int, code: TransferCode
+    ) -> Transfer:
+        """One movement; of an amount below zero, the other way."""
+        if amount < 0:
+            debit, credit = credit, debit
+        return self.move(leg, debit=debit, credit=credit, amount=abs(amount), code=code)
+
+    def naming(self, original_id: TransferId) -> Booking:
+        """The same, of a movement that takes another one back."""
+        assert self.reference.user_data_64 == 0, "this place names the original"
+        return replace(self, reference=replace(self.reference, user_data_64=low64(original_id)))
 
 
 class Between(Struct, frozen=True, kw_only=True):
-    """A movement between two accounts of the house, whose amount may go either way.
-
-    Called with the operation's ids, ledger, amount and reference, it is the transfer.
-    """
+    """A movement between two accounts of the house, whose amount may go either way."""
 
     leg: str
     debit: AccountCode
     credit: AccountCode
     code: TransferCode
 
-    def __call__(
-        self, *, ids: Ids, ledger: int, amount: int, reference: Reference = NO_REFERENCE
-    ) -> list[Transfer]:
-        return either_way(
-            ids(self.leg),
-            debit=house(ledger, self.debit),
-            credit=house(ledger, self.credit),
-            amount=amount,
-            ledger=ledger,
-            code=self.code,
-            reference=reference,
-        )
+    def __call__(self, at: Booking, *, amount: int) -> list[Transfer]:
+        return [
+            at.either_way(
+                self.leg,
+                debit=at.house(self.debit),
+                credit=at.house(self.credit),
+                amount=amount,
+                code=self.code,
+            )
+        ]

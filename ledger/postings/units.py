@@ -4,60 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ledger.chart import AccountCode, TransferCode
-from ledger.postings.movements import NO_REFERENCE, Between, Ids, Leg, Reference, chain, house, move
+from ledger.postings.movements import Between, Booking, Leg, chain
 
 if TYPE_CHECKING:
     from ledger.transfers import Transfer
 
 
 def issue(
-    *,
-    ids: Ids,
-    money_ledger: int,
-    money_amount: int,
-    provider: str,
-    unit_ledger: int,
-    unit_code: str,
-    grant: Leg,
-    reference: Reference = NO_REFERENCE,
+    at: Booking, *, money_ledger: int, money_amount: int, provider: str, unit_code: str, grant: Leg
 ) -> list[Transfer]:
     """Sell native units: the money is a debt until the units are used, the units are a grant.
 
     In money: debit what the provider owes us, credit deferred revenue. In units: debit what we
     issued, credit the grant.
     """
-    return chain(
-        [
-            move(
-                ids("issue:money"),
-                debit=house(money_ledger, AccountCode.PAYMENTS, provider),
-                credit=house(money_ledger, AccountCode.DEFERRED_REVENUE),
-                amount=money_amount,
-                ledger=money_ledger,
-                code=TransferCode.ISSUE,
-                reference=reference,
-            )
-        ],
-        issue_units(
-            ids=ids, ledger=unit_ledger, unit_code=unit_code, grant=grant, reference=reference
-        ),
+    in_money = replace(at, ledger=money_ledger)
+    sold = in_money.move(
+        "issue:money",
+        debit=in_money.house(AccountCode.PAYMENTS, provider),
+        credit=in_money.house(AccountCode.DEFERRED_REVENUE),
+        amount=money_amount,
+        code=TransferCode.ISSUE,
     )
+    return chain([sold], issue_units(at, unit_code=unit_code, grant=grant))
 
 
-def issue_units(
-    *, ids: Ids, ledger: int, unit_code: str, grant: Leg, reference: Reference = NO_REFERENCE
-) -> list[Transfer]:
+def issue_units(at: Booking, *, unit_code: str, grant: Leg) -> list[Transfer]:
     """Hand out native units: debit what we issued, credit the grant."""
     return [
-        move(
-            ids("issue:units"),
-            debit=house(ledger, AccountCode.ISSUED, unit_code),
+        at.move(
+            "issue:units",
+            debit=at.house(AccountCode.ISSUED, unit_code),
             credit=grant.account_id,
             amount=grant.amount,
-            ledger=ledger,
             code=TransferCode.ISSUE,
-            reference=reference,
         )
     ]
 

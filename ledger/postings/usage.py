@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ledger.chart import AccountCode, TransferCode
-from ledger.ids import low64
-from ledger.postings.movements import NO_REFERENCE, Ids, Leg, Reference, chain, house, move
+from ledger.postings.movements import Booking, Leg, chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,84 +23,55 @@ class Reversed(Struct, frozen=True):
     amount: int
 
 
-def debit(
-    *,
-    ids: Ids,
-    ledger: int,
-    legs: Sequence[Leg],
-    overage: Leg | None = None,
-    reference: Reference = NO_REFERENCE,
-) -> list[Transfer]:
+def debit(at: Booking, *, legs: Sequence[Leg], overage: Leg | None = None) -> list[Transfer]:
     """Charge usage at once: debit grants and overdrafts, then the customer's overage; earn it."""
-    return chain(debit_legs(ids, ledger, legs, overage, TransferCode.DEBIT, reference))
+    return chain(debit_legs(at, legs, overage, TransferCode.DEBIT))
 
 
-def refund(
-    *, ids: Ids, ledger: int, legs: Sequence[Reversed], reference: Reference = NO_REFERENCE
-) -> list[Transfer]:
+def refund(at: Booking, *, legs: Sequence[Reversed]) -> list[Transfer]:
     """Give back captured usage: debit revenue, credit the grants (or the overage) that paid it."""
-    return _reverse(ids, ledger, legs, TransferCode.REFUND, reference)
+    return _reverse(at, legs, TransferCode.REFUND)
 
 
-def reversal(
-    *, ids: Ids, ledger: int, legs: Sequence[Reversed], reference: Reference = NO_REFERENCE
-) -> list[Transfer]:
+def reversal(at: Booking, *, legs: Sequence[Reversed]) -> list[Transfer]:
     """Undo a charged event, likewise; the event itself stays, with a negative usage line."""
-    return _reverse(ids, ledger, legs, TransferCode.REVERSAL, reference)
+    return _reverse(at, legs, TransferCode.REVERSAL)
 
 
 def debit_legs(
-    ids: Ids,
-    ledger: int,
-    legs: Sequence[Leg],
-    overage: Leg | None,
-    code: TransferCode,
-    reference: Reference,
+    at: Booking, legs: Sequence[Leg], overage: Leg | None, code: TransferCode
 ) -> list[Transfer]:
     """Debit each leg, then the customer's overage; all of it is revenue."""
-    revenue = house(ledger, AccountCode.REVENUE)
+    revenue = at.house(AccountCode.REVENUE)
     transfers = [
-        move(
-            ids(f"debit:{position}"),
-            debit=leg.account_id,
-            credit=revenue,
-            amount=leg.amount,
-            ledger=ledger,
-            code=code,
-            reference=reference,
+        at.move(
+            f"debit:{position}", debit=leg.account_id, credit=revenue, amount=leg.amount, code=code
         )
         for position, leg in enumerate(legs)
     ]
     if overage is not None:
         transfers.append(
-            move(
-                ids("overage"),
+            at.move(
+                "overage",
                 debit=overage.account_id,
                 credit=revenue,
                 amount=overage.amount,
-                ledger=ledger,
                 code=TransferCode.OVERAGE,
-                reference=reference,
             )
         )
     return transfers
 
 
-def _reverse(
-    ids: Ids, ledger: int, legs: Sequence[Reversed], code: TransferCode, reference: Reference
-) -> list[Transfer]:
-    assert reference.user_data_64 == 0, "this place names the original"
-    revenue = house(ledger, AccountCode.REVENUE)
+def _reverse(at: Booking, legs: Sequence[Reversed], code: TransferCode) -> list[Transfer]:
+    revenue = at.house(AccountCode.REVENUE)
     return chain(
         [
-            move(
-                ids(f"{code.name.lower()}:{position}"),
+            at.naming(leg.transfer_id).move(
+                f"{code.name.lower()}:{position}",
                 debit=revenue,
                 credit=leg.account_id,
                 amount=leg.amount,
-                ledger=ledger,
                 code=code,
-                reference=replace(reference, user_data_64=low64(leg.transfer_id)),
             )
             for position, leg in enumerate(legs)
         ]

@@ -17,6 +17,8 @@ from ledger.chart import (
 )
 from ledger.ids import hash128, low64
 from ledger.postings import (
+    NO_REFERENCE,
+    Booking,
     Held,
     Leg,
     Reference,
@@ -37,9 +39,9 @@ class Story:
         self.ledger = ledger
         self.operations = itertools.count(1)
 
-    def ids(self):
+    def booking(self, *, ledger=NUMBER, reference=NO_REFERENCE):
         operation = next(self.operations)
-        return lambda leg: hash128(operation, leg)
+        return Booking(ids=lambda leg: hash128(operation, leg), ledger=ledger, reference=reference)
 
     async def play(self, transfers: list[Transfer]) -> list[Transfer]:
         assert [transfer.linked for transfer in transfers] == [True] * (len(transfers) - 1) + [
@@ -96,30 +98,17 @@ async def story(memory_ledger):
     )
     await story.play(
         postings.top_up(
-            ids=story.ids(),
-            ledger=NUMBER,
-            grant_id=PAID,
-            amount=100,
-            provider="stripe",
-            reference=ABOUT,
+            story.booking(reference=ABOUT), grant_id=PAID, amount=100, provider="stripe"
         )
     )
-    await story.play(
-        postings.promotion(ids=story.ids(), ledger=NUMBER, grant_id=PROMOTIONAL, amount=20)
-    )
-    await story.play(
-        postings.credit_line_up(ids=story.ids(), ledger=NUMBER, overdraft_id=OVERDRAFT, amount=30)
-    )
+    await story.play(postings.promotion(story.booking(), grant_id=PROMOTIONAL, amount=20))
+    await story.play(postings.credit_line_up(story.booking(), overdraft_id=OVERDRAFT, amount=30))
     return story
 
 
 async def held(story, *legs, timeout_s=600):
     transfers = postings.hold(
-        ids=story.ids(),
-        ledger=NUMBER,
-        legs=[Leg(*leg) for leg in legs],
-        timeout_s=timeout_s,
-        reference=ABOUT,
+        story.booking(reference=ABOUT), legs=[Leg(*leg) for leg in legs], timeout_s=timeout_s
     )
     return held_by(await story.play(transfers))
 
@@ -141,7 +130,7 @@ async def test_a_hold_sets_aside_and_earns_nothing(story):
 
 async def test_a_hold_is_all_or_nothing(story):
     transfers = postings.hold(
-        ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, 100), Leg(PROMOTIONAL, 21)], timeout_s=1
+        story.booking(), legs=[Leg(PAID, 100), Leg(PROMOTIONAL, 21)], timeout_s=1
     )
     assert await story.refused(transfers) == "exceeds_credits"
     assert await story.available(PAID) == 100
@@ -149,9 +138,7 @@ async def test_a_hold_is_all_or_nothing(story):
 
 async def test_a_capture_earns_what_was_used_in_the_order_of_the_legs(story):
     holds = await held(story, (PROMOTIONAL, 20), (PAID, 40), (OVERDRAFT, 10))
-    transfers = postings.capture(
-        ids=story.ids(), ledger=NUMBER, holds=holds, used=[20, 5, 0], reference=ABOUT
-    )
+    transfers = postings.capture(story.booking(reference=ABOUT), holds=holds, used=[20, 5, 0])
     await story.play(transfers)
     assert [(each.phase, each.amount) for each in transfers] == [
         (Phase.POST, 20),
@@ -166,8 +153,7 @@ async def test_usage_above_the_hold_is_debited_and_the_rest_is_owed(story):
     holds = await held(story, (PAID, 40))
     await story.play(
         postings.capture(
-            ids=story.ids(),
-            ledger=NUMBER,
+            story.booking(),
             holds=holds,
             used=[40],
             debits=[Leg(PAID, 60), Leg(OVERDRAFT, 30)],
@@ -181,14 +167,14 @@ async def test_usage_above_the_hold_is_debited_and_the_rest_is_owed(story):
 
 async def test_a_capture_of_nothing_gives_all_back(story):
     holds = await held(story, (PAID, 40), (PROMOTIONAL, 1))
-    await story.play(postings.capture(ids=story.ids(), ledger=NUMBER, holds=holds, used=[0, 0]))
+    await story.play(postings.capture(story.booking(), holds=holds, used=[0, 0]))
     assert [await story.available(each) for each in (PAID, PROMOTIONAL)] == [100, 20]
 
 
 async def test_a_capture_above_the_hold_is_our_own_bug(story):
     holds = await held(story, (PAID, 40))
     with pytest.raises(AssertionError):
-        postings.capture(ids=story.ids(), ledger=NUMBER, holds=holds, used=[41])
+        postings.capture(story.booking(), holds=holds, used=[41])
 
 
 @pytest.mark.parametrize(
@@ -206,9 +192,7 @@ async def test_a_capture_above_the_hold_is_our_own_bug(story):
 async def test_a_partial_capture_keeps_the_rest_held(story, used, live):
     holds = await held(story, (PROMOTIONAL, 20), (PAID, 40))
     free = await story.available(PAID)
-    transfers = postings.partial_capture(
-        ids=story.ids(), ledger=NUMBER, holds=holds, used=used, timeout_s=600
-    )
+    transfers = postings.partial_capture(story.booking(), holds=holds, used=used, timeout_s=600)
     await story.play(transfers)
     untouched = [leg for leg, taken in zip(holds, used, strict=True) if not taken]
     rest = held_by(transfers) + untouched
@@ -217,9 +201,7 @@ async def test_a_partial_capture_keeps_the_rest_held(story, used, live):
     assert await story.posted(AccountCode.REVENUE) == sum(used)
     if rest:
         all_of_it = [each.amount for each in rest]
-        await story.play(
-            postings.capture(ids=story.ids(), ledger=NUMBER, holds=rest, used=all_of_it)
-        )
+        await story.play(postings.capture(story.booking(), holds=rest, used=all_of_it))
     assert await story.posted(AccountCode.REVENUE) == 60
     assert [await story.available(each) for each in (PROMOTIONAL, PAID)] == [0, 60]
 
@@ -227,16 +209,13 @@ async def test_a_partial_capture_keeps_the_rest_held(story, used, live):
 async def test_a_partial_capture_of_nothing_is_our_own_bug(story):
     holds = await held(story, (PAID, 40))
     with pytest.raises(AssertionError):
-        postings.partial_capture(
-            ids=story.ids(), ledger=NUMBER, holds=holds, used=[0], timeout_s=600
-        )
+        postings.partial_capture(story.booking(), holds=holds, used=[0], timeout_s=600)
 
 
 async def test_a_partial_capture_may_go_above_the_hold(story):
     holds = await held(story, (PAID, 40))
     transfers = postings.partial_capture(
-        ids=story.ids(),
-        ledger=NUMBER,
+        story.booking(),
         holds=holds,
         used=[40],
         timeout_s=600,
@@ -251,14 +230,14 @@ async def test_a_partial_capture_may_go_above_the_hold(story):
 async def test_extending_holds_anew_in_one_step(story):
     holds = await held(story, (PAID, 90))
     transfers = postings.extend(
-        ids=story.ids(), ledger=NUMBER, holds=holds, legs=[Leg(PAID, 100)], timeout_s=1_200
+        story.booking(), holds=holds, legs=[Leg(PAID, 100)], timeout_s=1_200
     )
     await story.play(transfers)
     (live,) = held_by(transfers)
     assert live.amount == 100
     assert await story.available(PAID) == 0
     assert (
-        await story.refused(postings.void(ids=story.ids(), ledger=NUMBER, holds=holds))
+        await story.refused(postings.void(story.booking(), holds=holds))
         == "pending_transfer_already_voided"
     )
 
@@ -266,7 +245,7 @@ async def test_extending_holds_anew_in_one_step(story):
 async def test_an_extension_that_cannot_be_paid_leaves_the_hold(story):
     holds = await held(story, (PAID, 90))
     transfers = postings.extend(
-        ids=story.ids(), ledger=NUMBER, holds=holds, legs=[Leg(PAID, 101)], timeout_s=1_200
+        story.booking(), holds=holds, legs=[Leg(PAID, 101)], timeout_s=1_200
     )
     assert await story.refused(transfers) == "exceeds_credits"
     assert await story.available(PAID) == 10
@@ -275,17 +254,15 @@ async def test_an_extension_that_cannot_be_paid_leaves_the_hold(story):
 @pytest.mark.parametrize("end", [postings.void, postings.expire_hold])
 async def test_a_hold_that_is_not_captured_is_given_back(story, end):
     holds = await held(story, (PAID, 40), (PROMOTIONAL, 5))
-    await story.play(end(ids=story.ids(), ledger=NUMBER, holds=holds))
+    await story.play(end(story.booking(), holds=holds))
     assert [await story.available(each) for each in (PAID, PROMOTIONAL)] == [100, 20]
 
 
 async def test_a_debit_charges_at_once(story):
     transfers = postings.debit(
-        ids=story.ids(),
-        ledger=NUMBER,
+        story.booking(reference=ABOUT),
         legs=[Leg(PROMOTIONAL, 20), Leg(PAID, 100), Leg(OVERDRAFT, 30)],
         overage=Leg(OVERAGE, 50),
-        reference=ABOUT,
     )
     await story.play(transfers)
     assert [each.code for each in transfers] == [TransferCode.DEBIT] * 3 + [TransferCode.OVERAGE]
@@ -297,22 +274,15 @@ async def test_a_debit_charges_at_once(story):
 async def test_the_next_top_up_first_pays_what_is_owed_and_the_overdraft(story):
     await story.play(
         postings.debit(
-            ids=story.ids(),
-            ledger=NUMBER,
-            legs=[Leg(PAID, 100), Leg(OVERDRAFT, 30)],
-            overage=Leg(OVERAGE, 15),
+            story.booking(), legs=[Leg(PAID, 100), Leg(OVERDRAFT, 30)], overage=Leg(OVERAGE, 15)
         )
     )
-    ids = story.ids()
+    at = story.booking()
     await story.play(
         chain(
-            postings.top_up(ids=ids, ledger=NUMBER, grant_id=PAID, amount=60, provider="stripe"),
-            postings.repay_overage(
-                ids=ids, ledger=NUMBER, grant_id=PAID, overage_id=OVERAGE, amount=15
-            ),
-            postings.repay_overdraft(
-                ids=ids, ledger=NUMBER, grant_id=PAID, overdraft_id=OVERDRAFT, amount=30
-            ),
+            postings.top_up(at, grant_id=PAID, amount=60, provider="stripe"),
+            postings.repay_overage(at, grant_id=PAID, overage_id=OVERAGE, amount=15),
+            postings.repay_overdraft(at, grant_id=PAID, overdraft_id=OVERDRAFT, amount=30),
         )
     )
     assert await story.posted(OVERAGE) == 0
@@ -320,36 +290,32 @@ async def test_the_next_top_up_first_pays_what_is_owed_and_the_overdraft(story):
 
 
 async def test_overage_cannot_be_repaid_twice(story):
-    await story.play(
-        postings.debit(ids=story.ids(), ledger=NUMBER, legs=[], overage=Leg(OVERAGE, 15))
-    )
-    repay = {"ledger": NUMBER, "grant_id": PAID, "overage_id": OVERAGE, "amount": 15}
-    await story.play(postings.repay_overage(ids=story.ids(), **repay))
-    assert await story.refused(postings.repay_overage(ids=story.ids(), **repay)) == "exceeds_debits"
+    await story.play(postings.debit(story.booking(), legs=[], overage=Leg(OVERAGE, 15)))
+    repay = {"grant_id": PAID, "overage_id": OVERAGE, "amount": 15}
+    await story.play(postings.repay_overage(story.booking(), **repay))
+    assert await story.refused(postings.repay_overage(story.booking(), **repay)) == "exceeds_debits"
 
 
 async def test_overage_goes_onto_the_invoice_once(story):
-    await story.play(
-        postings.debit(ids=story.ids(), ledger=NUMBER, legs=[], overage=Leg(OVERAGE, 15))
-    )
-    invoice = {"ledger": NUMBER, "overage_id": OVERAGE, "amount": 15}
-    await story.play(postings.invoice_overage(ids=story.ids(), **invoice))
+    await story.play(postings.debit(story.booking(), legs=[], overage=Leg(OVERAGE, 15)))
+    invoice = {"overage_id": OVERAGE, "amount": 15}
+    await story.play(postings.invoice_overage(story.booking(), **invoice))
     assert await story.posted(AccountCode.RECEIVABLE) == -15
     assert await story.posted(OVERAGE) == 0
     assert (
-        await story.refused(postings.invoice_overage(ids=story.ids(), **invoice))
+        await story.refused(postings.invoice_overage(story.booking(), **invoice))
         == "exceeds_debits"
     )
 
 
 async def test_a_credit_line_is_lowered_only_by_what_is_unused(story):
-    await story.play(postings.debit(ids=story.ids(), ledger=NUMBER, legs=[Leg(OVERDRAFT, 10)]))
-    lower = {"ledger": NUMBER, "overdraft_id": OVERDRAFT}
+    await story.play(postings.debit(story.booking(), legs=[Leg(OVERDRAFT, 10)]))
+    lower = {"overdraft_id": OVERDRAFT}
     assert (
-        await story.refused(postings.credit_line_down(ids=story.ids(), amount=21, **lower))
+        await story.refused(postings.credit_line_down(story.booking(), amount=21, **lower))
         == "exceeds_credits"
     )
-    await story.play(postings.credit_line_down(ids=story.ids(), amount=20, **lower))
+    await story.play(postings.credit_line_down(story.booking(), amount=20, **lower))
     assert await story.posted(AccountCode.CREDIT_LINES) == -10
 
 
@@ -362,15 +328,11 @@ async def test_a_credit_line_is_lowered_only_by_what_is_unused(story):
 )
 async def test_usage_is_given_back_to_whoever_paid_it_naming_the_original(story, give_back, code):
     originals = await story.play(
-        postings.debit(
-            ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, 50)], overage=Leg(OVERAGE, 10)
-        )
+        postings.debit(story.booking(), legs=[Leg(PAID, 50)], overage=Leg(OVERAGE, 10))
     )
     transfers = give_back(
-        ids=story.ids(),
-        ledger=NUMBER,
+        story.booking(reference=ABOUT),
         legs=[Reversed(originals[0].id, PAID, 45), Reversed(originals[1].id, OVERAGE, 10)],
-        reference=ABOUT,
     )
     await story.play(transfers)
     assert {each.code for each in transfers} == {code}
@@ -392,28 +354,24 @@ async def test_usage_is_given_back_to_whoever_paid_it_naming_the_original(story,
 async def test_an_expired_grant_loses_what_is_free_and_keeps_what_is_held(
     story, grant_id, is_promotional, goes_to, there_before
 ):
-    expire = {"ledger": NUMBER, "grant_id": grant_id, "is_promotional": is_promotional}
+    expire = {"grant_id": grant_id, "is_promotional": is_promotional}
     granted = await story.available(grant_id)
     holds = await held(story, (grant_id, 15))
-    await story.play(postings.grant_expired(ids=story.ids(), amount=granted - 15, **expire))
+    await story.play(postings.grant_expired(story.booking(), amount=granted - 15, **expire))
     assert await story.available(grant_id) == 0
     assert await story.posted(goes_to) == there_before + granted - 15
-    await story.play(postings.capture(ids=story.ids(), ledger=NUMBER, holds=holds, used=[5]))
-    await story.play(postings.grant_expired(ids=story.ids(), amount=10, **expire))
+    await story.play(postings.capture(story.booking(), holds=holds, used=[5]))
+    await story.play(postings.grant_expired(story.booking(), amount=10, **expire))
     assert await story.posted(grant_id) == 0
     assert await story.posted(goes_to) == there_before + granted - 5
 
 
 async def test_a_voided_grant_loses_a_given_amount(story):
     await story.play(
-        postings.grant_voided(
-            ids=story.ids(), ledger=NUMBER, grant_id=PAID, amount=30, is_promotional=False
-        )
+        postings.grant_voided(story.booking(), grant_id=PAID, amount=30, is_promotional=False)
     )
     await story.play(
-        postings.grant_voided(
-            ids=story.ids(), ledger=NUMBER, grant_id=PROMOTIONAL, amount=5, is_promotional=True
-        )
+        postings.grant_voided(story.booking(), grant_id=PROMOTIONAL, amount=5, is_promotional=True)
     )
     assert await story.posted(AccountCode.BREAKAGE) == 30
     assert await story.posted(AccountCode.PROMOTIONS) == -15
@@ -422,11 +380,10 @@ async def test_a_voided_grant_loses_a_given_amount(story):
 async def test_units_are_sold_against_money_that_is_earned_when_they_are_used(story):
     await story.play(
         postings.issue(
-            ids=story.ids(),
+            story.booking(ledger=UNITS),
             money_ledger=NUMBER,
             money_amount=40,
             provider="stripe",
-            unit_ledger=UNITS,
             unit_code="TOKEN",
             grant=Leg(201, 4_000),
         )
@@ -435,15 +392,13 @@ async def test_units_are_sold_against_money_that_is_earned_when_they_are_used(st
     assert await story.posted(AccountCode.DEFERRED_REVENUE) == 40
     assert await story.posted(AccountCode.REVENUE) == 0
     assert await story.posted(house(AccountCode.ISSUED, "TOKEN", UNITS)) == -4_000
-    await story.play(postings.recognise_revenue(ids=story.ids(), ledger=NUMBER, amount=10))
+    await story.play(postings.recognise_revenue(story.booking(), amount=10))
     assert await story.posted(AccountCode.DEFERRED_REVENUE) == 30
     assert await story.posted(AccountCode.REVENUE) == 10
 
 
 async def test_a_repeated_operation_moves_nothing(story):
-    transfers = postings.debit(
-        ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, 50), Leg(PROMOTIONAL, 1)]
-    )
+    transfers = postings.debit(story.booking(), legs=[Leg(PAID, 50), Leg(PROMOTIONAL, 1)])
     await story.play(transfers)
     await story.play(transfers)
     assert await story.available(PAID) == 50
@@ -452,23 +407,22 @@ async def test_a_repeated_operation_moves_nothing(story):
 @pytest.mark.parametrize("amount", [0, -1, 2**63])
 async def test_a_leg_of_nothing_is_our_own_bug(story, amount):
     with pytest.raises(AssertionError):
-        postings.debit(ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, amount)])
+        postings.debit(story.booking(), legs=[Leg(PAID, amount)])
     with pytest.raises(AssertionError):
-        postings.hold(ids=story.ids(), ledger=NUMBER, legs=[Leg(PAID, amount)], timeout_s=1)
+        postings.hold(story.booking(), legs=[Leg(PAID, amount)], timeout_s=1)
     with pytest.raises(AssertionError):
-        postings.void(ids=story.ids(), ledger=NUMBER, holds=[])
+        postings.void(story.booking(), holds=[])
 
 
 def test_a_hold_without_an_end_is_our_own_bug():
     with pytest.raises(AssertionError):
-        postings.hold(ids=hash128, ledger=NUMBER, legs=[Leg(PAID, 1)], timeout_s=0)
+        postings.hold(Booking(ids=hash128, ledger=NUMBER), legs=[Leg(PAID, 1)], timeout_s=0)
 
 
 def test_legs_of_one_operation_have_ids_of_their_own():
     holds = [Held(1, PAID, 10), Held(2, PROMOTIONAL, 10), Held(3, OVERDRAFT, 10)]
     transfers = postings.partial_capture(
-        ids=hash128,
-        ledger=NUMBER,
+        Booking(ids=hash128, ledger=NUMBER),
         holds=holds,
         used=[10, 5, 0],
         timeout_s=1,
@@ -492,14 +446,14 @@ def test_every_kind_of_account_has_a_side_and_a_master():
 
 async def settle(story, *, coupons=10, taxes=8, credit_notes=5, prepaid=20):
     """An invoice of 50 in fees (true-up included), and what lowers it."""
-    place = {"ids": story.ids(), "ledger": NUMBER, "reference": ABOUT}
+    at = story.booking(reference=ABOUT)
     return await story.play(
         chain(
-            postings.invoice_fees(amount=50, **place),
-            postings.invoice_coupons(amount=coupons, **place),
-            postings.invoice_taxes(amount=taxes, **place),
-            postings.invoice_credit_notes(amount=credit_notes, **place),
-            postings.invoice_prepaid(legs=[Leg(PAID, prepaid)], **place),
+            postings.invoice_fees(at, amount=50),
+            postings.invoice_coupons(at, amount=coupons),
+            postings.invoice_taxes(at, amount=taxes),
+            postings.invoice_credit_notes(at, amount=credit_notes),
+            postings.invoice_prepaid(at, legs=[Leg(PAID, prepaid)]),
         )
     )
 
@@ -512,21 +466,19 @@ async def test_an_invoice_is_a_claim_that_lowers_with_what_pays_it(story):
     assert await story.posted(AccountCode.TAX_PAYABLE) == 8
     assert await story.posted(AccountCode.CUSTOMER_CREDIT) == -5
     assert await story.available(PAID) == 80
-    await story.play(
-        postings.invoice_payment(ids=story.ids(), ledger=NUMBER, amount=23, provider="stripe")
-    )
+    await story.play(postings.invoice_payment(story.booking(), amount=23, provider="stripe"))
     assert await story.posted(AccountCode.RECEIVABLE) == 0
     assert await story.posted(AccountCode.PAYMENTS) == -123
 
 
 async def test_usage_that_cost_less_in_the_end_goes_back_to_grants_or_to_credit(story):
-    place = {"ids": story.ids(), "ledger": NUMBER}
+    at = story.booking()
     await story.play(
         chain(
-            postings.invoice_fees(amount=-12, **place),
-            postings.invoice_refund(legs=[Leg(PAID, 3), Leg(PROMOTIONAL, 4)], **place),
-            postings.invoice_credit(amount=4, **place),
-            postings.invoice_rounding(amount=-1, **place),
+            postings.invoice_fees(at, amount=-12),
+            postings.invoice_refund(at, legs=[Leg(PAID, 3), Leg(PROMOTIONAL, 4)]),
+            postings.invoice_credit(at, amount=4),
+            postings.invoice_rounding(at, amount=-1),
         )
     )
     assert await story.posted(AccountCode.RECEIVABLE) == 0
@@ -536,11 +488,9 @@ async def test_usage_that_cost_less_in_the_end_goes_back_to_grants_or_to_credit(
 
 
 async def test_what_is_less_than_a_cent_is_let_go(story):
-    place = {"ids": story.ids(), "ledger": NUMBER}
+    at = story.booking()
     await story.play(
-        chain(
-            postings.invoice_fees(amount=7, **place), postings.invoice_rounding(amount=2, **place)
-        )
+        chain(postings.invoice_fees(at, amount=7), postings.invoice_rounding(at, amount=2))
     )
     assert await story.posted(AccountCode.RECEIVABLE) == -5
     assert await story.posted(AccountCode.REVENUE) == 5
@@ -552,20 +502,14 @@ async def test_voiding_an_invoice_books_all_of_it_the_other_way_and_names_it(sto
         postings.Undone(each.id, each.debit_account_id, each.credit_account_id, each.amount)
         for each in booked
     ]
-    voided = await story.play(
-        postings.invoice_voided(ids=story.ids(), ledger=NUMBER, originals=undone[:-1])
-    )
+    voided = await story.play(postings.invoice_voided(story.booking(), originals=undone[:-1]))
     assert all(
         transfer.user_data_64 == low64(original.id)
         for transfer, original in zip(voided, booked, strict=False)
     )
     await story.play(
         postings.invoice_return(
-            ids=story.ids(),
-            ledger=NUMBER,
-            grant_id=PROMOTIONAL,
-            amount=20,
-            original_id=booked[-1].id,
+            story.booking(), grant_id=PROMOTIONAL, amount=20, original_id=booked[-1].id
         )
     )
     for code in (
@@ -582,27 +526,27 @@ async def test_voiding_an_invoice_books_all_of_it_the_other_way_and_names_it(sto
 async def test_a_credit_note_takes_back_revenue_coupons_and_taxes(story):
     await settle(story)
     parts = postings.CreditedParts(revenue=20, coupons=4, taxes=3)
-    place = {"ledger": NUMBER, "parts": parts}
-    await story.play(postings.credit_note(ids=story.ids(), **place))
+
+    await story.play(postings.credit_note(story.booking(), parts=parts))
     assert await story.posted(AccountCode.CUSTOMER_CREDIT) == -5 + 19
-    await story.play(postings.credit_note_offset(ids=story.ids(), **place))
+    await story.play(postings.credit_note_offset(story.booking(), parts=parts))
     assert await story.posted(AccountCode.RECEIVABLE) == -23 + 19
-    await story.play(postings.credit_note_refund(ids=story.ids(), provider="stripe", **place))
+    await story.play(postings.credit_note_refund(story.booking(), provider="stripe", parts=parts))
     assert await story.posted(AccountCode.PAYMENTS) == -100 + 19
     assert await story.posted(AccountCode.REVENUE) == 50 - 3 * 20
     assert await story.posted(AccountCode.TAX_PAYABLE) == 8 - 3 * 3
     assert await story.posted(AccountCode.DISCOUNTS) == -(10 - 3 * 4)
-    await story.play(postings.credit_note_voided(ids=story.ids(), **place))
+    await story.play(postings.credit_note_voided(story.booking(), parts=parts))
     assert await story.posted(AccountCode.CUSTOMER_CREDIT) == -5
     assert await story.posted(AccountCode.REVENUE) == 50 - 2 * 20
 
 
 async def test_what_was_paid_for_units_that_expire_is_breakage(story):
-    place = {"ids": story.ids(), "ledger": NUMBER}
+    at = story.booking()
     await story.play(
         chain(
-            postings.recognise_revenue(amount=-3, **place),
-            postings.units_expired(amount=5, **place),
+            postings.recognise_revenue(at, amount=-3),
+            postings.units_expired(at, amount=5),
         )
     )
     assert await story.posted(AccountCode.DEFERRED_REVENUE) == 3 - 5

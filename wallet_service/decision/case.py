@@ -79,9 +79,15 @@ class Case(Situation):
         """The id of a row that this operation makes; the same in every attempt."""
         return _row_id(self.operation_id, self.operation.organization_id, name)
 
-    def ids(self, name: str) -> postings.Ids:
-        """The ids of one movement of this operation."""
-        return lambda leg: self.transfer_id(f"{name}/{leg}")
+    def booking(
+        self, name: str, asset: Asset, *, reference: Reference | None = None
+    ) -> postings.Booking:
+        """Where one movement of this operation is booked."""
+        return postings.Booking(
+            ids=lambda leg: self.transfer_id(f"{name}/{leg}"),
+            ledger=asset.ledger,
+            reference=reference or self.reference,
+        )
 
     # -- checks ------------------------------------------------------------------------------------
 
@@ -125,11 +131,9 @@ class Case(Situation):
         if not shares and not owed:
             return []
         booked = postings.debit(
-            ids=self.ids("charge"),
-            ledger=asset.ledger,
+            self.booking("charge", asset),
             legs=[Leg(share.grant.account_id, share.amount_minor) for share in shares],
             overage=Leg(self.overage_account(asset), owed) if owed else None,
-            reference=self.reference,
         )
         self.book(booked)
         paid = [
@@ -246,10 +250,8 @@ class Case(Situation):
         account_id = self.overage_account(asset) if is_overage else grant_id.int
         give_back = postings.reversal if self.is_reversal else postings.refund
         booked = give_back(
-            ids=self.ids(name),
-            ledger=asset.ledger,
+            self.booking(name, asset),
             legs=[postings.Reversed(entry.transfer_id.int, account_id, amount_minor)],
-            reference=self.reference,
         )
         self.book(booked)
         if is_overage:

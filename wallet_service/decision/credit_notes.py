@@ -31,11 +31,11 @@ def book_credit_note(case: Case, command: BookCreditNote) -> bytes:
     transfers: list[Transfer] = []
     if request.credit_cents:
         transfers += postings.credit_note(
-            ids=case.ids("credit"), ledger=asset.ledger, parts=note.credit, reference=reference
+            case.booking("credit", asset, reference=reference), parts=note.credit
         )
     if request.offset_cents:
         transfers += postings.credit_note_offset(
-            ids=case.ids("offset"), ledger=asset.ledger, parts=note.offset, reference=reference
+            case.booking("offset", asset, reference=reference), parts=note.offset
         )
     return _reply(case, transfers)
 
@@ -50,11 +50,9 @@ def refund_credit_note(case: Case, command: RefundCreditNote) -> bytes:
     return _reply(
         case,
         postings.credit_note_refund(
-            ids=case.ids("refund"),
-            ledger=asset.ledger,
+            case.booking("refund", asset, reference=about(case, request.credit_note_id)),
             parts=note.refund,
             provider=command.provider,
-            reference=about(case, request.credit_note_id),
         ),
     )
 
@@ -69,10 +67,8 @@ def void_credit_note(case: Case, command: VoidCreditNote) -> bytes:
     return _reply(
         case,
         postings.credit_note_voided(
-            ids=case.ids("void"),
-            ledger=command.asset.ledger,
+            case.booking("void", command.asset, reference=about(case, request.credit_note_id)),
             parts=note.left(command.balance_cents * command.cent_minor),
-            reference=about(case, request.credit_note_id),
         ),
     )
 

@@ -72,14 +72,7 @@ def recognise_revenue(case: Case, command: RecogniseRevenue) -> bytes:
         (command.broken_minor, postings.units_expired),
     ):
         if amount:
-            case.book(
-                movement(
-                    ids=case.ids("recognise"),
-                    ledger=command.money.ledger,
-                    amount=amount,
-                    reference=case.reference,
-                )
-            )
+            case.book(movement(case.booking("recognise", command.money), amount=amount))
     known.earned_minor += command.earned_minor
     known.broken_minor += command.broken_minor
     case.effect.grant_changes.append(

@@ -47,12 +47,10 @@ def expire_grant(case: Case, command: ExpireGrant) -> bytes:
     if amount:
         case.book(
             postings.grant_expired(
-                ids=case.ids("expire"),
-                ledger=command.asset.ledger,
+                case.booking("expire", command.asset),
                 grant_id=grant.account_id,
                 is_promotional=grant.kind == "promotional",
                 amount=amount,
-                reference=case.reference,
             )
         )
     grant.available = 0
@@ -162,12 +160,10 @@ def void_grant(case: Case, grant: GrantState, asset: Asset, amount_minor: int, n
     """Take back so much of what is free of a grant; put it away if nothing is left."""
     case.book(
         postings.grant_voided(
-            ids=case.ids(f"{name}-{grant.id}"),
-            ledger=asset.ledger,
+            case.booking(f"{name}-{grant.id}", asset),
             grant_id=grant.account_id,
             amount=amount_minor,
             is_promotional=grant.kind == "promotional",
-            reference=case.reference,
         )
     )
     grant.available -= amount_minor
@@ -186,30 +182,15 @@ def _funding_transfers(
     case: Case, grant: GrantState, asset: Asset, funding: Funding, name: str, *, provider: str
 ) -> list[Transfer]:
     """Where a grant's credits come from: a payment, a promotion, or the issue of native units."""
-    ids = case.ids(f"fund-{name}")
+    at = case.booking(f"fund-{name}", asset)
     if funding.kind == "promotional":
-        return postings.promotion(
-            ids=ids,
-            ledger=asset.ledger,
-            grant_id=grant.account_id,
-            amount=funding.amount_minor,
-            reference=case.reference,
-        )
+        return postings.promotion(at, grant_id=grant.account_id, amount=funding.amount_minor)
     if asset.is_unit:
         return postings.issue_units(
-            ids=ids,
-            ledger=asset.ledger,
-            unit_code=asset.code,
-            grant=postings.Leg(grant.account_id, funding.amount_minor),
-            reference=case.reference,
+            at, unit_code=asset.code, grant=postings.Leg(grant.account_id, funding.amount_minor)
         )
     return postings.top_up(
-        ids=ids,
-        ledger=asset.ledger,
-        grant_id=grant.account_id,
-        amount=funding.amount_minor,
-        provider=provider,
-        reference=case.reference,
+        at, grant_id=grant.account_id, amount=funding.amount_minor, provider=provider
     )
 
 
@@ -225,14 +206,12 @@ def _sale(
     """Units are sold: the money is not earned before they are used."""
     sold_for, amount = cost
     return postings.issue(
-        ids=case.ids(f"fund-{name}"),
+        case.booking(f"fund-{name}", asset),
         money_ledger=sold_for.ledger,
         money_amount=amount,
         provider=provider,
-        unit_ledger=asset.ledger,
         unit_code=asset.code,
         grant=postings.Leg(grant.account_id, grant.amount_minor),
-        reference=case.reference,
     )
 
 
@@ -243,12 +222,10 @@ def _repay(case: Case, grant: GrantState, asset: Asset, name: str) -> None:
     if due:
         case.book(
             postings.repay_overage(
-                ids=case.ids(f"repay-overage-{name}"),
-                ledger=asset.ledger,
+                case.booking(f"repay-overage-{name}", asset),
                 grant_id=grant.account_id,
                 overage_id=case.overage_account(asset),
                 amount=due,
-                reference=case.reference,
             )
         )
         grant.available -= due
@@ -261,12 +238,10 @@ def _repay(case: Case, grant: GrantState, asset: Asset, name: str) -> None:
     if back > 0:
         case.book(
             postings.repay_overdraft(
-                ids=case.ids(f"repay-overdraft-{name}"),
-                ledger=asset.ledger,
+                case.booking(f"repay-overdraft-{name}", asset),
                 grant_id=grant.account_id,
                 overdraft_id=overdraft.account_id,
                 amount=back,
-                reference=case.reference,
             )
         )
         grant.available -= back

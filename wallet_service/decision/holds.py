@@ -300,12 +300,10 @@ def _repay(case: Case, asset: Asset, repaid: Sequence[Share]) -> None:
     for position, share in enumerate(repaid):
         case.book(
             postings.repay_overage(
-                ids=case.ids(f"repay-{position}"),
-                ledger=asset.ledger,
+                case.booking(f"repay-{position}", asset),
                 grant_id=share.grant.account_id,
                 overage_id=case.overage_account(asset),
                 amount=share.amount_minor,
-                reference=case.reference,
             )
         )
         case.customer.overage[asset.code] -= share.amount_minor

@@ -84,14 +84,7 @@ class _Undoing:
             (self._rounding, postings.invoice_rounding),
         ):
             if amount:
-                self._book(
-                    movement(
-                        ids=self._case.ids("void"),
-                        ledger=self._asset.ledger,
-                        amount=amount,
-                        reference=self._case.reference,
-                    )
-                )
+                self._book(movement(self._case.booking("void", self._asset), amount=amount))
 
     def voided(self) -> Voided:
         """What was booked."""
@@ -116,10 +109,8 @@ class _Undoing:
         """Book the other way what had gone from `debit` to `credit`."""
         self._book(
             postings.invoice_voided(
-                ids=self._case.ids(f"void-{booked.id}{part}"),
-                ledger=self._asset.ledger,
+                self._case.booking(f"void-{booked.id}{part}", self._asset),
                 originals=[Undone(booked.id.int, debit, credit, amount)],
-                reference=self._case.reference,
             )
         )
 
@@ -175,12 +166,10 @@ class _Undoing:
         case.customer.sort()
         self._book(
             postings.invoice_return(
-                ids=case.ids(f"return-{booked.id}"),
-                ledger=self._asset.ledger,
+                case.booking(f"return-{booked.id}", self._asset),
                 grant_id=grant.account_id,
                 amount=booked.amount_minor,
                 original_id=booked.id.int,
-                reference=case.reference,
             )
         )
         self._remember(grant.id, payer, booked.amount_minor)

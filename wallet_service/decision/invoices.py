@@ -1,7 +1,7 @@
 """Invoices in the book: settled when they are finalised, and paid."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 from msgspec import Struct, structs
@@ -71,13 +71,12 @@ def settle_invoice(case: Case, command: SettleInvoice) -> bytes:
         return replies.encode(_settlement(command, _document(request), []))
     split = _split(case, command)
     booked = _Bookings(case, asset, about(case, request.invoice_id))
-    place = booked.place
     booked.add("fees", fees, postings.invoice_fees)
     if split.owed:
         account_id = case.overage_account(asset)
         booked.record(
             "overage",
-            postings.invoice_overage(overage_id=account_id, amount=split.owed, **place),
+            postings.invoice_overage(booked.at, overage_id=account_id, amount=split.owed),
         )
         case.customer.overage[asset.code] -= split.owed
     booked.add("coupons", request.coupons_minor, postings.invoice_coupons)
@@ -85,10 +84,10 @@ def settle_invoice(case: Case, command: SettleInvoice) -> bytes:
     booked.add("credit_notes", request.credit_notes_minor, postings.invoice_credit_notes)
     if split.paid:
         legs = [Leg(part.grant.account_id, part.amount_minor) for part in split.paid]
-        booked.record("prepaid", postings.invoice_prepaid(legs=legs, **place), split.paid)
+        booked.record("prepaid", postings.invoice_prepaid(booked.at, legs=legs), split.paid)
     if split.refunds:
         legs = [Leg(part.grant.account_id, part.amount_minor) for part in split.refunds]
-        booked.record("refund", postings.invoice_refund(legs=legs, **place), split.refunds)
+        booked.record("refund", postings.invoice_refund(booked.at, legs=legs), split.refunds)
     booked.add("credit", split.credited, postings.invoice_credit)
     booked.add("rounding", split.rounding, postings.invoice_rounding)
     return replies.encode(_settlement(command, split, booked.booked))
@@ -99,11 +98,9 @@ def pay_invoice(case: Case, command: PayInvoice) -> bytes:
     amount = command.request.amount_cents * command.cent_minor
     check_range(command.asset, amount)
     transfers = postings.invoice_payment(
-        ids=case.ids("pay"),
-        ledger=command.asset.ledger,
+        case.booking("pay", command.asset, reference=about(case, command.request.invoice_id)),
         amount=amount,
         provider=command.provider,
-        reference=about(case, command.request.invoice_id),
     )
     case.book(transfers)
     return replies.encode(BookedTransfers(transfers=[uuid_of(one.id) for one in transfers]))
@@ -133,16 +130,12 @@ class _Bookings:
     def __init__(self, case: Case, asset: Asset, reference: Reference) -> None:
         self._case = case
         self.booked: list[Booked] = []
-        self.place: dict[str, Any] = {
-            "ids": case.ids("settle"),
-            "ledger": asset.ledger,
-            "reference": reference,
-        }
+        self.at = case.booking("settle", asset, reference=reference)
 
     def add(self, name: str, amount_minor: int, movement: _Movement) -> None:
         """A movement between accounts of the house; below zero it goes the other way."""
         if amount_minor:
-            transfers = movement(amount=amount_minor, **self.place)
+            transfers = movement(self.at, amount=amount_minor)
             self.record(name, transfers, is_reversed=amount_minor < 0)
 
     def record(

@@ -24,11 +24,9 @@ def set_aside(
     if not shares:
         return []
     booked = postings.hold(
-        ids=case.ids(name),
-        ledger=asset.ledger,
+        case.booking(name, asset),
         legs=[postings.Leg(share.grant.account_id, share.amount_minor) for share in shares],
         timeout_s=_timeout_s(case, hold),
-        reference=case.reference,
     )
     case.book(booked)
     legs: list[Leg] = []
@@ -45,12 +43,10 @@ def set_aside_anew(case: Case, hold: HoldState, asset: Asset) -> list[Leg]:
     if not hold.legs:
         return []
     booked = postings.extend(
-        ids=case.ids("anew"),
-        ledger=asset.ledger,
+        case.booking("anew", asset),
         holds=_held(hold),
         legs=[postings.Leg(leg.grant_id.int, leg.amount_minor) for leg in hold.legs],
         timeout_s=_timeout_s(case, hold),
-        reference=case.reference,
     )
     case.book(booked)
     anew = [transfer for transfer in booked if transfer.phase is Phase.PENDING]
@@ -76,21 +72,13 @@ def settle(
     if not legs or not (final or any(used)):
         return {}
     if final:
-        booked = postings.capture(
-            ids=case.ids("capture"),
-            ledger=asset.ledger,
-            holds=_held(hold),
-            used=used,
-            reference=case.reference,
-        )
+        booked = postings.capture(case.booking("capture", asset), holds=_held(hold), used=used)
     else:
         booked = postings.partial_capture(
-            ids=case.ids("capture"),
-            ledger=asset.ledger,
+            case.booking("capture", asset),
             holds=_held(hold),
             used=used,
             timeout_s=_timeout_s(case, hold),
-            reference=case.reference,
         )
     case.book(booked)
     hold.legs = [] if final else _remaining(legs, used, booked)
@@ -105,14 +93,7 @@ def give_back(case: Case, hold: HoldState, asset: Asset, *, status: str) -> None
     """Void every leg of a hold that ends so: voided, or expired."""
     if hold.legs:
         release = postings.void if status == "voided" else postings.expire_hold
-        case.book(
-            release(
-                ids=case.ids(status),
-                ledger=asset.ledger,
-                holds=_held(hold),
-                reference=case.reference,
-            )
-        )
+        case.book(release(case.booking(status, asset), holds=_held(hold)))
     grants = case.customer.grants_by_id()
     for leg in hold.legs:
         grant = grants.get(leg.grant_id)

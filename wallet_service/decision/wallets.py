@@ -170,13 +170,7 @@ def _change_overdraft(
     if change:
         move = postings.credit_line_up if change > 0 else postings.credit_line_down
         case.book(
-            move(
-                ids=case.ids(name),
-                ledger=asset.ledger,
-                overdraft_id=overdraft.account_id,
-                amount=abs(change),
-                reference=case.reference,
-            )
+            move(case.booking(name, asset), overdraft_id=overdraft.account_id, amount=abs(change))
         )
         overdraft.available += change
         case.effect.grant_changes.append(
