@@ -10,22 +10,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, field, structs
+from msgspec import UNSET, structs
 
 from invoicing import billing_entities, catalogue_versions, customers, plans, subscriptions
-from invoicing.activation_rules import ActivationRule, read_rules
 from invoicing.errors import Invalid
 from invoicing.plan_overrides import PlanOverrides, override
 from invoicing.plans import INTERVALS_A_YEAR, Plan
 from invoicing.records import Connection, apply
+from invoicing.subscription_requests import (
+    SubscriptionChanges,
+    SubscriptionRequest,
+    Termination,
+    check_request,
+    check_termination,
+)
 from invoicing.subscriptions import Subscription
 from ledger.ids import new_uuid
 
 __all__ = [
-    "SubscriptionChanges",
-    "SubscriptionRequest",
     "Tell",
-    "Termination",
     "create",
     "terminate",
     "update",
@@ -37,51 +40,10 @@ Tell: TypeAlias = Callable[[str, Subscription], Awaitable[None]]
 _NO_UNITS: Final[Mapping[str, int]] = {}
 _WAITING: Final = ("pending",)
 _IN_USE: Final = ("active", "incomplete", "pending")
-_CREDIT_NOTES: Final = frozenset({None, "credit", "refund", "offset", "skip"})
-_INVOICES: Final = frozenset({None, "generate", "skip"})
 
 
 async def _nobody(_: str, __: Subscription) -> None:
     """Nobody is told."""
-
-
-class SubscriptionRequest(Struct, frozen=True, kw_only=True):
-    """What a caller wants to subscribe a customer to. An absent customer is created."""
-
-    external_id: str
-    external_customer_id: str
-    plan_code: str
-    name: str | None = None
-    billing_time: str = "calendar"
-    subscription_at: datetime | None = None
-    ending_at: datetime | None = None
-    purchase_order_number: str | None = None
-    consolidate_invoice: bool = True
-    billing_entity_code: str | None = None
-    plan_overrides: PlanOverrides | None = None
-    activation_rules: list[ActivationRule] = field(default_factory=list[ActivationRule])
-
-
-class SubscriptionChanges(Struct, kw_only=True):
-    """What to set: UNSET leaves a field as it is, None clears it."""
-
-    name: str | UnsetType | None = UNSET
-    ending_at: datetime | UnsetType | None = UNSET
-    purchase_order_number: str | UnsetType | None = UNSET
-    consolidate_invoice: bool | UnsetType = UNSET
-    billing_entity_code: str | UnsetType | None = UNSET
-    on_termination_credit_note: str | UnsetType | None = UNSET
-    on_termination_invoice: str | UnsetType | None = UNSET
-    wanted_start: datetime | UnsetType = UNSET
-    """Of one that has not begun."""
-    plan_overrides: PlanOverrides | UnsetType | None = UNSET
-
-
-class Termination(Struct, frozen=True, kw_only=True):
-    """What the end of a subscription to a plan paid in advance does; kept for the invoice."""
-
-    on_termination_credit_note: str | None = None
-    on_termination_invoice: str | None = None
 
 
 async def create(
@@ -98,7 +60,7 @@ async def create(
     Answers the subscription that is active from now on: where a cheaper plan waits for the end of a
     period, the one that it will follow. `units` are the native units that overrides name.
     """
-    _check(request, now=now)
+    check_request(request, now=now)
     await catalogue_versions.bump(connection, organization_id)
     plan = await plans.get(connection, organization_id, request.plan_code, now=now)
     if plan.parent_id is not None:
@@ -159,7 +121,7 @@ async def terminate(
 ) -> Subscription:
     """End a subscription now; one that has not begun never does. Raises NotFound or Invalid."""
     asked = termination or Termination()
-    _check_termination(asked.on_termination_credit_note, asked.on_termination_invoice)
+    check_termination(asked.on_termination_credit_note, asked.on_termination_invoice)
     await catalogue_versions.bump(connection, organization_id)
     subscription = await subscriptions.lock(
         connection, organization_id, external_id, statuses=statuses
@@ -357,7 +319,7 @@ async def _update(
             connection, subscription.organization_id, changes.billing_entity_code, now=now
         )
     changed = structs.replace(apply(changes, subscription), updated_at=now)
-    _check_termination(changed.on_termination_credit_note, changed.on_termination_invoice)
+    check_termination(changed.on_termination_credit_note, changed.on_termination_invoice)
     if isinstance(changes.wanted_start, datetime):
         changed = _begin_at(changed, changes.wanted_start, now=now)
     if isinstance(changes.plan_overrides, PlanOverrides):
@@ -412,25 +374,3 @@ async def _check_entity(
     connection: Connection, organization_id: UUID, code: str | None, *, now: datetime
 ) -> None:
     await billing_entities.check_code(connection, organization_id, code or None, now=now)
-
-
-def _check_termination(credit_note: str | None, invoice: str | None) -> None:
-    if credit_note not in _CREDIT_NOTES:
-        raise Invalid.field("on_termination_credit_note", "invalid_value")
-    if invoice not in _INVOICES:
-        raise Invalid.field("on_termination_invoice", "invalid_value")
-
-
-def _check(request: SubscriptionRequest, *, now: datetime) -> None:
-    problems: dict[str, list[str]] = {}
-    for name in ("external_id", "external_customer_id", "plan_code"):
-        if not getattr(request, name).strip():
-            problems[name] = ["value_is_mandatory"]
-    if request.billing_time not in {"calendar", "anniversary"}:
-        problems["billing_time"] = ["value_is_invalid"]
-    starts_at = request.subscription_at or now
-    if request.ending_at is not None and request.ending_at <= max(now, starts_at):
-        problems["ending_at"] = ["value_is_invalid"]
-    problems |= read_rules(request.activation_rules)
-    if problems:
-        raise Invalid(problems)

@@ -32,6 +32,7 @@ import msgspec
 from msgspec import Struct
 
 from invoicing import plan_versions, subscription_changes, usage_rollups
+from invoicing.subscription_requests import SubscriptionRequest
 from invoicing.usage import Wanted
 from loadtests.recomputed_usage import recompute
 from rating.charge_models import Standard
@@ -109,7 +110,7 @@ async def open_market(database: Database, dsn: str) -> Market:
         subscription = await subscription_changes.create(
             connection,
             organization.id,
-            subscription_changes.SubscriptionRequest(
+            SubscriptionRequest(
                 external_id=CUSTOMER,
                 external_customer_id=CUSTOMER,
                 plan_code=catalog.PLAN_CODE,

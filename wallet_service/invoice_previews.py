@@ -21,7 +21,7 @@ from invoicing.errors import Invalid, NotFound
 from invoicing.invoice_building import BuiltInvoice, build_invoice
 from invoicing.invoice_totals import Deductions, TotalledInvoice, total_up
 from invoicing.records import Connection
-from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionRequest
 from invoicing.tax_services import TaxService
 from ledger.ids import new_uuid
 from wallet_service.billing import Billing

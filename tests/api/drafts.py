@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 
 from invoicing import customers, subscription_changes
+from invoicing.subscription_requests import SubscriptionRequest
 from tests.api.conftest import Service
 from tests.api.market import Json, Shop, standard
 from wallet_service.invoice_finishing import worker_transactions
@@ -47,7 +48,7 @@ async def drafting(service: Service, redis_url: str, api: httpx.Client) -> Async
                         ),
                         now=BEGUN,
                     )
-                    request = subscription_changes.SubscriptionRequest(
+                    request = SubscriptionRequest(
                         external_id=f"{name}-0", external_customer_id=name, plan_code=plan
                     )
                     await subscription_changes.create(connection, organization, request, now=BEGUN)

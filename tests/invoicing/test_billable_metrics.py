@@ -5,7 +5,7 @@ import pytest
 from invoicing import billable_metrics, plan_versions, plans, subscription_changes
 from invoicing.billable_metrics import MetricChanges, MetricFilter
 from invoicing.errors import Invalid, NotFound
-from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionRequest
 from rating.errors import UnknownCode
 from tests.invoicing.conftest import Desk, cost, price
 

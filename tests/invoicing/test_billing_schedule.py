@@ -8,7 +8,7 @@ from invoicing import billing_schedule, customers, plans, subscription_changes
 from invoicing.billing_schedule import DueMoment, due_moments, schedule_all
 from invoicing.customers import CustomerChanges
 from invoicing.plans import PlanChanges
-from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionRequest
 from tests.invoicing.conftest import Desk
 
 

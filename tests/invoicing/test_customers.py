@@ -8,7 +8,7 @@ from invoicing import catalogue_versions, customers, subscription_changes, subsc
 from invoicing.customers import CustomerChanges, MetadataEntry
 from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Window
-from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionRequest
 from ledger.ids import new_uuid
 from tests.conftest import Clock
 from tests.invoicing.conftest import Desk

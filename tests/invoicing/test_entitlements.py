@@ -23,7 +23,7 @@ from invoicing.entitlements import Difference, Entitlement
 from invoicing.errors import Invalid, NotFound
 from invoicing.features import Feature, FeatureChanges
 from invoicing.privileges import Privilege, PrivilegeChanges, PrivilegeConfig
-from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionRequest
 from rating.errors import InvalidQuantity
 from tests.invoicing.conftest import Desk
 

@@ -18,7 +18,7 @@ from invoicing.charge_changes import ChargeChanges
 from invoicing.charge_filters import FilterChanges
 from invoicing.errors import Invalid, NotFound
 from invoicing.plans import PlanChanges
-from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionRequest
 from ledger.ids import new_uuid
 from rating.errors import UnknownPrice
 from tests.conftest import Clock

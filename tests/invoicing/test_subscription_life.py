@@ -22,8 +22,8 @@ from invoicing.minimum_commitments import CommitmentChanges
 from invoicing.pages import Window
 from invoicing.plan_overrides import PlanOverrides
 from invoicing.plans import PlanChanges
-from invoicing.subscription_changes import SubscriptionChanges, SubscriptionRequest
 from invoicing.subscription_moves import move_due
+from invoicing.subscription_requests import SubscriptionChanges, SubscriptionRequest
 from invoicing.subscriptions import Subscription
 from invoicing.usage_thresholds import ThresholdChanges
 from ledger.ids import new_uuid

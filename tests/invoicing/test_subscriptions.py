@@ -16,8 +16,8 @@ from invoicing.customers import Customer, CustomerChanges
 from invoicing.errors import Invalid, NotFound
 from invoicing.plans import PlanChanges
 from invoicing.subscribers import Agreement
-from invoicing.subscription_changes import SubscriptionChanges, SubscriptionRequest, Termination
 from invoicing.subscription_moves import move_due
+from invoicing.subscription_requests import SubscriptionChanges, SubscriptionRequest, Termination
 from ledger.ids import new_uuid
 from tests.conftest import Clock
 from tests.invoicing.conftest import Desk, price

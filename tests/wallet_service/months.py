@@ -10,6 +10,7 @@ from invoicing import billable_metrics, customers, fees, invoices, plans, subscr
 from invoicing.charge_changes import ChargeChanges
 from invoicing.fees import Fee
 from invoicing.invoices import Invoice
+from invoicing.subscription_requests import SubscriptionRequest
 from ledger.chart import HOUSE_CODES, AccountCode, house_account_id
 from tests.wallet_service.story import Story
 from wallet_service.billing_rounds import Progress
@@ -77,7 +78,7 @@ class Months:
         self, customer: str, plan: str, external_id: str, *, at: datetime, **terms: Any
     ) -> None:
         async with self.services.changing_catalogue(self.organization_id) as connection:
-            request = subscription_changes.SubscriptionRequest(
+            request = SubscriptionRequest(
                 external_id=external_id, external_customer_id=customer, plan_code=plan, **terms
             )
             await subscription_changes.create(connection, self.organization_id, request, now=at)

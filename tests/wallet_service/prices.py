@@ -16,7 +16,7 @@ from invoicing.charge_changes import ChargeChanges
 from invoicing.charge_filters import FilterChanges
 from invoicing.fixed_charges import FixedChargeChanges
 from invoicing.plans import Plan, PlanChanges
-from invoicing.subscription_changes import SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionRequest
 from tests.wallet_service.story import Story, paid
 from wallet_service import assets
 from wallet_service.authorization_requests import (

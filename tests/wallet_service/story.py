@@ -12,6 +12,7 @@ import msgspec
 
 from invoicing import billable_metrics, customers, plans, subscription_changes
 from invoicing.charge_changes import ChargeChanges
+from invoicing.subscription_requests import SubscriptionRequest
 from ledger.ids import new_uuid
 from wallet_service import assets, budgets, organizations
 from wallet_service.budget_terms import BudgetRequest
@@ -174,7 +175,7 @@ class Story:
             ]
             await plans.create(connection, place, terms, charges, now=now)
             for name in names:
-                request = subscription_changes.SubscriptionRequest(
+                request = SubscriptionRequest(
                     external_id=name, external_customer_id=name, plan_code="tokens"
                 )
                 await subscription_changes.create(connection, place, request, now=now)

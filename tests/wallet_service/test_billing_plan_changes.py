@@ -12,8 +12,8 @@ from invoicing import add_ons, subscription_changes
 from invoicing.activation_rules import ActivationRule
 from invoicing.fixed_charges import FixedChargeChanges
 from invoicing.plan_overrides import PlanOverrides
-from invoicing.subscription_changes import SubscriptionChanges
 from invoicing.subscription_moves import move_due
+from invoicing.subscription_requests import SubscriptionChanges
 from invoicing.usage_thresholds import ThresholdChanges
 from ledger.ids import new_uuid
 from tests.wallet_service.months import Months, day, standard

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from invoicing import catalogue_versions, coupons, plans, subscription_changes
+from invoicing.subscription_requests import SubscriptionRequest
 from tests.wallet_service.story import Story, as_owner, open_story, paid
 from wallet_service.errors import Busy
 from wallet_service.jobs import ledger
@@ -224,7 +225,7 @@ async def test_a_subscription_starts_and_ends_when_it_was_agreed(story, term):
         await subscription_changes.create(
             connection,
             story.organization_id,
-            subscription_changes.SubscriptionRequest(
+            SubscriptionRequest(
                 external_customer_id="later",
                 external_id="later",
                 plan_code="agreed",

@@ -12,7 +12,7 @@ from invoicing import credit_notes, invoices, subscription_changes, taxes
 from invoicing.credit_note_amounts import Item, Parts
 from invoicing.credit_notes import CreditNote
 from invoicing.invoices import Invoice
-from invoicing.subscription_changes import Termination
+from invoicing.subscription_requests import Termination
 from invoicing.tax_services import TaxQuestion, TaxServiceFailed
 from ledger.chart import AccountCode
 from tests.wallet_service.months import Months, day, standard

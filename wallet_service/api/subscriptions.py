@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from invoicing import customers, subscription_changes, subscriptions
 from invoicing.records import Connection
+from invoicing.subscription_requests import Termination
 from invoicing.subscriptions import Subscription
 from wallet_service import assets
 from wallet_service.api import news, shown_customers
@@ -166,7 +167,7 @@ class Subscriptions(Controller):
                 connection,
                 tenant.organization_id,
                 external_id,
-                subscription_changes.Termination(
+                Termination(
                     on_termination_credit_note=on_termination_credit_note,
                     on_termination_invoice=on_termination_invoice,
                 ),

@@ -9,7 +9,7 @@ from msgspec import Meta as Limits
 
 from invoicing.activation_rules import TIMEOUT_HOURS_MAX, ActivationRule
 from invoicing.charge_changes import named_units
-from invoicing.subscription_changes import SubscriptionChanges, SubscriptionRequest
+from invoicing.subscription_requests import SubscriptionChanges, SubscriptionRequest
 from invoicing.subscriptions import Subscription
 from ledger.ids import new_uuid
 from wallet_service.api.pagination import Meta
