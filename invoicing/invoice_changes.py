@@ -72,7 +72,9 @@ async def delete_draft(
 
     Raises NotFound and NotAllowed (`invalid_status`).
     """
-    invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
+    invoice = await invoices.get(
+        connection, organization_id, invoice_id, locks=True, statuses=invoices.BEGUN
+    )
     if invoice.status != "draft":
         raise NotAllowed("invalid_status")
     changed = structs.replace(invoice, status="deleted", updated_at=now)

@@ -7,7 +7,7 @@ Amounts are in the currency's minor unit. A finalized invoice never changes: wha
 payment, a credit note, or that it is voided.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -25,6 +25,8 @@ _queries: Final = load_queries(__file__)
 TYPES: Final = ("subscription", "one_off", "credit", "advance_charges", "progressive_billing")
 SHOWN: Final = ("draft", "pending", "failed", "finalized", "voided")
 """The statuses that callers see; the others are on their way, or nothing to be seen."""
+BEGUN: Final = (*SHOWN, "finalizing")
+"""Those and what somebody is making final: who saw the draft knows it, though it cannot change."""
 
 
 _CONCLUDED: Final = (
@@ -294,11 +296,16 @@ async def mark_overdue(
 
 
 async def get(
-    connection: Connection, organization_id: UUID, invoice_id: UUID, *, locks: bool = False
+    connection: Connection,
+    organization_id: UUID,
+    invoice_id: UUID,
+    *,
+    locks: bool = False,
+    statuses: Container[str] = SHOWN,
 ) -> Invoice:
     """An invoice that callers may see. Raises NotFound."""
     invoice = await find(connection, organization_id, invoice_id, locks=locks)
-    if invoice is None or invoice.status not in SHOWN:
+    if invoice is None or invoice.status not in statuses:
         raise NotFound("invoice")
     return invoice
 

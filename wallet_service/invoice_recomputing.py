@@ -218,7 +218,9 @@ async def _draft(
     locks: bool = False,
 ) -> Invoice:
     """A draft that is computed from subscriptions, or what has failed. NotFound or NotAllowed."""
-    invoice = await invoices.get(connection, organization_id, invoice_id, locks=locks)
+    invoice = await invoices.get(
+        connection, organization_id, invoice_id, locks=locks, statuses=invoices.BEGUN
+    )
     computed = {"subscription", "one_off"} if status == "failed" else {"subscription"}
     if invoice.status != status or invoice.invoice_type not in computed:
         raise NotAllowed("invalid_status")

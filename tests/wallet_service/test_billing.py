@@ -280,6 +280,10 @@ async def test_what_was_begun_and_not_finished_is_finished_by_the_worker(months,
         with pytest.raises(Unavailable):
             await months.services.invoices.finalize(months.organization_id, draft.id, now=day(4, 3))
     assert [one.status for one in await months.invoices()] == ["finalizing"]
+    states = months.services.invoice_states
+    for change in (months.services.invoices.refresh, states.delete_draft):
+        with pytest.raises(NotAllowed):  # it is there, and no draft any more
+            await change(months.organization_id, draft.id, now=day(4, 3))
     assert await finish_invoices(months.services, Term(0)) == 1
     (final,) = await months.invoices()
     assert final.status == "finalized"
