@@ -4,7 +4,17 @@
 -- Thresholds of the subscription count instead of its plan's. Without those that were looked at with these thresholds, and
 -- not used since by transactions that were not seen then.
 select s.organization_id, s.id, s.external_id, t.thresholds, md5(t.thresholds::text) as thresholds_hash
-from invoicing.subscriptions s
+from (
+    -- All subscriptions are many, those with thresholds few: each kind is found by its index.
+    select o.organization_id, o.id from invoicing.subscriptions o
+    where o.status = 'active' and jsonb_array_length(o.usage_thresholds) > 0
+    union
+    select o.organization_id, o.id
+    from invoicing.plans p
+    join invoicing.subscriptions o on o.organization_id = p.organization_id and o.plan_id = p.id
+    where o.status = 'active' and jsonb_array_length(p.usage_thresholds) > 0
+) w
+join invoicing.subscriptions s on s.organization_id = w.organization_id and s.id = w.id
 join invoicing.plans p on p.organization_id = s.organization_id and p.id = s.plan_id
 cross join lateral (
     select case when jsonb_array_length(s.usage_thresholds) > 0 then s.usage_thresholds
@@ -12,8 +22,7 @@ cross join lateral (
     offset 0
 ) t
 left join invoicing.threshold_looks l on l.organization_id = s.organization_id and l.subscription_id = s.id
-where s.status = 'active' and s.id > :after
-  and (jsonb_array_length(s.usage_thresholds) > 0 or jsonb_array_length(p.usage_thresholds) > 0)
+where s.id > :after
   and (l.looked_at is null or l.looked_at <= :long_ago::timestamptz or l.looked_at > :now::timestamptz
        or l.thresholds_hash <> md5(t.thresholds::text)
        or exists (

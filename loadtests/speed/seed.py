@@ -110,6 +110,8 @@ async def add_customers(
         "customer_id": market.template.customer_id,
     }
     async with connection.transaction():
+        # No trigger: copies keep the schedule that they are given, and nothing is looked up thrice.
+        await connection.execute("set local session_replication_role = replica")
         await _queries.make_seeds(connection)
         await _queries.fill_seeds(connection, first=market.customers, last=customers - 1)
         await _queries.fill_seeded_grants(connection, **of)

@@ -35,7 +35,7 @@ class Redis(Process):
     stop_timeout_s = 2.0
 
     def __init__(
-        self, folder: Path, *, socket_folder: Path, log_path: Path, memory_mb_max: int = 512
+        self, folder: Path, *, socket_folder: Path, log_path: Path, memory_mb_max: int = 2048
     ) -> None:
         super().__init__(log_path=log_path, folder=folder)
         self.socket = socket_folder / "valkey.sock"

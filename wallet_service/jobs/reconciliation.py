@@ -92,18 +92,17 @@ async def compare(hot: HotCustomers, customers: Sequence[CustomerKey]) -> Compar
         if look:
             await asyncio.sleep(_PAUSE_S * look)
         shown = await _shown(hot, left)
-        loaded = await hot.load(left)
+        there = [customer for customer in left if shown[customer] is not None]
+        if look + 1 == _LOOKS or not look:
+            found.cold += [customer for customer in left if shown[customer] is None]
+        loaded = await hot.load(there) if there else {}
         seen: dict[CustomerKey, bytes] = {}
-        for customer in left:
-            document = encode_document(loaded[customer])
+        for customer in there:
             state = shown[customer]
-            if state is None:
-                if look + 1 == _LOOKS or not look:
-                    found.cold.append(customer)
-                continue
+            assert state is not None
             if _is_same(state, loaded[customer]):
                 continue
-            seen[customer] = document
+            document = seen[customer] = encode_document(loaded[customer])
             if before.get(customer) == document and look + 1 == _LOOKS:
                 found.wrong[customer] = drift_of(state, loaded[customer])
         left, before = list(seen), seen

@@ -101,7 +101,7 @@ def jobs() -> list[Job]:
         Job("void_given_up", 10, billing.void_given_up),
         Job("mark_invoices_overdue", 300, billing.mark_overdue),
         Job("tell_alerts", 60, subscription_alerts.tell_alerts),
-        Job("measure_balance", 60, health.measure_balance),
+        Job("measure_balance", 60, health.BalanceMeasurer().run),
         Job("forget_operations", 600, operations.forget_operations),
         Job("forget_budget_windows", 600, budgets.forget_windows),
         Job("make_room_for_events", 3600, partitions.make_room),
