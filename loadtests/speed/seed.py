@@ -26,6 +26,8 @@ TEMPLATE: Final = "template"
 GRANTED: Final = "100000"
 """USD of each grant: more than any run can spend."""
 
+_PORTION: Final = 50_000
+"""Customers of a transaction: what is not committed is in the way of whoever goes round all."""
 _SEEDING: Final = "wallet_transaction"
 """The kind of the operations that funded the seeded grants."""
 
@@ -105,31 +107,39 @@ async def add_customers(
     stack: Stack,
 ) -> Market:
     """Let a market have so many customers."""
+    for first in range(market.customers, customers, _PORTION):
+        last = min(first + _PORTION, customers) - 1
+        async with connection.transaction():
+            await _add_portion(connection, market, stack=stack, first=first, last=last)
+    await connection.execute("analyze")
+    await connection.execute("checkpoint")
+    return structs.replace(market, customers=customers)
+
+
+async def _add_portion(
+    connection: Any, market: Market, *, stack: Stack, first: int, last: int
+) -> None:
     of = {
         "organization_id": market.organization_id,
         "customer_id": market.template.customer_id,
     }
-    async with connection.transaction():
-        # No trigger: copies keep the schedule that they are given, and nothing is looked up thrice.
-        await connection.execute("set local session_replication_role = replica")
-        await _queries.make_seeds(connection)
-        await _queries.fill_seeds(connection, first=market.customers, last=customers - 1)
-        await _queries.fill_seeded_grants(connection, **of)
-        await _queries.copy_customers(connection, **of)
-        await _queries.copy_subscriptions(connection, **of)
-        await _queries.copy_versions(connection, organization_id=market.organization_id)
-        await _queries.copy_wallets(connection, **of)
-        await _queries.copy_transactions(connection, organization_id=market.organization_id)
-        await _queries.copy_grants(connection, organization_id=market.organization_id)
-        if stack.ledger == "tigerbeetle":
-            await _book_in_tigerbeetle(connection, market, stack)
-        else:
-            await _queries.copy_accounts(connection)
-            await _queries.copy_balances(connection)
-            await _queries.copy_transfers(connection)
-    await connection.execute("analyze")
-    await connection.execute("checkpoint")
-    return structs.replace(market, customers=customers)
+    # No trigger: copies keep the schedule that they are given, and nothing is looked up thrice.
+    await connection.execute("set local session_replication_role = replica")
+    await _queries.make_seeds(connection)
+    await _queries.fill_seeds(connection, first=first, last=last)
+    await _queries.fill_seeded_grants(connection, **of)
+    await _queries.copy_customers(connection, **of)
+    await _queries.copy_subscriptions(connection, **of)
+    await _queries.copy_versions(connection, organization_id=market.organization_id)
+    await _queries.copy_wallets(connection, **of)
+    await _queries.copy_transactions(connection, organization_id=market.organization_id)
+    await _queries.copy_grants(connection, organization_id=market.organization_id)
+    if stack.ledger == "tigerbeetle":
+        await _book_in_tigerbeetle(connection, market, stack)
+    else:
+        await _queries.copy_accounts(connection)
+        await _queries.copy_balances(connection)
+        await _queries.copy_transfers(connection)
 
 
 async def _book_in_tigerbeetle(connection: Any, market: Market, stack: Stack) -> None:
