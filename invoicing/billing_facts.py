@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field, structs
 
 from invoicing import billing_entities, invoice_custom_sections
-from invoicing.billing_entities import BillingEntity
+from invoicing.billing_entities import GRACE_DAYS_MAX, BillingEntity
 from invoicing.customers import Customer
 from invoicing.plan_terms import PlanTerms, load_terms
 from invoicing.records import Connection, Record, load_queries
@@ -78,7 +78,9 @@ class Recipient(Struct, frozen=True, kw_only=True):
     def grace_days(self) -> int:
         """For how many days an invoice of a period stays a draft."""
         own = self.customer.billing_configuration.get("invoice_grace_period")
-        return self.entity.invoice_grace_period if own is None else int(own)
+        if own is None:
+            return self.entity.invoice_grace_period
+        return min(max(int(own), 0), GRACE_DAYS_MAX)  # it was not always refused
 
     @property
     def skips_zero_amounts(self) -> bool:

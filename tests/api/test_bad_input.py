@@ -83,6 +83,13 @@ def plan_code(api: httpx.Client) -> str:
             {"billing_configuration": {"invoice_grace_period": "x"}},
             {"billing_configuration.invoice_grace_period": ["value_is_invalid"]},
         ),
+        *(
+            (
+                {"billing_configuration": {"invoice_grace_period": days}},
+                {"billing_configuration.invoice_grace_period": ["value_is_out_of_range"]},
+            )
+            for days in (-1, 366, 2**31 - 1)
+        ),
         ({"metadata": {"a": "b"}}, {"metadata": ["value_is_invalid"]}),
         ({"metadata": [{"key": "a"}]}, {"metadata": ["invalid_key_value_pair"]}),
         ({"metadata": [{"key": "a", "value": "\x00"}]}, {"metadata.0.value": ["value_is_invalid"]}),

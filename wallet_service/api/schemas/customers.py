@@ -12,6 +12,7 @@ from wallet_service.api.schemas.formats import (
     Code,
     ExternalId,
     Given,
+    GraceDays,
     Integer,
     Name,
     ShortList,
@@ -49,7 +50,7 @@ class MetadataInput(Struct):
 class BillingConfigurationInput(Struct, omit_defaults=True):
     """How a customer is billed."""
 
-    invoice_grace_period: Given[Integer] = UNSET
+    invoice_grace_period: Given[GraceDays] = UNSET
     subscription_invoice_issuing_date_anchor: Given[Word] = UNSET
     subscription_invoice_issuing_date_adjustment: Given[Word] = UNSET
     payment_provider: Given[Word] = UNSET

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from invoicing.billing_entities import GRACE_DAYS_MAX
 from invoicing.errors import NotFound
 from wallet_service.api.errors import field_error
 
@@ -42,6 +43,7 @@ Text: TypeAlias = Annotated[str, Meta(max_length=5000)]
 Word: TypeAlias = Annotated[str, Meta(max_length=64)]
 Cents: TypeAlias = Annotated[int, Meta(ge=0, le=_INT64_MAX)]
 Integer: TypeAlias = Annotated[int, Meta(ge=-_INT32_MAX, le=_INT32_MAX)]
+GraceDays: TypeAlias = Annotated[int, Meta(ge=0, le=GRACE_DAYS_MAX)]
 ShortList: TypeAlias = Annotated[list[_T], Meta(max_length=100)]
 
 _YEAR_MIN: Final = 1970
