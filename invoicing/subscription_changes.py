@@ -242,6 +242,10 @@ class _Change:
             purchase_order_number=self._request.purchase_order_number
             or current.purchase_order_number,
             billing_entity_code=self._request.billing_entity_code or current.billing_entity_code,
+            on_termination_credit_note=self._request.on_termination_credit_note
+            or current.on_termination_credit_note,
+            on_termination_invoice=self._request.on_termination_invoice
+            or current.on_termination_invoice,
             usage_thresholds=current.usage_thresholds,
             **fields,
         )
@@ -254,6 +258,8 @@ class _Change:
             "ending_at": request.ending_at,
             "purchase_order_number": request.purchase_order_number,
             "billing_entity_code": request.billing_entity_code,
+            "on_termination_credit_note": request.on_termination_credit_note,
+            "on_termination_invoice": request.on_termination_invoice,
         }
         return Subscription(
             organization_id=self._organization_id,

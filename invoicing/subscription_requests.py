@@ -34,6 +34,8 @@ class SubscriptionRequest(Struct, frozen=True, kw_only=True):
     purchase_order_number: str | None = None
     consolidate_invoice: bool = True
     billing_entity_code: str | None = None
+    on_termination_credit_note: str | None = None
+    on_termination_invoice: str | None = None
     plan_overrides: PlanOverrides | None = None
     activation_rules: list[ActivationRule] = field(default_factory=list[ActivationRule])
 
@@ -79,6 +81,10 @@ def check_request(request: SubscriptionRequest, *, now: datetime) -> None:
     starts_at = request.subscription_at or now
     if request.ending_at is not None and request.ending_at <= max(now, starts_at):
         problems["ending_at"] = ["value_is_invalid"]
+    if request.on_termination_credit_note not in _CREDIT_NOTES:
+        problems["on_termination_credit_note"] = ["invalid_value"]
+    if request.on_termination_invoice not in _INVOICES:
+        problems["on_termination_invoice"] = ["invalid_value"]
     problems |= read_rules(request.activation_rules)
     if problems:
         raise Invalid(problems)

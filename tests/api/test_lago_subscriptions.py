@@ -210,6 +210,19 @@ def test_what_is_to_be_paid_first_is_incomplete(lago: Client, market: Market) ->
     assert ended.status == "canceled"
 
 
+def test_what_its_end_does_may_be_said_when_it_starts_and_goes_on_with_another_plan(
+    market: Market,
+) -> None:
+    name = market.shop.unique("sub")
+    request = {"external_customer_id": name, "external_id": name}
+    first, dearer = market.plan(1000)["code"], market.plan(2000)["code"]
+    ends = {"on_termination_credit_note": "refund", "on_termination_invoice": "skip"}
+    begun = market.shop.ok("/subscriptions", subscription=request | ends | {"plan_code": first})
+    assert begun["subscription"].items() >= ends.items()
+    changed = market.shop.ok("/subscriptions", subscription=request | {"plan_code": dearer})
+    assert changed["subscription"].items() >= ends.items()
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -218,6 +231,13 @@ def test_what_is_to_be_paid_first_is_incomplete(lago: Client, market: Market) ->
             {"activation_rules.0.type": ["value_is_invalid"]},
         ),
         ({"activation_rules": [{"type": "payment"}] * 2}, {"activation_rules": ["invalid_count"]}),
+        (
+            {"on_termination_credit_note": "burn", "on_termination_invoice": "x"},
+            {
+                "on_termination_credit_note": ["invalid_value"],
+                "on_termination_invoice": ["invalid_value"],
+            },
+        ),
         ({"billing_entity_code": "nobody"}, {"billing_entity_code": ["billing_entity_not_found"]}),
         (
             {"plan_overrides": {"charges": [{"id": "018d7a1c-0000-7000-8000-000000000000"}]}},

@@ -109,6 +109,8 @@ class SubscriptionInput(Struct):
             purchase_order_number=self.purchase_order_number or None,
             consolidate_invoice=self.consolidate_invoice is not False,
             billing_entity_code=self.billing_entity_code or None,
+            on_termination_credit_note=self.on_termination_credit_note or None,
+            on_termination_invoice=self.on_termination_invoice or None,
             plan_overrides=self.plan_overrides.changes() if self.plan_overrides else None,
             activation_rules=[rule.read(now=now) for rule in self.activation_rules or []],
         )
