@@ -27,7 +27,7 @@ _queries: Final[Any] = load_queries(__file__)
 
 
 class BilledPeriod(Record, frozen=True, kw_only=True):
-    """One of them, as stored. Stretches are half-open."""
+    """One of them, as stored. Periods are half-open."""
 
     json_columns: ClassVar[tuple[str, ...]] = ("moment",)
 

@@ -3,7 +3,7 @@
 starting ─► (trial ended) ─► periodic ─► periodic ─► … ─► terminating
 
 A plan's own amount is billed for the period that comes (in advance) or for the one that has ended;
-usage for the one that has ended; fixed charges for both, each in its way. All stretches are
+usage for the one that has ended; fixed charges for both, each in its way. All parts are
 half-open and come from the subscription's anchor, so they neither overlap nor leave anything out.
 
 Source of the rules: Lago, subscriptions (billing_time, pay_in_advance, bill_charges_monthly,

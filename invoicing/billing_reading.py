@@ -199,7 +199,7 @@ def _end(one: DueMoment) -> datetime:
 
 
 def period_of(days: Days, subscription: ScheduledSubscription, *, end: datetime) -> Period:
-    """A stretch of days, as rating takes it: the day of an upgrade belongs to the next plan."""
+    """Days, as rating takes them: the day of an upgrade belongs to the next plan."""
     is_whole = days.part == days.whole
     zone = subscription.zone
     is_upgraded = subscription.is_upgraded and end == subscription.terminated_at

@@ -52,8 +52,6 @@ from wallet_service.tax_services import ask, note_failed
 __all__ = ["InvoiceRecomputer"]
 
 _TRIES_MAX: Final = 3
-
-
 _CHANGING: Final = "the invoice is being changed by others"
 
 

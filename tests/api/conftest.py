@@ -103,7 +103,7 @@ def _client(service: Service, api_key: str) -> httpx.Client:
     return httpx.Client(
         base_url=f"{service.url}/api/v1",
         headers={"Authorization": f"Bearer {api_key}"},
-        timeout=10,
+        timeout=60,  # nothing here is about speed, and the machine may be busy
         trust_env=False,
     )
 
