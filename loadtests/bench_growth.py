@@ -28,6 +28,7 @@ from loadtests.speed.stack import Stack, bare, stack
 from loadtests.speed.stored_events import store
 
 _REACH, _DREAM = 0.9, 1.0
+_IDLE_S_MAX = 20
 
 
 class Growth:
@@ -113,12 +114,16 @@ async def shown(running: Stack, *, size: int) -> None:
     """Wait until the worker has shown so many customers.
 
     Who is made in SQL was not, and the worker makes up for that without a pause: nothing that
-    would happen to customers who come one by one.
+    would happen to customers who come one by one. One that was deposed meanwhile takes its time,
+    and is not waited for.
     """
     valkey: Any = Redis(unix_socket_path=str(running.sockets / "valkey.sock"))
     async with valkey:
-        while await valkey.dbsize() < size:
+        known, idle_s = 0, 0
+        while known < size and idle_s < _IDLE_S_MAX:
             await asyncio.sleep(1)
+            before, known = known, await valkey.dbsize()
+            idle_s = 0 if known > before else idle_s + 1
 
 
 def _sizes(text: str) -> list[int]:
