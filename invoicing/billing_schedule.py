@@ -60,6 +60,7 @@ class ScheduledSubscription(Record, frozen=True, kw_only=True):
     is_upgraded: bool
     on_termination_credit_note: str | None
     on_termination_invoice: str | None
+    """Both None where another plan took its place: that is no end."""
     previous_subscription_id: UUID | None
     consolidate_invoice: bool
     billing_entity_code: str | None

@@ -11,7 +11,9 @@ limit :limit;
 -- All that says when subscriptions are billed: their terms, those of their plans, the customer's clock, what was billed.
 select s.organization_id, s.id, s.external_id, s.customer_id, c.external_id as external_customer_id, s.plan_id,
     s.status, s.billing_time, s.subscription_at, s.started_at, s.created_at, s.first_started_at, s.terminated_at,
-    s.is_upgraded, s.on_termination_credit_note, s.on_termination_invoice, s.previous_subscription_id,
+    s.is_upgraded, s.previous_subscription_id,
+    case when not has_follower then s.on_termination_credit_note end as on_termination_credit_note,
+    case when not has_follower then s.on_termination_invoice end as on_termination_invoice,
     s.consolidate_invoice, s.purchase_order_number, s.next_billing_at, s.updated_at,
     coalesce(s.billing_entity_code, c.billing_entity_code) as billing_entity_code,
     invoicing.zone_of(s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone,
@@ -42,6 +44,12 @@ left join lateral (
     where v.organization_id = s.organization_id and v.plan_id = s.plan_id and v.effective_at <= :now
     order by v.effective_at desc, v.version desc limit 1
 ) fixed on true
+cross join lateral (
+    select s.terminated_at is not null and exists (
+        select from invoicing.subscriptions n
+        where n.organization_id = s.organization_id and n.previous_subscription_id = s.id and n.started_at is not null
+    ) as has_follower
+) followed
 cross join lateral (
     select max(b.billing_at) as last_at,
         max(b.billing_at) filter (where b.reason = 'subscription_periodic') as periodic_at,

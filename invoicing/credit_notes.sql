@@ -100,7 +100,11 @@ where organization_id = :organization_id and credit_note_id = any(:credit_note_i
 order by credit_note_id, id;
 
 -- name: mode_of_note$
-select s.on_termination_credit_note
+-- As when it is billed: where another plan took the place of the subscription, what was agreed of its end does not count.
+select case when not exists (
+    select from invoicing.subscriptions n
+    where n.organization_id = s.organization_id and n.previous_subscription_id = s.id and n.started_at is not null)
+    then s.on_termination_credit_note end
 from invoicing.credit_note_items i
 join invoicing.fees f on f.organization_id = i.organization_id and f.id = i.fee_id
 join invoicing.subscriptions s on s.organization_id = f.organization_id and s.id = f.subscription_id

@@ -72,6 +72,62 @@ async def test_a_chain_of_upgrades_gives_back_what_each_has_billed(months):
     await months.check()
 
 
+async def test_a_change_of_plan_is_no_end_whatever_was_agreed_of_that(months):
+    await months.metric("tokens")
+    for code, amount in (("less", 3000), ("some", 6000), ("more", 9000)):
+        await months.plan(code, standard("tokens", "1"), amount_cents=amount)
+    for code, amount in (("paid", 3000), ("dear", 4500), ("dearest", 6000)):
+        await months.plan(code, amount_cents=amount, pay_in_advance=True)
+    skips = {"on_termination_invoice": "skip", "on_termination_credit_note": "skip"}
+    for name, first, *following in (
+        ("down", "some", "less"),
+        ("up", "some", "more"),
+        ("ahead", "paid", "dear", "dearest"),
+    ):
+        await months.customer(name, has_wallet=False, currency="USD")
+        await months.subscribe(name, first, name, at=day(4, 1), **skips)
+        await months.bill(day(4, 1, 1))
+        if first == "some":
+            await months.use(name, "tokens", "10", at=day(4, 10))
+        for at, plan in enumerate(following):
+            await months.subscribe(name, plan, name, at=day(4, 16, at))
+            await months.bill(day(4, 16, at))
+    # Half a month and its usage; half a month of each plan that is paid in advance.
+    assert [one.fees_amount_cents for one in await months.invoices()] == [3000, 2250, 4000, 3000]
+    assert await credits_of(months) == [1500, 2250]
+    await move(months, day(5, 1))
+    await months.bill(day(5, 1))
+    of_april = [one.fees_amount_cents for one in (await months.invoices())[4:]]
+    assert sorted(of_april) == [4500, 6000, 7000]
+    # What was agreed of the end is kept for it.
+    await months.use("down", "tokens", "10", at=day(5, 5))
+    async with months.services.changing_catalogue(months.organization_id) as connection:
+        for name in ("down", "up", "ahead"):
+            await subscription_changes.terminate(
+                connection, months.organization_id, name, now=day(5, 10)
+            )
+    await months.bill(day(5, 10))
+    assert len(await months.invoices()) == 7
+    assert await credits_of(months) == [1500, 2250]
+    await months.check()
+
+
+async def test_a_draft_of_a_plan_that_was_changed_gives_back_credit_whatever_was_agreed(months):
+    for code, amount in (("paid", 3000), ("dear", 4500)):
+        await months.plan(code, amount_cents=amount, pay_in_advance=True)
+    grace = {"invoice_grace_period": 30}
+    await months.customer("slow", has_wallet=False, currency="USD", billing_configuration=grace)
+    agreed = {"on_termination_credit_note": "offset"}
+    await months.subscribe("slow", "paid", "sub", at=day(4, 1), **agreed)
+    await months.bill(day(4, 1, 1))
+    (draft,) = await months.invoices()
+    await months.subscribe("slow", "dear", "sub", at=day(4, 16))
+    await months.bill(day(4, 16))
+    await months.services.invoices.finalize(months.organization_id, draft.id, now=day(4, 20))
+    await months.services.credit_notes.finish_due(now=day(4, 21))
+    assert await credits_of(months) == [1500]
+
+
 async def test_a_year_follows_a_month_a_day_before_its_end(months):
     """Source: spec upgrade_spec: 9016 for 275 of 366 days, and 32 of a day are given back."""
     await months.plan("month", amount_cents=1000, pay_in_advance=True)
