@@ -1,17 +1,11 @@
 -- Units that were added within a period to fixed charges paid in advance used to be billed with that period's end; now each
 -- change is a moment of its own, and one without a row here is billed. So the changes that periods have billed get theirs,
--- or customers would pay twice; each is a moment of the invoice that billed it, so that whoever voids that and makes it
--- again bills it again. A period that is still a draft, or failed, is computed anew and bills them no more: its changes are
--- left to their moments, as are those of running periods. Adds rows alone: locks nothing that is in use.
+-- or customers would pay twice. A period that is still a draft, or failed, is computed anew and bills them no more: its
+-- changes are left to their moments, as are those of running periods. Adds rows alone: locks nothing that is in use.
 
 insert into invoicing.billed_periods (
-    organization_id, subscription_id, billing_at, reason, invoice_id, plan_id, moment, created_at)
-select distinct s.organization_id, s.id, u.effective_at, 'fixed_charge_units_changed', b.invoice_id, s.plan_id,
-    case when jsonb_typeof(b.moment -> 'fixed_charges_in_arrears') = 'object' then jsonb_build_object(
-        'reason', 'fixed_charge_units_changed',
-        'billing_at', to_char(u.effective_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'fixed_charges_added', b.moment -> 'fixed_charges_in_arrears') else '{}' end,
-    now()
+    organization_id, subscription_id, billing_at, reason, plan_id, created_at)
+select distinct s.organization_id, s.id, u.effective_at, 'fixed_charge_units_changed', s.plan_id, now()
 from invoicing.fixed_charge_units u
 join invoicing.subscriptions s on s.organization_id = u.organization_id and s.plan_id = u.plan_id
 join invoicing.billed_periods b on b.organization_id = s.organization_id and b.subscription_id = s.id

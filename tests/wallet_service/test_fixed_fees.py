@@ -87,7 +87,8 @@ async def test_an_upgrade_bills_no_units_again_that_a_period_has_billed_at_its_e
     months, database_dsn, settings_for
 ):
     settings = settings_for(database_dsn)
-    (migration,) = [one.sql for one in load_migrations() if one.name.startswith("026_units")]
+    names = "026_units_billed_before.sql", "030_units_billed_by_invoices.sql"
+    before, by_invoices = [one.sql for one in load_migrations() if one.name in names]
     await months.plan("team", wanted_fixed_charges=[seats(10, pay_in_advance=True)])
     await months.subscribe("acme", "team", "acme-1", at=day(3, 1))
     grace = {"invoice_grace_period": 3}
@@ -96,7 +97,7 @@ async def test_an_upgrade_bills_no_units_again_that_a_period_has_billed_at_its_e
     await agree(months, 15, at=day(3, 16))
     await months.bill(day(4, 1))
     await agree(months, 20, at=day(4, 10))
-    await as_owner(settings, migration)
+    await as_owner(settings, before + by_invoices)
     billed = "reason = 'fixed_charge_units_changed'"
     count = f"select count(*) from invoicing.billed_periods where {billed}"
     assert await months.story.read(count) == 2  # as they were billed
@@ -108,9 +109,12 @@ async def test_an_upgrade_bills_no_units_again_that_a_period_has_billed_at_its_e
         "and status = 'draft' returning id) "
         "delete from invoicing.fees using drafts where invoice_id = drafts.id",
     )
-    await as_owner(settings, migration)
-    await as_owner(settings, migration)
-    assert await months.story.read(count) == 1
+    await as_owner(settings, before)
+    await as_owner(settings, before)
+    assert await months.story.read(f"{count} and invoice_id is null") == 1
+    await as_owner(settings, by_invoices)
+    await as_owner(settings, by_invoices)
+    assert await months.story.read(f"{count} and invoice_id is not null") == 1
     await months.bill(day(4, 20))
     found = [one for one in await months.invoices() if one.customer_id != slow]
     assert [one.fees_amount_cents for one in found] == [10_000, 5000, 15_000, 5000]
