@@ -220,7 +220,7 @@ async def _rate(
     buckets = [
         bucket
         for key in {**stored, **carried}
-        if (bucket := _bucket(key, stored, carried, ordered, begins=begins))
+        if (bucket := _bucket(key, stored, carried, ordered, begins=begins, period=question.period))
         and wanted.takes(bucket.charge)
         and wanted.takes_group(key.group)
     ]
@@ -335,6 +335,7 @@ def _bucket(
     versions: Sequence[PricedVersion],
     *,
     begins: PricedVersion,
+    period: Period,
 ) -> Bucket | None:
     """A key with its prices, or None if it comes to nothing.
 
@@ -364,4 +365,5 @@ def _bucket(
         stored=usage,
         carried=before,
         codes=frozenset(codes),
+        ends_at=period.end,
     )

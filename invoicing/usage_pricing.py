@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from invoicing.records import from_json, to_json
 from invoicing.usage_events import UsageLine
@@ -34,6 +35,8 @@ Way: TypeAlias = Literal["sums", "billed", "begun", "events"]
 
 _AT_ONCE_MAX: Final = 1_000
 """More events than this are rated in a thread of their own."""
+
+_MOMENT: Final = timedelta(microseconds=1)
 
 _NOT_IN_A_SUM: Final = frozenset({"max_agg", "latest_agg"})
 
@@ -66,6 +69,8 @@ class Bucket(Struct, frozen=True, kw_only=True, dict=True):
     """What was there before the period, of units that stay."""
     codes: frozenset[str]
     """What its events are called: more than one where the metric was renamed."""
+    ends_at: datetime
+    """When the period is over, in which events may be younger: see `_rate_lines`."""
 
     @cached_property
     def way(self) -> Way:
@@ -82,6 +87,9 @@ class Bucket(Struct, frozen=True, kw_only=True, dict=True):
         versions = sum(1 for summary in summaries if summary.events)
         if not self.terms.is_summable(corrections=corrections, versions=versions):
             return False
+        if self.terms.aggregation == "weighted_sum_agg":
+            # Sums would weigh what is younger than the period for less than no time.
+            return all(one.last_at is None or one.last_at < self.ends_at for one in summaries)
         if self.terms.aggregation in _NOT_IN_A_SUM:
             return not self.stored.reversals
         if self.terms.aggregation == "unique_count_agg":
@@ -167,7 +175,17 @@ async def fee_of(
 
 
 async def _rate_lines(bucket: Bucket, lines: Iterable[UsageLine], period: Period) -> Usage:
+    """What a hold was captured for after the subscription's end counts as used at its end.
+
+    Of an average over time that is no time at all, so nothing.
+    """
     events = [line.event for line in lines]
+    if bucket.terms.aggregation != "weighted_sum_agg":
+        last = period.end - _MOMENT
+        events = [
+            event if event.timestamp <= last else structs.replace(event, timestamp=last)
+            for event in events
+        ]
     if len(events) <= _AT_ONCE_MAX:
         return rate_events(bucket.terms, events, period)
     return await asyncio.to_thread(rate_events, bucket.terms, events, period)

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from invoicing import billing_runs, subscription_changes
 from invoicing.billing_schedule import due_moments
+from invoicing.charge_changes import ChargeChanges
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import USD, as_owner, open_story, paid, promotional
 from wallet_service.authorization_requests import AuthorizationRequest, CaptureRequest
@@ -151,9 +152,34 @@ async def test_what_was_missing_to_a_minimum_is_missing_still_when_something_els
     assert await charged(months) == [[100], [100, 300]]  # of May, and late
 
 
-async def test_a_hold_that_is_captured_after_its_subscription_has_ended_is_billed_once(months):
-    await months.metric("tokens")
-    await months.plan("pay", standard("tokens", "1"))
+EACH = {  # rated event by event: a bound for each, and a free tier
+    "rate": "100",
+    "per_transaction_min_amount": "0.5",
+    "free_units_per_events": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "charge", "charged_of_each", "left"),
+    [
+        ("sum_agg", standard("tokens", "1"), [[30_000], [700]], 693),
+        # A unit is there from the end on: for no time, so what was debited of it goes back.
+        ("weighted_sum_agg", standard("tokens", "1"), [[18_000]], 820),
+        (
+            "sum_agg",
+            ChargeChanges(
+                billable_metric_code="tokens", charge_model="percentage", properties=EACH
+            ),
+            [[0], [700]],
+            993,
+        ),
+    ],
+)
+async def test_a_hold_that_is_captured_after_its_subscription_has_ended_is_billed_once(
+    months, aggregation, charge, charged_of_each, left
+):
+    await months.metric("tokens", aggregation)
+    await months.plan("pay", charge)
     acme = await months.customer("acme", paid(1000), currency="USD")
     for name in ("one", "two"):
         await months.subscribe("acme", "pay", name, at=day(4, 1))
@@ -165,14 +191,15 @@ async def test_a_hold_that_is_captured_after_its_subscription_has_ended_is_bille
         transaction_id="call",
         items=used,
     )
+    await months.use("one", "tokens", "300", at=day(4, 2))
     held = msgspec.json.decode(await doors.authorize(place, terms, now=now))["authorization"]
     await end(months, "one", at=day(4, 20))
     await months.bill(day(5, 1))
     await doors.capture(place, UUID(held["id"]), CaptureRequest(items=used), now=now)
     await months.bill(day(6, 1))
     await months.bill(day(7, 1))
-    assert await charged(months) == [[700]]
-    assert await months.left(acme) == 993
+    assert await charged(months) == charged_of_each
+    assert await months.left(acme) == left
     await months.check()
 
 
