@@ -6,38 +6,33 @@ is in memory once. Nothing is open before the fork: connections, threads and loo
 
 ::
 
-    parent ── binds the port, makes the application, forks, waits
-      ├─ worker ── uvicorn.Server on the shared port     ended by itself: forked again
-      ├─ worker                                          parent gone: SIGTERM from the kernel
-      └─ background work, where `wallet up` asks for it: a third of the memory of its own start
+    parent ── binds the port, makes the application, forks, waits (`forked_workers.py`)
+      ├─ api process ── uvicorn.Server on the shared port
+      ├─ api process
+      └─ worker, where `wallet up` asks for it: a third of the memory of its own start
 """
 
 import gc
 import importlib
-import logging
 import os
-import signal
 import socket
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import uvicorn
-from prometheus_client import multiprocess
 
 from wallet_service.api.app import create_app_from_env
-from wallet_service.embedded.spawn import die_with_parent, name_process
+from wallet_service.embedded.spawn import name_process
+from wallet_service.forked_workers import Work, Workers
 from wallet_service.settings import Settings, load_settings
 
 _DRAIN_S: Final = 10
+# Who has not stopped by then hangs.
+_PATIENCE_S: Final = 1.5 * _DRAIN_S
 # Longer than clients and load balancers keep a connection, so that they close it, not we.
 _KEEP_ALIVE_S: Final = 75
-_SHORT_LIFE_S: Final = 1.0
 _STARTUP_FAILED: Final = 3
-_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 # How many objects more than before start a collection of the young ones, how many of these one of
 # the middle-aged, and how many of those one of all.
 _COLLECT_AFTER: Final = (10_000, 20, 10)
@@ -47,14 +42,12 @@ _NOT_NEEDED: Final = ("pydantic",)
 # What uvicorn, anyio and the reading of migrations import when they begin.
 _LOADED_LATER: Final = ("uvloop", "anyio._backends._asyncio", "importlib.resources.readers")
 
-log: Final = logging.getLogger("uvicorn.error")
 
-
-def main(*, background_log: Path | None = None) -> None:
+def main(*, background_log: Path | None = None, operator: int | None = None) -> None:
     """Serve until told to stop, as the environment says.
 
     With `background_log`, do the background work too, in a process that logs there, and is named
-    so in `ps` and `top`.
+    so in `ps` and `top`. `operator` is a file descriptor for lines about processes that ended.
     """
     settings = load_settings()
     for name in _NOT_NEEDED:
@@ -85,74 +78,12 @@ def main(*, background_log: Path | None = None) -> None:
     # The collector would touch, and so copy, every page that the workers share.
     gc.collect()
     gc.freeze()
-    works = [lambda: _serve(config, listener)] * settings.workers
+    works = [Work("api process", lambda: _serve(config, listener))] * settings.workers
     if background_log:
-        works.append(lambda: _work_in_background(settings, listener, background_log))
-    Workers(works).run()
-
-
-class Workers:
-    """Keeps a forked process running for each of `works`, until SIGTERM or SIGINT."""
-
-    def __init__(self, works: list[Callable[[], int]]) -> None:
-        self._works = works
-        self._began: dict[int, tuple[float, Callable[[], int]]] = {}
-        self._is_stopping = False
-
-    def run(self) -> None:
-        """Fork, wait, fork again what ended; returns when all have stopped."""
-        for number in _STOP_SIGNALS:
-            signal.signal(number, self._stop)
-        for work in self._works:
-            self._fork(work)
-        while self._began:
-            pid, status = os.wait()
-            known = self._began.pop(pid, None)
-            if known is None or self._is_stopping:
-                continue
-            began, work = known
-            if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-                multiprocess.mark_process_dead(pid)  # pyright: ignore[reportUnknownMemberType]
-            code = os.waitstatus_to_exitcode(status)
-            log.warning("worker %s ended with %s; starting another", pid, code)
-            # One that fails at once would otherwise be tried again without a pause.
-            time.sleep(max(0.0, began + _SHORT_LIFE_S - time.monotonic()))
-            if not self._is_stopping:
-                self._fork(work)
-
-    def _fork(self, work: Callable[[], int]) -> None:
-        parent = os.getpid()
-        # A signal in between would find the parent's handlers in the child.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                for number in _STOP_SIGNALS:
-                    signal.signal(number, _end)
-                die_with_parent(parent, signal.SIGTERM)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-                code = work()
-            except BaseException:
-                log.exception("worker failed")
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        self._began[pid] = time.monotonic(), work
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._is_stopping = True
-        for pid in self._began:
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                continue
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    """Stop at once: uvicorn is not serving yet, or has served all it will."""
-    os._exit(0)
+        works.append(
+            Work("worker", lambda: _work_in_background(settings, listener, background_log))
+        )
+    Workers(works, listener=listener, patience_s=_PATIENCE_S, operator=operator).run()
 
 
 def _serve(config: uvicorn.Config, listener: socket.socket) -> int:
@@ -222,4 +153,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 if __name__ == "__main__":
-    main(background_log=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main(
+        background_log=Path(sys.argv[1]) if len(sys.argv) > 1 else None,
+        operator=int(sys.argv[2]) if len(sys.argv) > 2 else None,  # noqa: PLR2004
+    )

@@ -45,11 +45,15 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, port: int):
+def running(folder: Path, port: int, **variables: str):
     """Run `wallet up` until it is ready; afterwards it is gone, if need be by force."""
     command = (*WALLET, "up", "--data", str(folder), "--port", str(port))
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment() | variables,
     )
     try:
         line = process.stdout.readline()
@@ -141,6 +145,8 @@ def test_a_lost_key_is_replaced(folder, port):
 def test_after_kill_9_the_next_start_goes_on(folder, port, victims):
     before = credentials(folder)
     with running(folder, port) as process:
+        worker = next(pid for pid in children(process.pid) if _name(str(pid)) == "worker")
+        os.kill(worker, signal.SIGSTOP)  # one that hangs keeps nothing that the next start needs
         for pid in [process.pid, *(children(process.pid) if victims == "all of it" else [])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -161,6 +167,9 @@ def test_whatever_is_killed_comes_back(folder, port):
             with contextlib.suppress(httpx.HTTPError):
                 fresh = set(_direct_children(process.pid)) - {str(pid) for pid in direct}
                 if len(fresh) == 3 and ask(folder, "/api/v1/customers").status_code == 200:
+                    figures = (folder / "run/metrics").glob("gauge_live*.db")
+                    of = {int(path.stem.rpartition("_")[2]) for path in figures}
+                    assert of <= set(children(process.pid)), "who is dead leads no more"
                     return
             time.sleep(0.2)
         pytest.fail("not back in time")
@@ -185,6 +194,16 @@ def test_a_killed_worker_is_replaced_while_the_others_go_on(folder, port):
         )
         assert ask(folder, "/ready").status_code == 200
         assert len(now) == 3
+
+
+def test_a_worker_that_cannot_start_is_told_of_and_the_api_goes_on(folder, port):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = str(taken.getsockname()[1])
+        with running(folder, port, WALLET_WORKER_METRICS_PORT=number) as process:
+            for _ in range(2):
+                line = process.stderr.readline()
+                assert line == "worker ended with code 1; starting it again\n"
+            assert ask(folder, "/ready").status_code == 200
 
 
 def _names_of_children(pid: int, *, until: Callable[[dict[str, str]], bool]) -> dict[str, str]:

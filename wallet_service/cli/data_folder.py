@@ -74,6 +74,11 @@ class DataFolder:
         shutil.rmtree(self.metrics, ignore_errors=True)
         self.metrics.mkdir(mode=0o700, parents=True)
 
+    def forget_live_figures(self) -> None:
+        """Forget what is true only of processes that live; to be called when none does."""
+        for path in self.metrics.glob("gauge_live*.db"):
+            path.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
         """Keep a second `wallet up` out. The lock dies with its process, however that ends."""

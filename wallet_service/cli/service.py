@@ -1,6 +1,7 @@
 """The processes of the service itself, as children of `wallet up`."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from wallet_service.embedded.tigerbeetle import TigerBeetle
 from wallet_service.settings import Settings
 
 _DEGRADED_S: Final = 3.0
+_STDERR: Final = 2
 
 
 class _Readiness(msgspec.Struct):
@@ -24,7 +26,10 @@ class _Readiness(msgspec.Struct):
 
 
 class Api(Process):
-    """Uvicorn, its workers, and the worker. Their parent replaces a dead one; we replace it."""
+    """Uvicorn, its workers, and the worker. Their parent replaces a dead one; we replace it.
+
+    Whom it replaces it says on our stderr, as we do of the parent; all else is in logs.
+    """
 
     name = "api"
     layer = 2
@@ -38,6 +43,9 @@ class Api(Process):
             log_path=folder.logs / "api.log", folder=folder.path, environment=environment
         )
         self.settings = settings
+        self._data_folder = folder
+        self._operator = os.dup(_STDERR)
+        self.passed_files = (self._operator,)
         self._background_log = folder.logs / "worker.log"
         self._down = ""
         if settings.ledger == "tigerbeetle":  # it starts beside us, and is waited for
@@ -45,7 +53,11 @@ class Api(Process):
 
     def command(self) -> Sequence[str]:
         program = (sys.executable, "-m", "wallet_service.uvicorn_workers")
-        return (*program, str(self._background_log))
+        return (*program, str(self._background_log), str(self._operator))
+
+    async def prepare(self) -> None:
+        # A parent that was killed could not say that its children, killed with it, lead no more.
+        self._data_folder.forget_live_figures()
 
     def logs(self) -> Sequence[Path]:
         return (self.log_path, self._background_log)

@@ -37,6 +37,8 @@ class Process:
     signals_group: bool = False
     # Processes of a higher layer use those of a lower one, and are stopped before them.
     layer: int = 0
+    # Open files of ours that the program is to have too, under the same numbers.
+    passed_files: tuple[int, ...] = ()
 
     def __init__(
         self, *, log_path: Path, folder: Path, environment: Mapping[str, str] | None = None
@@ -90,7 +92,7 @@ class Process:
             ended.cancel()
         await self.stop()
         if code is not None:
-            raise self.failure(_ended(code))
+            raise self.failure(how_it_ended(code))
         raise self.failure(
             f"was not ready after {self.ready_timeout_s:g} s, waiting for {self.waiting_for()}"
         )
@@ -98,7 +100,7 @@ class Process:
     async def wait(self) -> str:
         """Wait until the child ends and say how."""
         assert self._child is not None, "never started"
-        return _ended(await self._child.wait())
+        return how_it_ended(await self._child.wait())
 
     async def stop(self) -> None:
         """Ask to stop, insist after `stop_timeout_s`, and leave none of its own children behind."""
@@ -133,7 +135,7 @@ class Process:
             await child.wait()
             raise
         if code != 0:
-            raise self.failure(f"{Path(command[0]).name} {_ended(code)}")
+            raise self.failure(f"{Path(command[0]).name} {how_it_ended(code)}")
 
     def failure(self, why: str) -> StartFailed:
         """Describe a failed start with the end of the log."""
@@ -166,6 +168,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=self.passed_files,
                 # Python children keep what they compiled: they start a second sooner.
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **self.environment},
                 # Ctrl-C reaches only the supervisor, which stops its children in order.
@@ -179,8 +182,11 @@ async def poll_until(check: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-def _ended(code: int) -> str:
+def how_it_ended(code: int) -> str:
     """Put an exit code in words."""
-    if code < 0:
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
         return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with code {code}"
+    except ValueError:  # one of those for real-time programs
+        return f"was ended by signal {-code}"

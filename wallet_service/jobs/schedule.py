@@ -132,10 +132,7 @@ class Schedule:
             first = begin + position * _APART
             self._scheduler.add_job(
                 self._run,
-                IntervalTrigger(
-                    seconds=job.every_s,  # pyright: ignore[reportArgumentType]
-                    start_date=first,
-                ),
+                IntervalTrigger(seconds=job.every_s),  # pyright: ignore[reportArgumentType]
                 args=(job,),
                 id=job.name,
                 name=job.name,
