@@ -42,10 +42,8 @@ async def own_fees(months: Months) -> list[list[int]]:
 
 async def credits_of(months: Months) -> list[int]:
     async with months.services.database.tenant(months.organization_id) as connection:
-        rows = await connection.fetch(
-            "select credit_amount_cents from invoicing.credit_notes order by id"
-        )
-    return [row["credit_amount_cents"] for row in rows]
+        rows = await connection.fetch("select credit_amount_cents from invoicing.credit_notes")
+    return sorted(row["credit_amount_cents"] for row in rows)
 
 
 async def move(months: Months, at) -> None:
@@ -93,7 +91,8 @@ async def test_a_change_of_plan_is_no_end_whatever_was_agreed_of_that(months):
             await months.subscribe(name, plan, name, at=day(4, 16, at))
             await months.bill(day(4, 16, at))
     # Half a month and its usage; half a month of each plan that is paid in advance.
-    assert [one.fees_amount_cents for one in await months.invoices()] == [3000, 2250, 4000, 3000]
+    until_then = [one.fees_amount_cents for one in await months.invoices()]
+    assert sorted(until_then) == [2250, 3000, 3000, 4000]
     assert await credits_of(months) == [1500, 2250]
     await move(months, day(5, 1))
     await months.bill(day(5, 1))
