@@ -153,7 +153,5 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 if __name__ == "__main__":
-    main(
-        background_log=Path(sys.argv[1]) if len(sys.argv) > 1 else None,
-        operator=int(sys.argv[2]) if len(sys.argv) > 2 else None,  # noqa: PLR2004
-    )
+    log_path, descriptor = sys.argv[1:]
+    main(background_log=Path(log_path), operator=int(descriptor))
