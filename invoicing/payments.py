@@ -168,6 +168,16 @@ async def get(connection: Connection, organization_id: UUID, payment_id: UUID) -
     return payment
 
 
+async def processing_of(
+    connection: Connection, organization_id: UUID, invoice_id: UUID
+) -> list[UUID]:
+    """Payments of an invoice of which the ledger is being asked."""
+    rows = _queries.processing_of_invoice(
+        connection, organization_id=organization_id, invoice_id=invoice_id
+    )
+    return [row["id"] async for row in rows]
+
+
 async def find_many(
     connection: Connection, organization_id: UUID, ids: Sequence[UUID]
 ) -> dict[UUID, Payment]:

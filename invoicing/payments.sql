@@ -38,6 +38,12 @@ select {columns}
 from invoicing.payments
 where organization_id = :organization_id and id = any(:ids::uuid[]);
 
+-- name: processing_of_invoice
+select id
+from invoicing.payments
+where organization_id = :organization_id and invoice_id = :invoice_id and payment_status = 'processing'
+order by id;
+
 -- name: list_payments
 select {columns}
 {wanted}

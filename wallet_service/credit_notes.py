@@ -34,6 +34,8 @@ from wallet_service.wallet_terms import METADATA_MAX
 __all__ = ["CreditNoteFilter", "CreditNotes", "Wanted"]
 
 REFUND_STATUSES: Final = ("pending", "succeeded", "failed")
+_TRIES_MAX: Final = 10
+"""How often others may be first with a step of a note before a change of it is refused."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -102,21 +104,21 @@ class CreditNotes:
 
     async def void(self, organization_id: UUID, note_id: UUID, *, now: datetime) -> CreditNote:
         """Take back what nobody has used of a note's credit. Raises NotFound and NotAllowed."""
-        async with self._database.tenant(organization_id) as connection:
-            note = await _at_rest(connection, organization_id, note_id)
+
+        def voided(note: CreditNote) -> CreditNote:
             # A key of the book's is for one voiding: what comes back later can only be used.
             is_voidable = note.credit_status == "available" and not note.voided_amount_cents
             if not is_voidable or not note.balance_amount_cents:
                 raise NotAllowed("no_voidable_amount")
-            note = structs.replace(
+            return structs.replace(
                 note,
                 step="void",
                 balance_amount_cents=0,
                 voided_amount_cents=note.balance_amount_cents,
                 updated_at=now,
             )
-            await credit_notes.save(connection, note)
-        return await self.finish(organization_id, note_id, now=now)
+
+        return await self._change(organization_id, note_id, voided, now=now)
 
     async def set_refund_status(
         self, organization_id: UUID, note_id: UUID, status: str, *, now: datetime
@@ -125,8 +127,8 @@ class CreditNotes:
 
         Raises NotFound and Invalid.
         """
-        async with self._database.tenant(organization_id) as connection:
-            note = await _at_rest(connection, organization_id, note_id)
+
+        def with_status(note: CreditNote) -> CreditNote:
             if status not in REFUND_STATUSES or note.refund_status is None:
                 raise Invalid.field("refund_status", "value_is_invalid")
             if note.refund_status == status:
@@ -134,10 +136,36 @@ class CreditNotes:
             if note.refund_status == "succeeded":
                 raise Invalid.field("refund_status", "value_is_invalid", "it has been refunded")
             if status == "succeeded":
-                note = structs.replace(note, step="refund", updated_at=now)
-            else:
-                note = structs.replace(note, refund_status=status, updated_at=now)
-            await credit_notes.save(connection, note)
+                return structs.replace(note, step="refund", updated_at=now)
+            return structs.replace(note, refund_status=status, updated_at=now)
+
+        return await self._change(organization_id, note_id, with_status, now=now)
+
+    async def _change(
+        self,
+        organization_id: UUID,
+        note_id: UUID,
+        change: Callable[[CreditNote], CreditNote],
+        *,
+        now: datetime,
+    ) -> CreditNote:
+        """Change a final note. What the book is being asked of it is brought to its end before.
+
+        So of many who ask the same at once one does it, and the others come after it. Raises
+        NotFound, what `change` raises, and Busy.
+        """
+        for _ in range(_TRIES_MAX):
+            async with self._database.tenant(organization_id) as connection:
+                note = await credit_notes.get(connection, organization_id, note_id, locks=True)
+                if note.step is None:
+                    changed = change(note)
+                    if changed is note:
+                        return note
+                    await credit_notes.save(connection, changed)
+                    break
+            await self.finish(organization_id, note_id, now=now)
+        else:
+            raise Busy
         return await self.finish(organization_id, note_id, now=now)
 
     async def change_metadata(
@@ -197,14 +225,6 @@ class CreditNotes:
         return await finish_each(
             self._database, "credit_note", credit_notes.unfinished, self.finish, now=now
         )
-
-
-async def _at_rest(connection: Connection, organization_id: UUID, note_id: UUID) -> CreditNote:
-    """A final note, locked, of which the ledger is asked nothing. Raises NotFound and Busy."""
-    note = await credit_notes.get(connection, organization_id, note_id, locks=True)
-    if note.step is not None:
-        raise Busy
-    return note
 
 
 def _request(note: CreditNote, invoice: Invoice, items_cents: int) -> CreditNoteRequest:

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from msgspec import Struct, structs
 
-from invoicing import crediting, fees, invoice_changes, invoices, outbox, payments
+from invoicing import credit_notes, crediting, fees, invoice_changes, invoices, outbox, payments
 from invoicing.credit_note_amounts import Item, Parts
 from invoicing.crediting import Terms
 from invoicing.errors import Invalid, NotAllowed
@@ -126,9 +126,11 @@ class InvoiceStates:
             if invoice.status != "finalized" or invoice.invoice_type in _NOT_BY_NOTE:
                 raise NotAllowed("not_voidable")
             await request_keys.claim(connection, organization_id, key, invoice_id, now=now)
-            note_id = await _credit_all(connection, invoice, parts, now=now)
-        if note_id is not None:
-            await self._credit_notes.finish(organization_id, note_id, now=now)
+            await _credit_all(connection, invoice, parts, now=now)
+            notes = await credit_notes.of_invoice(connection, organization_id, invoice_id)
+        for note in notes:
+            if note.step is not None:  # this one's, or that of who asks the same at once
+                await self._credit_notes.finish(organization_id, note.id, now=now)
         async with self._database.tenant(organization_id) as connection:
             invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
             if invoice.status == "voided":
@@ -143,8 +145,8 @@ class InvoiceStates:
 
 async def _credit_all(
     connection: Connection, invoice: Invoice, parts: CreditedParts, *, now: datetime
-) -> UUID | None:
-    """Decide on a note of all that is left of an invoice; None where nothing is.
+) -> None:
+    """Decide on a note of all that is left of an invoice, if anything is.
 
     Raises NotAllowed where more is due than is left to be credited: nothing could pay that.
     """
@@ -153,7 +155,7 @@ async def _credit_all(
     items = await _left_of(connection, invoice, lines)
     due = await payments.free_due(connection, invoice)
     if not items and not due:
-        return None
+        return
     found = await crediting.estimate(connection, invoice, items)
     if due > found.amounts.total_cents:
         raise NotAllowed("not_voidable")
@@ -165,7 +167,7 @@ async def _credit_all(
     if credit < 0 or refund < 0 or credit + refund != left:
         named = "credit_amount" if parts.credit_cents is not None else "refund_amount"
         raise Invalid.field(named, "value_is_out_of_range", f"both are to come to {left}")
-    note = await crediting.create(
+    await crediting.create(
         connection,
         invoice,
         items,
@@ -173,7 +175,6 @@ async def _credit_all(
         Terms(reason="other"),
         now=now,
     )
-    return note.id
 
 
 async def _left_of(connection: Connection, invoice: Invoice, lines: Sequence[Fee]) -> list[Item]:

@@ -81,16 +81,20 @@ class Payments:
     ) -> Payment | None:
         """Somebody says that an invoice is paid: take all that is due of it, if anything is.
 
-        Raises NotFound and NotAllowed.
+        Payments that are under way are finished: they may be of who says the same at once. Raises
+        NotFound and NotAllowed.
         """
+        payment = None
         async with self._database.tenant(organization_id) as connection:
             invoice = await invoices.get(connection, organization_id, invoice_id, locks=True)
+            under_way = await payments.processing_of(connection, organization_id, invoice_id)
             due = await payments.free_due(connection, invoice)
-            if not due:
-                return None
-            new = NewPayment(amount_cents=due, reference=reference)
-            payment = await payments.create(connection, invoice, new, now=now)
-        return await self.finish(organization_id, payment.id, now=now)
+            if due:
+                new = NewPayment(amount_cents=due, reference=reference)
+                payment = await payments.create(connection, invoice, new, now=now)
+        for payment_id in under_way:
+            await self.finish(organization_id, payment_id, now=now)
+        return payment and await self.finish(organization_id, payment.id, now=now)
 
     async def finish(self, organization_id: UUID, payment_id: UUID, *, now: datetime) -> Payment:
         """Book a payment that was taken down, and count it; one that is done is left as it is."""

@@ -1,5 +1,6 @@
 """What is said of invoices and their lines, and that the books tie out afterwards."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ from invoicing.fee_changes import AdjustmentChanges
 from invoicing.invoices import Invoice
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import open_story, paid
+from wallet_service import request_keys
 from wallet_service.credit_notes import Wanted
 from wallet_service.invoice_states import CreditedParts
 
@@ -56,6 +58,24 @@ async def test_what_wallets_paid_of_an_invoice_is_credited_when_it_is_voided_by_
     await months.check()
     with pytest.raises(NotAllowed):
         await void(months, invoice)
+
+
+async def test_of_many_who_say_the_same_of_an_invoice_at_once_each_gets_the_answer(months):
+    invoice = await billed(months)
+    states, place = months.services.invoice_states, (months.organization_id, invoice.id)
+    answers = await asyncio.gather(
+        *(states.set_payment_status(*place, "succeeded", now=BILLED) for _ in range(25))
+    )
+    assert {answer.payment_status for answer in answers} == {"succeeded"}
+    key = request_keys.key_of("void_invoice", "once", CreditedParts())
+    answers = await asyncio.gather(
+        *(
+            states.void_by_credit_note(*place, CreditedParts(), key=key, now=BILLED)
+            for _ in range(25)
+        )
+    )
+    assert {answer.status for answer in answers} == {"voided"}
+    await months.check()
 
 
 async def test_an_invoice_whose_due_nothing_could_pay_any_more_is_not_voided(months):
