@@ -32,6 +32,7 @@ from wallet_service.decision.budget_windows import kept_s
 from wallet_service.decision.commands import AMOUNT_CODE
 from wallet_service.errors import Invalid, NotFound
 from wallet_service.replies import iso
+from wallet_service.texts import read_uuid
 
 __all__ = [
     "BudgetBody",
@@ -295,7 +296,7 @@ async def _check_room(
 def _key_id(value: str | UnsetType) -> UUID | None:
     text = read_given("api_key_id", value)
     try:
-        return None if text is None else UUID(text)
+        return None if text is None else read_uuid(text)
     except ValueError:
         raise Invalid("api_key_id", "api_key_not_found") from None
 

@@ -28,7 +28,7 @@ from wallet_service.hot_customers import HotCustomers
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.replies import iso
-from wallet_service.texts import read_time
+from wallet_service.texts import read_time, read_uuid
 from wallet_service.wallet_terms import DecimalText, Name, Word, check_priority
 from wallet_service.wallet_transaction_requests import cost_basis_of
 from wallet_service.wallet_transactions import sold_for
@@ -288,7 +288,7 @@ def _given(value: str | UnsetType) -> str | None:
 
 def _uuid(text: str) -> UUID | None:
     try:
-        return UUID(text)
+        return read_uuid(text)
     except ValueError:
         return None
 

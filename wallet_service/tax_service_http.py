@@ -17,6 +17,7 @@ from msgspec import Struct
 from invoicing.tax_services import UNREACHABLE, TaxQuestion, TaxServiceFailed
 from invoicing.tax_shares import TaxTerms
 from invoicing.taxes import RATE_MAX, is_rate
+from wallet_service.decimal_texts import foreign_decimals
 
 __all__ = ["HttpTaxService"]
 
@@ -52,6 +53,9 @@ class HttpTaxService:
         self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
         self._encode = msgspec.json.Encoder(decimal_format="string").encode
         self._decode = msgspec.json.Decoder(_Answer).decode
+        find_foreign = foreign_decimals(_Answer)
+        assert find_foreign is not None, "rates are decimals"
+        self._find_foreign = find_foreign
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -71,6 +75,8 @@ class HttpTaxService:
             read = self._decode(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise TaxServiceFailed("invalid_answer", f"{error}") from error
+        for path in self._find_foreign(msgspec.json.decode(answer), ()):
+            raise TaxServiceFailed("invalid_answer", f"no decimal: {'.'.join(path)}")
         return _checked(question, read)
 
     async def _answer(self, content: bytes) -> bytes:

@@ -12,7 +12,7 @@ from wallet_service.credit_amounts import Credits, read_funding, read_void
 from wallet_service.decision import Asset
 from wallet_service.decision.commands import Funding, MoveCredits
 from wallet_service.errors import Invalid
-from wallet_service.texts import read_decimal, read_time
+from wallet_service.texts import read_decimal, read_time, read_uuid
 from wallet_service.wallet_terms import (
     DecimalText,
     Name,
@@ -140,7 +140,7 @@ def _void(
     source = None
     if request.voided_transaction_id is not None:
         try:
-            source = UUID(request.voided_transaction_id)
+            source = read_uuid(request.voided_transaction_id)
         except ValueError:
             raise Invalid("voided_transaction_id", "wallet_transaction_not_found") from None
     if request.voided_credits is None:

@@ -27,6 +27,7 @@ from wallet_service.hot_customers import HotCustomers
 from wallet_service.operations import check_key, operation
 from wallet_service.rate_card_cache import RateCardCache
 from wallet_service.replies import WalletTransactionBody, decimal_text, iso, wallet_transaction_body
+from wallet_service.texts import read_uuid
 from wallet_service.wallet_transaction_requests import (
     SettleRequest,
     WalletTransactionRequest,
@@ -214,7 +215,7 @@ class WalletTransactions:
         if not wallet_id:
             raise Invalid("wallet_id", "value_is_mandatory")
         try:
-            known = UUID(wallet_id)
+            known = read_uuid(wallet_id)
         except ValueError:
             raise Invalid("wallet_id", "wallet_not_found") from None
         async with self._database.tenant(organization_id) as connection:

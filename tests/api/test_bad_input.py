@@ -426,6 +426,49 @@ def test_a_number_may_come_as_a_text(api: httpx.Client) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["\u0661\u0662", "\uff11\uff12", "1_2", " 12", "12\n"])
+def test_a_number_has_ascii_digits_and_nothing_around_them(
+    api: httpx.Client, metric_id: str, text: str
+) -> None:
+    charge = {"billable_metric_id": metric_id, "charge_model": "standard"}
+    named = {"name": "Digits", "code": "bad-input-digits"}
+    usd = {"amount_cents": 1, "amount_currency": "USD"}
+    fixed = {"add_on_code": "bad-input-digits", "charge_model": "standard", "units": text}
+    fee = {"add_on_code": "bad-input-digits", "units": text}
+    someone = {"external_customer_id": "bad-input-digits"}
+    customer = {"external_id": "bad-input-digits", "currency": "USD"}
+    assert api.post("/customers", json={"customer": customer}).status_code == 200
+    hold = someone | {"transaction_id": "digits", "asset_code": "USD", "amount": "1"}
+    event = {"transaction_id": "digits", "code": "bad-input-calls"}
+    posted = [
+        ("/taxes", "tax", named | {"rate": text}, "rate"),
+        ("/coupons", "coupon", named | {"percentage_rate": text}, "percentage_rate"),
+        ("/coupons", "coupon", named | usd | {"amount_cents": text}, "amount_cents"),
+        ("/plans", "plan", PLAN | {"trial_period": text}, "trial_period"),
+        ("/plans", "plan", PLAN | {"amount_cents": text}, "amount_cents"),
+        (
+            "/plans",
+            "plan",
+            PLAN | {"charges": [charge | {"properties": {"amount": text}}]},
+            "charges.0.properties.amount",
+        ),
+        ("/plans", "plan", PLAN | {"fixed_charges": [fixed]}, "fixed_charges.0.units"),
+        ("/invoices", "invoice", someone | {"fees": [fee]}, "fees.0.units"),
+        ("/wallets", "wallet", someone | {"rate_amount": text}, "rate_amount"),
+        ("/authorizations", "authorization", hold | {"amount": text}, "amount"),
+        ("/authorizations", "authorization", hold | {"expires_in": text}, "expires_in"),
+        ("/events", "event", event | {"timestamp": text}, "timestamp"),
+        ("/budgets", "budget", named | {"asset_code": "USD", "limit": text}, "limit"),
+    ]
+    for path, name, body, field in posted:
+        answer = api.post(path, json={name: body})
+        assert (answer.status_code, [*answer.json()["error_details"]]) == (422, [field]), path
+    asked = [("/invoices", "amount_from"), ("/events", "timestamp_from"), ("/fees", "per_page")]
+    for path, field in asked:
+        answer = api.get(path, params={field: text})
+        assert (answer.status_code, [*answer.json()["error_details"]]) == (422, [field]), path
+
+
 def test_a_body_that_is_too_long_is_refused(api: httpx.Client) -> None:
     body = json.dumps({"customer": {"external_id": "a", "name": "x" * 2_000_000}})
     answer = api.post("/customers", content=body)

@@ -398,6 +398,7 @@ async def test_a_service_is_asked_over_http_for_every_line():
         ({"lines": [{"id": "x"}]}, "200 OK", "invalid_answer"),
         (one_tax(rate=-1), "200 OK", "invalid_answer"),
         (one_tax(rate="NaN"), "200 OK", "invalid_answer"),
+        (one_tax(rate="1_9"), "200 OK", "invalid_answer"),
         (one_tax(code=""), "200 OK", "invalid_answer"),
         (one_tax(code="\x00"), "200 OK", "invalid_answer"),
     ],

@@ -14,7 +14,8 @@ from wallet_service.api.schemas.api_keys import (
     ApiKeyRequest,
     ApiKeysReply,
 )
-from wallet_service.api.schemas.formats import read_id, read_time
+from wallet_service.api.schemas.formats import read_id
+from wallet_service.texts import read_time
 
 
 class ApiKeys(Controller):

@@ -25,6 +25,7 @@ from wallet_service.authorization_requests import (
 from wallet_service.authorizations import AuthorizationFilter
 from wallet_service.errors import NotFound
 from wallet_service.replies import AuthorizationBody, AuthorizationReply, encode
+from wallet_service.texts import read_uuid
 
 _Request = TypeVar("_Request", bound=Struct)
 
@@ -93,7 +94,7 @@ def _keyed(request: HotRequest, given: _Request) -> _Request:
 def authorization_id(request: HotRequest) -> UUID:
     """The id in the path; one that cannot be an id belongs to nothing. Raises NotFound."""
     try:
-        return UUID(request.parameters["authorization_id"])
+        return read_uuid(request.parameters["authorization_id"])
     except ValueError:
         raise NotFound("authorization") from None
 
@@ -267,7 +268,7 @@ class Authorizations(Controller):
     ) -> AuthorizationReply:
         """One authorization, as it stands."""
         try:
-            hold = UUID(authorization_id)
+            hold = read_uuid(authorization_id)
         except ValueError:
             raise NotFound("authorization") from None
         return AuthorizationReply(

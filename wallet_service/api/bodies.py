@@ -21,6 +21,7 @@ from wallet_service.api.errors import (
     of_wire,
     too_large,
 )
+from wallet_service.decimal_texts import foreign_decimals
 
 _T = TypeVar("_T")
 _IDENTITY: Final = (b"", b"identity")
@@ -50,10 +51,11 @@ class BodyDecoder(Generic[_T]):
     body; `may_repeat_keys` is for bodies that were checked otherwise.
     """
 
-    __slots__ = ("_checks_keys", "_decode", "_is_bare", "_refuses_nulls")
+    __slots__ = ("_checks_keys", "_decode", "_find_foreign", "_is_bare", "_refuses_nulls")
 
     def __init__(self, kind: type[_T], *, lax: bool = True, may_repeat_keys: bool = False) -> None:
         self._decode = msgspec.json.Decoder(kind, strict=not lax, float_hook=_number).decode
+        self._find_foreign = foreign_decimals(kind)
         self._checks_keys = not may_repeat_keys
         self._refuses_nulls = is_closed(kind)
         self._is_bare: bool = getattr(kind, "is_bare", False)
@@ -70,6 +72,9 @@ class BodyDecoder(Generic[_T]):
             if not self._is_bare:
                 raise
             raise ApiError(of_wire(error, is_bare=True)) from None
+        if self._find_foreign is not None:
+            for path in self._find_foreign(_ANY.decode(body), ()):
+                raise field_error(".".join(path[1:]), "value_is_invalid", "a decimal such as 12.5")
         if self._checks_keys:
             refuse_repeated_keys(body)
         if self._refuses_nulls and b"null" in body:

@@ -21,9 +21,10 @@ from wallet_service.api.hot_routes import HOT, HotRequest
 from wallet_service.api.idempotency import IdempotencyKey, keyed
 from wallet_service.api.pagination import meta
 from wallet_service.api.schemas.events import EventsReply, event_body
-from wallet_service.api.schemas.formats import Code, ExternalId, Word, read_time
+from wallet_service.api.schemas.formats import Code, ExternalId, Word
 from wallet_service.errors import Denied, Invalid
 from wallet_service.replies import EventBody, EventReply, encode
+from wallet_service.texts import read_time
 from wallet_service.usage_requests import BadBatch, EventRequest, ReverseRequest
 
 _RATING_STATUSES = frozenset({"rated", "unrated", "postpaid"})

@@ -23,6 +23,7 @@ from wallet_service.api.schemas.ledger import (
     read_moment,
 )
 from wallet_service.ledger_reports import Stretch
+from wallet_service.texts import read_uuid
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1000
@@ -164,7 +165,7 @@ def _cursor(text: str | None) -> UUID | None:
     if text is None:
         return None
     try:
-        return UUID(text)
+        return read_uuid(text)
     except ValueError:
         raise field_error("after", "value_is_invalid") from None
 

@@ -22,6 +22,7 @@ from wallet_service.api.schemas.usage import (
     ProjectedUsageReply,
     usage_body,
 )
+from wallet_service.texts import read_uuid
 from wallet_service.usage_reports import UsageReport
 
 _Request: TypeAlias = Request[Any, Any, Any]
@@ -188,7 +189,7 @@ def _id(given: str | None, *, field: str) -> UUID | None:
     if not given:
         return None
     try:
-        return UUID(given)
+        return read_uuid(given)
     except ValueError:
         raise field_error(field, "value_is_invalid") from None
 

@@ -12,6 +12,7 @@ import click
 
 from wallet_service.cli.connection import find_database
 from wallet_service.cli.data_folder import data_option
+from wallet_service.cli.numbers import Whole
 from wallet_service.cli.stores import explained
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def command() -> None:
 @organization_option
 @click.option("--name", help="What the key is for.")
 @click.option("--scope", "scopes", multiple=True, help="Such as events:write; all when left out.")
-@click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Never when left out.")
+@click.option("--expires-in-days", type=Whole(1, 3650), help="Never when left out.")
 def create(
     data: Path | None,
     organization: UUID | None,

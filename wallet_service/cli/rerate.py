@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from wallet_service.cli.connection import find_database
 from wallet_service.cli.data_folder import data_option
+from wallet_service.cli.numbers import Whole
 from wallet_service.cli.organization import choose_organization, organization_of
 from wallet_service.cli.stores import explained
 from wallet_service.cli.times import Time
@@ -36,9 +37,7 @@ class _Options(Struct, frozen=True, kw_only=True):
 
 @click.command("rerate")
 @click.option("--plan", metavar="CODE", required=True, help="The plan to try.")
-@click.option(
-    "--version", type=click.IntRange(1, 2**31 - 1), help="Of the plan.  [default: in force now]"
-)
+@click.option("--version", type=Whole(1, 2**31 - 1), help="Of the plan.  [default: in force now]")
 @click.option("--from", "start", type=Time(), required=True, help="The first moment of usage.")
 @click.option("--to", "end", type=Time(), required=True, help="The first moment after it.")
 @click.option("--customer", metavar="ID", help="The external id of one customer.")

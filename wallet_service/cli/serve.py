@@ -5,13 +5,14 @@ import tempfile
 
 import click
 
+from wallet_service.cli.numbers import Whole
 from wallet_service.settings import InvalidSetting, load_settings
 
 
 @click.command("serve")
 @click.option("--host", help="Address to listen on; WALLET_HOST.")
-@click.option("--port", type=int, help="Port to listen on; WALLET_PORT.")
-@click.option("--workers", type=int, help="API processes; WALLET_WORKERS.")
+@click.option("--port", type=Whole(), help="Port to listen on; WALLET_PORT.")
+@click.option("--workers", type=Whole(), help="API processes; WALLET_WORKERS.")
 def command(**options: str | int | None) -> None:
     """Run the API alone, with the servers named in WALLET_*."""
     for name, value in options.items():

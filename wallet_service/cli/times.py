@@ -1,9 +1,11 @@
 """Times on the command line."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
+
+from wallet_service.texts import parse_time
 
 
 class Time(click.ParamType["datetime"]):
@@ -16,7 +18,6 @@ class Time(click.ParamType["datetime"]):
         if isinstance(value, datetime):
             return value
         try:
-            time = datetime.fromisoformat(value)
-            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
+            return parse_time(value)
+        except ValueError:
             self.fail("must be a time such as 2026-12-01 or 2026-12-01T00:00:00Z", param, ctx)

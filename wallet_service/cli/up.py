@@ -25,6 +25,7 @@ import click
 import msgspec
 
 from wallet_service.cli.data_folder import Credentials, DataFolder, data_option
+from wallet_service.cli.numbers import Whole
 from wallet_service.cli.preparation import Preparation, Task, preparing
 from wallet_service.cli.service import Api, reachable_host
 from wallet_service.embedded.errors import EmbeddedError
@@ -44,8 +45,8 @@ _OPEN_FILES = 65_536
 @click.command("up")
 @data_option
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: 8080]")
-@click.option("--workers", type=click.IntRange(1, 256), help="API processes.  [default: 2]")
+@click.option("--port", type=Whole(1, 65535), help="Port to listen on.  [default: 8080]")
+@click.option("--workers", type=Whole(1, 256), help="API processes.  [default: 2]")
 @click.option(
     "--ledger",
     type=click.Choice(["postgres", "tigerbeetle"]),

@@ -18,8 +18,8 @@ from wallet_service.api.schemas.formats import (
     changes,
     iso_seconds,
     optional_iso,
-    read_time,
 )
+from wallet_service.texts import read_time
 
 
 class CouponLimits(Struct):

@@ -9,7 +9,8 @@ from litestar.params import QueryParameter
 from invoicing import customers
 from invoicing.records import Connection
 from wallet_service.api.errors import field_error
-from wallet_service.api.schemas.formats import Code, read_time
+from wallet_service.api.schemas.formats import Code
+from wallet_service.texts import read_time, read_uuid
 
 NOBODY: Final = UUID(int=0)
 """What asks for nothing: an id that nothing has."""
@@ -70,7 +71,7 @@ def given_id(text: str | None) -> UUID | None:
     if not text:
         return None
     try:
-        return UUID(text)
+        return read_uuid(text)
     except ValueError:
         return NOBODY
 

@@ -24,7 +24,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from invoicing.billing_entities import GRACE_DAYS_MAX
 from invoicing.errors import NotFound
-from wallet_service.api.errors import field_error
+from wallet_service.texts import read_uuid
 
 _T = TypeVar("_T")
 _Changes = TypeVar("_Changes", bound=Struct)
@@ -46,9 +46,6 @@ Integer: TypeAlias = Annotated[int, Meta(ge=-_INT32_MAX, le=_INT32_MAX)]
 GraceDays: TypeAlias = Annotated[int, Meta(ge=0, le=GRACE_DAYS_MAX)]
 ShortList: TypeAlias = Annotated[list[_T], Meta(max_length=100)]
 
-_YEAR_MIN: Final = 1970
-_YEAR_MAX: Final = 9998
-
 
 def iso_seconds(at: datetime) -> str:
     """A time to the second: `2026-03-10T12:00:00Z`."""
@@ -58,18 +55,6 @@ def iso_seconds(at: datetime) -> str:
 def optional_iso(at: datetime | None) -> str | None:
     """A time to the second, if there is one."""
     return None if at is None else iso_seconds(at)
-
-
-def read_time(text: str, *, field: str) -> datetime:
-    """A time or a day in ISO 8601, UTC where it names no zone; raises a field error."""
-    try:
-        at = datetime.fromisoformat(text)
-        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise field_error(field, "value_is_invalid") from None
-    if not text.isascii() or not _YEAR_MIN <= at.year <= _YEAR_MAX:
-        raise field_error(field, "value_is_invalid")
-    return at
 
 
 def changes(wire: Struct, kind: type[_Changes], **computed: Any) -> _Changes:
@@ -111,6 +96,6 @@ def text_of(value: str | UnsetType | None) -> str:
 def read_id(text: str, resource: str) -> UUID:
     """An id in an address; one that cannot be an id belongs to nothing. Raises NotFound."""
     try:
-        return UUID(text)
+        return read_uuid(text)
     except ValueError:
         raise NotFound(resource) from None

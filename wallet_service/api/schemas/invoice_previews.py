@@ -7,8 +7,9 @@ from msgspec import UNSET, Meta, Struct, structs
 from invoicing.customers import CustomerChanges
 from invoicing.errors import Invalid
 from wallet_service.api.schemas.customers import CustomerInput
-from wallet_service.api.schemas.formats import Code, ExternalId, Given, ShortList, Word, read_time
+from wallet_service.api.schemas.formats import Code, ExternalId, Given, ShortList, Word
 from wallet_service.invoice_previews import PreviewRequest
+from wallet_service.texts import read_time
 
 
 class PreviewedCoupon(Struct):

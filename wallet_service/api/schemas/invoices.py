@@ -19,12 +19,12 @@ from wallet_service.api.schemas.formats import (
     ShortList,
     Text,
     Word,
-    read_time,
     text_of,
 )
 from wallet_service.invoice_bodies import InvoiceBody
 from wallet_service.invoice_states import CreditedParts
 from wallet_service.one_off_invoices import OneOffRequest
+from wallet_service.texts import read_time
 
 
 class OneOffFeeInput(Struct):

@@ -14,9 +14,9 @@ from ledger.reconciliation import TrialBalance
 from ledger.statements import Statement, StatementLine
 from ledger.transfers import Transfer
 from wallet_service.api.errors import field_error
-from wallet_service.api.schemas.formats import read_time
 from wallet_service.assets import AssetRow
 from wallet_service.ledger_reports import AccountView, nanoseconds
+from wallet_service.texts import read_time
 
 _SECOND: Final = 1_000_000_000
 _FRACTION: Final = re.compile(r"[.,]([0-9]{1,9})[0-9]*", re.ASCII)

@@ -6,9 +6,10 @@ from msgspec import UNSET, Meta, Struct
 
 from invoicing.errors import Invalid
 from wallet_service.api.pagination import Meta as PageMeta
-from wallet_service.api.schemas.formats import Cents, Given, Name, Word, read_time, text_of
+from wallet_service.api.schemas.formats import Cents, Given, Name, Word, text_of
 from wallet_service.payment_bodies import PaymentBody, ReceiptBody
 from wallet_service.payments import NewPayment
+from wallet_service.texts import read_time
 
 
 class PaymentInput(Struct, omit_defaults=True):

@@ -30,9 +30,9 @@ from wallet_service.api.schemas.formats import (
     Word,
     changes,
     iso_seconds,
-    read_time,
 )
 from wallet_service.api.schemas.taxes import ShownTaxes, TaxBody
+from wallet_service.texts import read_time
 
 Properties = Annotated[dict[str, Any], Limits(max_length=50)]
 Time = Annotated[

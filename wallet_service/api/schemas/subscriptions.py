@@ -23,11 +23,11 @@ from wallet_service.api.schemas.formats import (
     changes,
     iso_seconds,
     optional_iso,
-    read_time,
     text_of,
 )
 from wallet_service.api.schemas.plan_overrides import PlanOverridesInput
 from wallet_service.replies import iso_milliseconds
+from wallet_service.texts import read_time
 
 _LAST: timedelta = timedelta(seconds=1)
 """Lago shows the last second of a period, not the first of the next."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ import click
 from msgspec import Struct
 
 from wallet_service.cli.data_folder import data_option
+from wallet_service.cli.numbers import Exact, Whole
 
 if TYPE_CHECKING:
     from wallet_service.cli.data_folder import Credentials
@@ -32,42 +33,21 @@ class Options(Struct, frozen=True, kw_only=True):
     plan: str | None = None
 
 
-class _Number(click.ParamType[Decimal]):
-    """An exact number that is not negative."""
-
-    name = "number"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Decimal:
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            number = Decimal(-1)
-        if not number.is_finite() or number < 0:
-            self.fail(f"{value!r} is not a number from 0 up", param, ctx)
-        return number
-
-
 @click.command("replay")
 @click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model whose prices apply, such as gpt-4o.")
-@click.option(
-    "--customers", type=click.IntRange(1, 100_000), required=True, help="New customers to make."
-)
-@click.option(
-    "--balance", type=_Number(), required=True, help="USD that each customer has to spend."
-)
-@click.option("--concurrency", type=click.IntRange(1, 1024), required=True, help="Calls at a time.")
+@click.option("--customers", type=Whole(1, 100_000), required=True, help="New customers to make.")
+@click.option("--balance", type=Exact(), required=True, help="USD that each customer has to spend.")
+@click.option("--concurrency", type=Whole(1, 1024), required=True, help="Calls at a time.")
 @click.option(
     "--hold-factor",
-    type=_Number(),
+    type=Exact(),
     default="1",
     show_default=True,
     help="Hold for this many times the trace's mean output.",
 )
 @click.option("--plan", help="Code of the plan that prices the calls, instead of the default one.")
-@click.option("--limit", type=click.IntRange(1), help="Play so many calls of the trace.")
+@click.option("--limit", type=Whole(1), help="Play so many calls of the trace.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for programs.")
 @data_option
 def command(
