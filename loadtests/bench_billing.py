@@ -270,10 +270,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-billing-", dir=arguments.scratch) as name:
         folder = Path(name)
         server = Postgres(
-            folder / "postgres",
-            socket_folder=folder,
-            log_path=folder / "postgres.log",
-            settings={"shared_buffers": "256MB", "max_wal_size": "2GB"},
+            folder / "postgres", socket_folder=folder, log_path=folder / "postgres.log"
         )
         valkey = Redis(folder / "valkey", socket_folder=folder, log_path=folder / "valkey.log")
         await server.start()

@@ -27,7 +27,6 @@ _SETTINGS: Final = {
     "cluster_name": "wallet",
     "shared_preload_libraries": "pg_stat_statements",
     "max_connections": "100",
-    "shared_buffers": "96MB",
     # What is set up for each connection, used or not: nothing here is `serializable`.
     "max_pred_locks_per_transaction": "10",
     "pg_stat_statements.max": "2000",
@@ -51,6 +50,8 @@ _SETTINGS: Final = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
+_SHARED_BUFFERS_MB_MIN: Final = 96
+_SHARED_BUFFERS_MB_MAX: Final = 512
 _SETTINGS_SINCE_18: Final = {
     "io_method": "sync",  # no helper processes: the hot set is in memory
     "io_max_concurrency": "8",  # reads under way, set up for each connection: sync has one
@@ -67,6 +68,16 @@ UNSAFE_FOR_TESTS: Final = {
 def url_of(socket_folder: Path, database: str = "wallet") -> str:
     """Say how to connect to a server that listens in a folder."""
     return f"postgresql://{_USER}@/{database}?host={quote(str(socket_folder))}"
+
+
+def _shared_buffers_mb() -> int:
+    """An eighth of the machine's memory, within bounds; taken page by page, as it fills.
+
+    Where the hot set is larger, a backend that needs a page writes another one first, and the log
+    before that: a sync that nobody has asked for, in the middle of a batch.
+    """
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return max(_SHARED_BUFFERS_MB_MIN, min(memory_mb // 8, _SHARED_BUFFERS_MB_MAX))
 
 
 async def ensure_database(server_url: str, name: str = "wallet") -> None:
@@ -189,6 +200,7 @@ class Postgres(Process):
         """Write the whole configuration anew: it belongs to this version of the service."""
         settings = {
             **_SETTINGS,
+            "shared_buffers": f"{_shared_buffers_mb()}MB",
             **(_SETTINGS_SINCE_18 if version >= 18 else {}),  # noqa: PLR2004 (its name says it)
             "unix_socket_directories": f"'{self.socket_folder}'",
             **self.settings,
