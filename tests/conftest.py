@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Final
 
 import asyncpg
 import hypothesis
@@ -28,6 +29,16 @@ from wallet_service.settings import Settings
 # A machine that is busy is no failure: nothing here is timed.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+# The same for the service: what it says when a store is slow is tested where that is the question.
+PATIENCE: Final[dict[str, Any]] = {
+    "connect_timeout_s": 60.0,
+    "statement_timeout_s": 120.0,
+    "deadline_s": 60.0,
+    "lock_timeout_ms": 20_000,
+    "hot_balances_wait_ms": 20_000,  # so who reads elsewhere sees it too
+    "hot_balances_timeout_ms": 20_000,
+}
 
 
 class Clock:
@@ -106,10 +117,10 @@ async def new_database(postgres: Postgres, postgres_dsn: str) -> AsyncIterator[N
 
 @pytest.fixture(scope="session")
 def settings_for() -> Callable[[str], Settings]:
-    """Settings that accept the forgetful Postgres of the tests and wait for nothing."""
+    """Settings that accept the forgetful Postgres of the tests, and a busy machine."""
 
     def make(dsn: str) -> Settings:
-        return Settings(database_url=dsn, allow_unsafe_database=True, database_wait_s=0)
+        return Settings(database_url=dsn, allow_unsafe_database=True, database_wait_s=0, **PATIENCE)
 
     return make
 
@@ -159,6 +170,14 @@ async def redis_url(redis_server: Redis) -> str:
     """URL of an empty Redis."""
     await redis_server.flush()
     return redis_server.url()
+
+
+_ledgers = itertools.count(1)
+
+
+def new_ledger() -> int:
+    """The number of a ledger that no other test has, nor the 999 after it: engines are shared."""
+    return 1_000 * next(_ledgers)
 
 
 @pytest.fixture(scope="session")

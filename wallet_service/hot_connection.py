@@ -47,7 +47,8 @@ BACKOFF_S_MIN: Final = 0.02
 BACKOFF_S_MAX: Final = 1.0
 # What the kernel does not take at once waits in memory, up to this; then new calls are refused.
 UNSENT_BYTES_MAX: Final = 8 * 1024 * 1024
-# A loop that was held up finds the deadline passed and the reply unread: read first, then judge.
+# A loop that was held up finds the deadline passed and the reply unread, or the call not even sent:
+# read first, then judge. At least this long, and as long as we were held up.
 _GRACE_S: Final = 0.005
 
 
@@ -382,12 +383,14 @@ class _Link(asyncio.Protocol):
         if not self.waiting:
             return
         deadline, oldest = self.waiting[0]
-        if deadline > self._loop.time():
+        late_s = self._loop.time() - deadline
+        if late_s < 0:
             self._timer = self._loop.call_at(deadline, self._check_oldest)
         elif oldest is overdue:
             self.drop(f"no reply within {self.timeout_s:g} s")
         else:
-            self._timer = self._loop.call_later(_GRACE_S, self._check_oldest, oldest)
+            grace_s = max(_GRACE_S, min(late_s, self.timeout_s))
+            self._timer = self._loop.call_later(grace_s, self._check_oldest, oldest)
 
 
 _NOTHING: Final = object()

@@ -111,7 +111,11 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings))
         ledger = await _open_ledger(settings, stack, database)
-        balances = await HotBalances.open(settings.redis_url, engine=ledger.name)
+        balances = await HotBalances.open(
+            settings.redis_url,
+            engine=ledger.name,
+            timeout_s=settings.hot_balances_timeout_ms / 1000,
+        )
         stack.push_async_callback(balances.close)
         hot = HotCustomers(
             database=database,

@@ -154,6 +154,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="How long an answer waits for Redis to acknowledge the new balances.",
         ),
     ] = 5
+    hot_balances_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=60_000,
+            description="How long a call to Redis may take; then balances come from the ledger.",
+        ),
+    ] = 250
 
     # --- requests
     requests_max: Annotated[

@@ -9,6 +9,7 @@ import httpx
 from invoicing.fees import Fee
 from tests.api.conftest import Service
 from tests.api.market import Json
+from tests.conftest import PATIENCE
 from tests.wallet_service.bills import Bills, line_of
 from wallet_service.services import open_services
 from wallet_service.settings import Settings
@@ -22,7 +23,9 @@ async def billing(
     service: Service, redis_url: str
 ) -> AsyncIterator[Callable[[httpx.Client], Bill]]:
     """Somebody who bills the customers of whoever a client belongs to."""
-    settings = Settings(database_url=service.dsn, redis_url=redis_url, allow_unsafe_database=True)
+    settings = Settings(
+        database_url=service.dsn, redis_url=redis_url, allow_unsafe_database=True, **PATIENCE
+    )
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
 

@@ -15,7 +15,7 @@ from lago_python_client.client import Client as LagoClient
 from msgspec import Struct
 
 from tests.api.market import Shop
-from tests.conftest import NewDatabase
+from tests.conftest import PATIENCE, NewDatabase
 from wallet_service import api_keys, organizations
 from wallet_service.api.app import create_app
 from wallet_service.embedded.redis import Redis
@@ -65,7 +65,7 @@ def serve(settings: Settings) -> tuple[uvicorn.Server, threading.Thread]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not server.started:
         assert thread.is_alive(), "the service did not start"
         assert time.monotonic() < deadline, "the service did not start in time"
@@ -83,6 +83,7 @@ async def service(new_database: NewDatabase, redis_server: Redis) -> AsyncIterat
         database_url=dsn,
         redis_url=redis_server.url(),
         allow_unsafe_database=True,
+        **PATIENCE,
         key_cache_s=KEY_CACHE_S,
     )
     server, thread = serve(settings)

@@ -11,6 +11,7 @@ from invoicing import customers, subscription_changes
 from invoicing.subscription_requests import SubscriptionRequest
 from tests.api.conftest import Service
 from tests.api.market import Json, Shop, standard
+from tests.conftest import PATIENCE
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.services import open_services
 from wallet_service.settings import Settings
@@ -25,7 +26,9 @@ Drafting = Callable[..., Awaitable[list[Json]]]
 @asynccontextmanager
 async def drafting(service: Service, redis_url: str, api: httpx.Client) -> AsyncIterator[Drafting]:
     """Somebody who bills a month for whoever a client belongs to."""
-    settings = Settings(database_url=service.dsn, redis_url=redis_url, allow_unsafe_database=True)
+    settings = Settings(
+        database_url=service.dsn, redis_url=redis_url, allow_unsafe_database=True, **PATIENCE
+    )
     organization = organization_of(api)
     async with open_services(settings) as services:
         shop = Shop(api, "drafts")

@@ -61,12 +61,11 @@ def acme(shop: Shop) -> str:
 
 
 def test_a_hold_is_what_its_items_may_cost(shop: Shop, acme: str) -> None:
-    before = datetime.now(UTC)
     hold = shop.held(acme, items=CALL, transaction_id="call-1", expires_in=60)
     (grant,) = shop.balances(acme)[0]["grants"]
     ends = datetime.fromisoformat(hold.pop("expires_at"))
-    assert timedelta(seconds=59) < ends - before < timedelta(seconds=65)
-    assert datetime.fromisoformat(hold.pop("created_at")).tzinfo is not None
+    made = datetime.fromisoformat(hold.pop("created_at"))
+    assert (ends - made, made.tzinfo) == (timedelta(seconds=60), UTC)
     assert hold.pop("id")
     assert hold == {
         "transaction_id": "call-1",
@@ -397,7 +396,7 @@ def test_a_price_is_pinned_by_the_hold(shop: Shop) -> None:
     (charge,) = plan["charges"]
     dearer = {"charges": [{"id": charge["lago_id"], "properties": {"amount": "7"}}]}
     assert shop.api.put(f"/plans/{plan['code']}", json={"plan": dearer}).status_code == 200
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while shop.held(acme, code=code)["amount"] != "7":  # seen at the latest after some seconds
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -554,7 +554,7 @@ def test_a_page_that_cannot_be_is_refused_by_name(api: httpx.Client, path: str, 
 
 def test_a_request_that_is_no_http_does_not_stop_the_service(service, api: httpx.Client) -> None:
     host, port = service.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00 nonsense\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
     assert api.get("/customers").status_code == 200

@@ -418,6 +418,7 @@ async def test_an_api_key_is_a_scope_and_each_may_have_its_own(shop: Shop, servi
                         base_url=f"{service.url}/api/v1",
                         headers={"Authorization": f"Bearer {key['value']}"},
                         trust_env=False,
+                        timeout=60,
                     )
                 ),
                 shop.unique("key"),
@@ -776,7 +777,9 @@ async def test_keys_need_the_scope(service: Service):
     _, key = await open_account(service.dsn, "Narrow", scopes=["budgets:read"])
     headers = {"Authorization": f"Bearer {key}"}
     base_url = f"{service.url}/api/v1"
-    async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False) as api:
+    async with httpx.AsyncClient(
+        base_url=base_url, headers=headers, trust_env=False, timeout=60
+    ) as api:
         assert (await api.get("/budgets")).status_code == 200
         answer = await api.post("/budgets", json={"budget": GOOD})
         assert refused(answer, 403) == "write_action_not_allowed_for_budgets"

@@ -269,7 +269,7 @@ def test_the_link_of_a_download_opens_the_pdf_without_a_key(api, issued):
     assert answer.status_code == 200
     body = answer.json()["invoice"]
     assert body["lago_id"] == str(issued.invoice)
-    opened = httpx.get(body["file_url"], trust_env=False)
+    opened = httpx.get(body["file_url"], trust_env=False, timeout=60)
     assert opened.status_code == 200
     assert opened.headers["content-type"] == "application/pdf"
     assert opened.headers["content-disposition"].startswith('inline; filename="INV-')
@@ -284,7 +284,7 @@ def test_lagos_client_downloads(lago, issued):
     note = lago.credit_notes.download(str(issued.note))
     assert note.total_amount_cents == 550
     for url in (invoice.file_url, note.file_url):
-        assert httpx.get(url, trust_env=False).content.startswith(b"%PDF")
+        assert httpx.get(url, trust_env=False, timeout=60).content.startswith(b"%PDF")
 
 
 def test_the_pdf_of_a_final_invoice_speaks_the_customers_language_and_is_always_the_same(
@@ -305,7 +305,7 @@ def test_an_issuer_with_einvoicing_sends_factur_x(api, issued):
     xml = api.get(f"/invoices/{issued.invoice}/document.xml").content
     assert PdfReader(BytesIO(pdf)).attachments["factur-x.xml"] == [xml]
     link = api.post(f"/invoices/{issued.invoice}/download_xml").json()["invoice"]["xml_url"]
-    assert httpx.get(link, trust_env=False).content == xml
+    assert httpx.get(link, trust_env=False, timeout=60).content == xml
     ubl = api.get(f"/invoices/{issued.invoice}/document.xml?syntax=ubl").content
     assert etree.fromstring(ubl).tag.endswith("}Invoice")
 
@@ -330,7 +330,7 @@ def test_a_credit_note_and_a_receipt_have_files_too(api, issued):
     ):
         assert api.post(f"{path}/download_pdf").json()[root]["file_url"]
         link = api.get(path).json()[root]["file_url"]
-        shown = text_of(httpx.get(link, trust_env=False).content)
+        shown = text_of(httpx.get(link, trust_env=False, timeout=60).content)
         assert all(word in shown for word in words), shown
         assert api.get(f"{path}/document.csv").status_code == 200
         assert api.get(f"{path}/document.json").status_code == 200
@@ -407,9 +407,9 @@ def test_a_link_that_was_changed_opens_nothing(api, issued, service):
     changed = bytearray(token.encode())
     changed[10] ^= 1
     for wrong in [*forged, changed.decode()]:
-        refused = httpx.get(f"{service.url}/documents/{wrong}", trust_env=False)
+        refused = httpx.get(f"{service.url}/documents/{wrong}", trust_env=False, timeout=60)
         assert refused.status_code in {400, 404}, wrong
-    assert httpx.get(link, trust_env=False).status_code == 200
+    assert httpx.get(link, trust_env=False, timeout=60).status_code == 200
 
 
 @pytest.fixture
@@ -436,11 +436,11 @@ def test_a_link_ends_and_is_good_for_one_organization(service, issued, secret):
             expires_at=expires_at,
         )
         token = sign(link, secret)
-        answer = httpx.get(f"{service.url}/documents/{token}", trust_env=False)
+        answer = httpx.get(f"{service.url}/documents/{token}", trust_env=False, timeout=60)
         assert answer.status_code == status
         theirs = structs.replace(link, organization_id=service.other_organization_id)
         stolen = sign(theirs, secret)
-        answer = httpx.get(f"{service.url}/documents/{stolen}", trust_env=False)
+        answer = httpx.get(f"{service.url}/documents/{stolen}", trust_env=False, timeout=60)
         assert answer.status_code == 404
 
 
@@ -449,7 +449,9 @@ def test_a_key_without_the_scope_opens_no_documents(api, issued, service):
     made = api.post("/api_keys", json={"api_key": {"name": "few", "scopes": scopes}})
     headers = {"Authorization": f"Bearer {made.json()['api_key']['value']}"}
     url = f"{service.url}/api/v1/invoices/{issued.invoice}/document.pdf"
-    assert httpx.get(url, headers=headers, trust_env=False).status_code == 403
-    assert httpx.get(url, trust_env=False).status_code == 401
-    shown = httpx.get(url.removesuffix("/document.pdf"), headers=headers, trust_env=False)
+    assert httpx.get(url, headers=headers, trust_env=False, timeout=60).status_code == 403
+    assert httpx.get(url, trust_env=False, timeout=60).status_code == 401
+    shown = httpx.get(
+        url.removesuffix("/document.pdf"), headers=headers, trust_env=False, timeout=60
+    )
     assert shown.json()["invoice"]["file_url"] is None

@@ -7,6 +7,7 @@ import pytest
 from invoicing.events import Event as StoredEvent
 from tests.api.conftest import NewShop, Service
 from tests.api.market import Json, Shop, refused, standard
+from tests.conftest import PATIENCE
 from wallet_service.embedded.redis import Redis
 from wallet_service.services import open_services
 from wallet_service.settings import Settings
@@ -174,7 +175,10 @@ async def test_an_event_that_is_rated_late_is_computed_then(
     metric_id = computed_metric(shop, code, "event.properties.n * 2", "n")
     shop.subscribe(acme, shop.plan(code, standard(metric_id, "1"))["code"], shop.unique("late"))
     settings = Settings(
-        database_url=service.dsn, redis_url=redis_server.url(), allow_unsafe_database=True
+        database_url=service.dsn,
+        redis_url=redis_server.url(),
+        allow_unsafe_database=True,
+        **PATIENCE,
     )
     async with open_services(settings) as services:
         for one in (event, poor):

@@ -8,14 +8,17 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.api.conftest import Service
+from tests.waiting import until
 from wallet_service.api.app import create_app
 from wallet_service.services import Services
 from wallet_service.settings import Settings
 
 
 def test_the_process_is_up_and_its_stores_answer(service: Service) -> None:
-    assert httpx.get(f"{service.url}/health", trust_env=False).json() == {"status": "ok"}
-    ready = httpx.get(f"{service.url}/ready", trust_env=False)
+    assert httpx.get(f"{service.url}/health", trust_env=False, timeout=60).json() == {
+        "status": "ok"
+    }
+    ready = httpx.get(f"{service.url}/ready", trust_env=False, timeout=60)
     assert (ready.status_code, ready.json()) == (200, {"status": "ok", "down": []})
 
 
@@ -55,7 +58,7 @@ def test_requests_are_counted_by_the_template_of_their_route(
 ) -> None:
     api.get("/customers/measured-customer")
     api.get("/nowhere-to-be-measured")
-    measured = httpx.get(f"{service.url}/metrics", trust_env=False).text
+    measured = httpx.get(f"{service.url}/metrics", trust_env=False, timeout=60).text
     labels = 'method="GET",route="/api/v1/customers/{external_id}",status="404"'
     assert f"wallet_http_requests_total{{{labels}}}" in measured
     assert "wallet_http_request_seconds_bucket" in measured
@@ -78,10 +81,10 @@ def test_who_asks_for_measurements_hears_of_every_request_so_far(
     service: Service, api: httpx.Client
 ) -> None:
     labels = 'method="GET",route="/api/v1/customers/{external_id}/balances",status="404"'
-    before = counted(httpx.get(f"{service.url}/metrics", trust_env=False).text, labels)
+    before = counted(httpx.get(f"{service.url}/metrics", trust_env=False, timeout=60).text, labels)
     for _ in range(7):
         assert api.get("/customers/nobody/balances").status_code == 404
-    after = counted(httpx.get(f"{service.url}/metrics", trust_env=False).text, labels)
+    after = counted(httpx.get(f"{service.url}/metrics", trust_env=False, timeout=60).text, labels)
     assert [now - then for now, then in zip(after, before, strict=True)] == [7, 7, 7]
 
 
@@ -99,8 +102,10 @@ async def test_what_was_counted_last_is_not_lost_when_the_process_ends() -> None
 async def test_a_process_that_has_too_much_to_do_says_so_at_once_and_goes_on_living() -> None:
     stores = Stores()
     answers = asyncio.Event()
+    asked: list[None] = []
 
     async def wait_for_answers() -> list[str]:
+        asked.append(None)
         await answers.wait()
         return []
 
@@ -109,7 +114,7 @@ async def test_a_process_that_has_too_much_to_do_says_so_at_once_and_goes_on_liv
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://wallet") as client:
         waiting = [asyncio.create_task(client.get("/ready")) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await until(lambda: len(asked) == 2)
         refused = await client.post("/api/v1/authorizations", json={})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.json()["code"] == "busy"
@@ -125,7 +130,9 @@ async def test_a_process_that_has_too_much_to_do_says_so_at_once_and_goes_on_liv
 def test_every_answer_carries_its_request_id_and_security_headers(
     service: Service, path: str
 ) -> None:
-    answer = httpx.get(service.url + path, headers={"X-Request-Id": "trace-7"}, trust_env=False)
+    answer = httpx.get(
+        service.url + path, headers={"X-Request-Id": "trace-7"}, trust_env=False, timeout=60
+    )
     assert answer.headers["x-request-id"] == "trace-7"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
@@ -135,12 +142,12 @@ def test_every_answer_carries_its_request_id_and_security_headers(
 
 def test_a_request_id_that_cannot_be_logged_is_replaced(service: Service) -> None:
     headers = {"X-Request-Id": "two words; and more"}
-    answer = httpx.get(f"{service.url}/health", headers=headers, trust_env=False)
+    answer = httpx.get(f"{service.url}/health", headers=headers, trust_env=False, timeout=60)
     assert "two" not in answer.headers["x-request-id"]
 
 
 def test_the_documentation_tells_of_every_route_and_what_it_may_refuse(service: Service) -> None:
-    document = httpx.get(f"{service.url}/schema/openapi.json", trust_env=False).json()
+    document = httpx.get(f"{service.url}/schema/openapi.json", trust_env=False, timeout=60).json()
     upsert = document["paths"]["/api/v1/customers"]["post"]
     assert upsert["requestBody"]["content"]["application/json"]["schema"]
     assert {"200", "401", "422"} <= set(upsert["responses"])

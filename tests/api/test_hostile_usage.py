@@ -25,7 +25,7 @@ from msgspec import Raw, Struct
 
 from tests.api.conftest import open_account, serve
 from tests.api.market import Json
-from tests.conftest import NewDatabase
+from tests.conftest import PATIENCE, NewDatabase
 from tests.rating.metering import ranges
 from wallet_service.checks.running import run_checks
 from wallet_service.embedded.redis import Redis
@@ -365,6 +365,7 @@ async def hostile_settings(new_database: NewDatabase, redis_server: Redis) -> Se
         database_url=await new_database(),
         redis_url=redis_server.url(),
         allow_unsafe_database=True,
+        **PATIENCE,
     )
 
 

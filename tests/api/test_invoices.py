@@ -12,6 +12,7 @@ from invoicing import fees
 from tests.api.conftest import NewShop, Service
 from tests.api.drafts import drafting, organization_of
 from tests.api.market import Json, Shop, refused
+from tests.conftest import PATIENCE
 from tests.wallet_service.bills import line_of
 from wallet_service.embedded.redis import Redis
 from wallet_service.services import open_services
@@ -301,7 +302,10 @@ async def test_a_fee_that_stands_alone_is_paid_and_withdrawn_by_itself(
 ) -> None:
     """As an event leaves it whose charge is paid in advance, and not invoiced."""
     settings = Settings(
-        database_url=service.dsn, redis_url=redis_server.url(), allow_unsafe_database=True
+        database_url=service.dsn,
+        redis_url=redis_server.url(),
+        allow_unsafe_database=True,
+        **PATIENCE,
     )
     fee = msgspec.structs.replace(
         line_of(3_00, currency="USD"),
@@ -370,7 +374,10 @@ async def test_the_world_is_told_what_lists_show(
 def test_keys_without_the_scope_see_no_invoice(shop: Shop, invoice: Json) -> None:
     key = shop.ok("/api_keys", api_key={"name": "k", "scopes": ["fees:read"]})["api_key"]["value"]
     with httpx.Client(
-        base_url=shop.api.base_url, headers={"Authorization": f"Bearer {key}"}, trust_env=False
+        base_url=shop.api.base_url,
+        headers={"Authorization": f"Bearer {key}"},
+        trust_env=False,
+        timeout=60,
     ) as narrow:
         address = f"/invoices/{invoice['lago_id']}"
         answer = narrow.get(address)

@@ -16,6 +16,7 @@ from invoicing.subscription_alerts import Threshold, crossed
 from tests.api.conftest import NewShop, Service
 from tests.api.drafts import organization_of
 from tests.api.market import Json, Shop, refused, standard
+from tests.conftest import PATIENCE
 from wallet_service.embedded.redis import Redis
 from wallet_service.jobs.leader import Term
 from wallet_service.jobs.subscription_alerts import tell_alerts
@@ -40,7 +41,10 @@ async def shop(new_shop: NewShop) -> Shop:
 @pytest.fixture
 async def services(service: Service, redis_server: Redis) -> AsyncIterator[Services]:
     settings = Settings(
-        database_url=service.dsn, redis_url=redis_server.url(), allow_unsafe_database=True
+        database_url=service.dsn,
+        redis_url=redis_server.url(),
+        allow_unsafe_database=True,
+        **PATIENCE,
     )
     async with open_services(settings) as opened:
         yield opened

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.conftest import open_account, serve
 from tests.api.market import Shop, refused
-from tests.conftest import NewDatabase
+from tests.conftest import PATIENCE, NewDatabase
 from wallet_service.embedded.errors import ProgramNotFound
 from wallet_service.embedded.programs import find_tigerbeetle
 from wallet_service.embedded.redis import Redis
@@ -37,7 +37,9 @@ async def open_shop(
     dsn = await new_database()
     folder = Path(tempfile.mkdtemp(prefix="wallet-test-"))
     book = TigerBeetle(folder, log_path=folder / "log")
-    settings = Settings(database_url=dsn, redis_url=redis_server.url(), allow_unsafe_database=True)
+    settings = Settings(
+        database_url=dsn, redis_url=redis_server.url(), allow_unsafe_database=True, **PATIENCE
+    )
     if request.param == "tigerbeetle":
         try:
             find_tigerbeetle()
@@ -48,6 +50,7 @@ async def open_shop(
             database_url=dsn,
             redis_url=redis_server.url(),
             allow_unsafe_database=True,
+            **PATIENCE,
             ledger="tigerbeetle",
             tigerbeetle_addresses=book.addresses,
         )
@@ -60,7 +63,7 @@ async def open_shop(
             client = httpx.Client(
                 base_url=f"{url}/api/v1",
                 headers={"Authorization": f"Bearer {key}"},
-                timeout=20,
+                timeout=60,
                 trust_env=False,
             )
             return Shop(stack.enter_context(client), name)

@@ -153,7 +153,7 @@ def test_every_answer_is_one_that_was_promised(
             base_url=str(shop.api.base_url).removesuffix("/").removesuffix("/api/v1"),
             headers={"Authorization": shop.api.headers["Authorization"]},
             checks=CHECKS,
-            timeout=10,
+            timeout=60,
         )
 
     send()

@@ -633,6 +633,6 @@ def test_astronomic_units_are_shown_and_break_nothing(shop: Shop) -> None:
 async def test_a_key_without_the_scope_reads_no_usage(service: Service) -> None:
     _, key = await open_account(service.dsn, "Scopes", scopes=["customers:read"])
     url = f"{service.url}/api/v1/customers/x/current_usage"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.get(url, headers={"Authorization": f"Bearer {key}"})
     assert refused(answer, 403) == "read_action_not_allowed_for_usage"

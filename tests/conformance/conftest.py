@@ -1,6 +1,5 @@
 """The three engines of the book, each as a fixture, for one suite over all of them."""
 
-import itertools
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -8,6 +7,7 @@ import pytest
 
 from ledger.engine import Ledger
 from ledger.engines import open_ledger
+from tests.conftest import new_ledger
 
 
 class LedgerClock:
@@ -52,10 +52,7 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
     return request.getfixturevalue(f"{request.param}_ledger")
 
 
-_numbers = itertools.count(1)
-
-
 @pytest.fixture
 def ledger_number() -> int:
     """A ledger that no other test has touched: the engines are shared by all tests."""
-    return 1_000 + next(_numbers)
+    return new_ledger()

@@ -1,6 +1,7 @@
 """One suite over every engine of the book: what holds for one holds for all."""
 
 import asyncio
+import time
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ from ledger import (
 )
 from ledger.transfers import AMOUNT_MAX, BATCH_MAX, TRANSIENT
 from tests.ledger.book import EXISTS, GRANT, OK, OVERAGE, Book
+from tests.waiting import PATIENCE_S
 
 LATE = 2**62
 
@@ -514,6 +516,7 @@ async def test_a_hold_may_be_made_and_ended_in_one_chain(book):
 
 
 async def test_a_hold_that_timed_out_is_given_back_and_cannot_be_posted(book):
+    started = time.monotonic()
     assert (
         await book.book(
             book.hold("short", "grant", "revenue", 60, timeout_s=1),
@@ -524,17 +527,19 @@ async def test_a_hold_that_timed_out_is_given_back_and_cannot_be_posted(book):
         )
         == [OK] * 5
     )
-    assert await book.sums("grant") == (95, 0, 0, 100)
+    held = await book.sums("grant")
+    if time.monotonic() - started < 1:  # on a busy machine it may be over
+        assert held == (95, 0, 0, 100)
     if book.ledger.name == "memory":
         book.ledger._clock.now += 1_500_000_000
     else:
         await asyncio.sleep(1.2)
     assert await book.book(book.post("late", "short", 60)) == ["pending_transfer_expired"]
-    for _ in range(40):
+    async with asyncio.timeout(PATIENCE_S):
         await book.ledger.release_expired()
-        if await book.sums("grant") == (35, 0, 0, 100):
-            break
-        await asyncio.sleep(0.05)
+        while await book.sums("grant") != (35, 0, 0, 100):
+            await asyncio.sleep(0.05)
+            await book.ledger.release_expired()
     assert await book.sums("grant") == (35, 0, 0, 100)
     assert await book.sums("revenue") == (0, 0, 35, 0)
     assert await book.ledger.release_expired() == 0

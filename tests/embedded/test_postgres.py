@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.waiting import PATIENCE_S, until
 from wallet_service.embedded import process
 from wallet_service.embedded.errors import AlreadyRunning, ProgramNotFound, StartFailed
 from wallet_service.embedded.locks import is_running_in
@@ -80,7 +81,7 @@ async def test_rows_survive_a_stop_and_every_kind_of_crash(prepared):
 
     # A new supervisor knows nothing of the old one.
     successor = describe(prepared)
-    await asyncio.wait_for(_start_patiently(successor), 20)
+    await asyncio.wait_for(_start_patiently(successor), PATIENCE_S)
     assert (await note(successor, "after a crash"))[-1] == "after a crash"
     await successor.stop()
 
@@ -136,11 +137,7 @@ async def test_it_ends_with_its_supervisor_however_that_ends(prepared):
     supervisor.wait()
     supervisor.stdout.close()
     if sys.platform == "linux":
-        for _ in range(100):
-            if not is_running_in(pid, prepared / "postgres"):
-                break
-            await asyncio.sleep(0.05)
-        assert not is_running_in(pid, prepared / "postgres")
+        await until(lambda: not is_running_in(pid, prepared / "postgres"))
     server = describe(prepared)
     await server.start()
     await server.stop()

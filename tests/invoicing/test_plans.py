@@ -23,6 +23,7 @@ from ledger.ids import new_uuid
 from rating.errors import UnknownPrice
 from tests.conftest import Clock
 from tests.invoicing.conftest import Desk, Refused, cost, price
+from tests.waiting import until_waiting
 from wallet_service.database import Database
 
 
@@ -237,8 +238,8 @@ async def test_a_first_use_that_is_under_way_counts_as_a_subscription(
     async with module_database.committer.acquire() as connection, connection.transaction():
         await subscribers.start_default(connection, organization_id, customer, now=clock.now)
         changing = asyncio.create_task(change())
-        done, _ = await asyncio.wait({changing}, timeout=0.3)
-        assert not done
+        await until_waiting(module_database.worker)
+        assert not changing.done()
     with pytest.raises(Invalid) as refused:
         await changing
     assert refused.value.details == {"interval": ["used_by_subscriptions"]}

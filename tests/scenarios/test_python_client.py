@@ -142,6 +142,7 @@ def test_a_feature_that_is_not_had_is_named(
         f"{service.url}/api/v1/features",
         json={"feature": {"code": "exports", "name": "Exports"}},
         headers={"Authorization": f"Bearer {priced_key}"},
+        timeout=60,
     )
     assert made.status_code == 200, made.text
     open_account(client, "featureless")

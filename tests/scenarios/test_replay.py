@@ -52,7 +52,7 @@ async def replay(service: Service, priced_key: str, trace: Path, *flags: str) ->
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    stdout, stderr = await asyncio.wait_for(process.communicate(), timeout=60)
+    stdout, stderr = await asyncio.wait_for(process.communicate(), timeout=300)
     assert process.returncode == 0, stderr.decode()
     return msgspec.json.decode(stdout)
 

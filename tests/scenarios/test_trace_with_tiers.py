@@ -89,7 +89,7 @@ async def replay(shop: Shop, service: Service, *, senders: int) -> dict[str, Any
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    stdout, stderr = await asyncio.wait_for(process.communicate(), timeout=180)
+    stdout, stderr = await asyncio.wait_for(process.communicate(), timeout=600)
     assert process.returncode == 0, stderr.decode()
     return msgspec.json.decode(stdout)
 

@@ -267,6 +267,11 @@ async def as_owner(settings: Settings, query: str, *values) -> None:
     connection = await asyncpg.connect(settings.database_url)
     try:
         async with connection.transaction():
+            # First of all, and in the order of committers: nobody waits for somebody who waits.
+            await connection.execute(
+                "select from wallet.customer_versions order by organization_id, customer_id"
+                " for no key update"
+            )
             await connection.execute("set local session_replication_role = replica")
             await connection.execute(query, *values)
             # A committer remembers customers whose version stands.

@@ -376,7 +376,7 @@ def one_tax(**wrong: object) -> dict[str, object]:
 
 async def test_a_service_is_asked_over_http_for_every_line():
     async with server(json.dumps({"lines": [TAXED]}).encode()) as (url, heard):
-        service = HttpTaxService(url, timeout_s=5)
+        service = HttpTaxService(url, timeout_s=60)
         found = await service.taxes(question())
         await service.close()
 
@@ -405,7 +405,7 @@ async def test_a_service_is_asked_over_http_for_every_line():
 )
 async def test_an_answer_that_says_no_taxes_is_a_failure(answer, status, reason):
     async with server(json.dumps(answer).encode(), status) as (url, _):
-        service = HttpTaxService(url, timeout_s=5)
+        service = HttpTaxService(url, timeout_s=60)
         with pytest.raises(TaxServiceFailed) as failed:
             await service.taxes(question())
         await service.close()
@@ -429,7 +429,7 @@ async def test_a_service_that_answers_in_drips_or_without_end_is_a_failure(monke
     assert failed.value.reason == "unreachable"
     monkeypatch.setattr(tax_service_http, "_ANSWER_BYTES_MAX", 1000)
     async with server(b" " * 1001) as (url, _):
-        service = HttpTaxService(url, timeout_s=5)
+        service = HttpTaxService(url, timeout_s=60)
         with pytest.raises(TaxServiceFailed, match="too long"):
             await service.taxes(question())
         await service.close()

@@ -37,7 +37,7 @@ async def end_wallet(months: Months) -> None:
 
 
 async def note_of(months: Months, invoice: Invoice) -> CreditNote:
-    later = datetime.now(UTC).replace(year=2030) + 2 * GRACE
+    later = datetime(2100, 1, 1, tzinfo=UTC) + 2 * GRACE
     await months.services.credit_notes.finish_due(now=later)
     async with months.services.database.tenant(months.organization_id) as connection:
         (note,) = await credit_notes.of_invoice(connection, months.organization_id, invoice.id)

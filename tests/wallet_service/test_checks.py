@@ -16,6 +16,7 @@ from msgspec import structs
 from invoicing.settlements import CreditNoteRequest, Payable, PayRequest, SettleRequest, VoidRequest
 from ledger.engines import open_ledger
 from ledger.ids import new_uuid
+from tests.conftest import new_ledger
 from tests.wallet_service.prices import tell_prices
 from tests.wallet_service.story import USD, Story, as_owner, open_story, paid, promotional
 from wallet_service.budget_terms import AlertThreshold
@@ -41,9 +42,7 @@ def engine(request) -> str:
 
 @pytest.fixture(scope="module")
 def server_settings(engine, redis_server, settings_for, request) -> Settings:
-    settings = structs.replace(
-        settings_for(""), redis_url=redis_server.url(), hot_balances_wait_ms=200
-    )
+    settings = structs.replace(settings_for(""), redis_url=redis_server.url())
     if engine == "tigerbeetle":
         addresses = request.getfixturevalue("tigerbeetle")
         settings = structs.replace(settings, ledger=engine, tigerbeetle_addresses=addresses)
@@ -57,8 +56,9 @@ async def told(server_settings, new_database) -> str:
     settings = structs.replace(server_settings, database_url=dsn)
     name = urlsplit(dsn).path.strip("/")
     # The tests of all files share one TigerBeetle, so each story has a ledger of its own there.
-    ledger = int(name.removeprefix("test_")) * 1000
-    await as_owner(settings, f"alter table wallet.assets alter column ledger restart with {ledger}")
+    await as_owner(
+        settings, f"alter table wallet.assets alter column ledger restart with {new_ledger()}"
+    )
     async with open_story(settings) as story:
         await tell(story)
         await tell_prices(story)

@@ -14,6 +14,7 @@ from invoicing.applied_coupons import Terms
 from invoicing.coupons import CouponChanges
 from invoicing.credit_note_amounts import Item, Parts
 from ledger.engines import open_ledger
+from tests.conftest import new_ledger
 from tests.wallet_service.months import Months, day, standard
 from tests.wallet_service.story import as_owner, open_story, paid, promotional
 from wallet_service.checks import running
@@ -40,8 +41,9 @@ async def billed(server_settings, new_database) -> str:
     settings = structs.replace(server_settings, database_url=dsn)
     name = urlsplit(dsn).path.strip("/")
     # The tests of all files share one TigerBeetle, so each story has a ledger of its own there.
-    ledger = int(name.removeprefix("test_")) * 1000
-    await as_owner(settings, f"alter table wallet.assets alter column ledger restart with {ledger}")
+    await as_owner(
+        settings, f"alter table wallet.assets alter column ledger restart with {new_ledger()}"
+    )
     async with open_story(settings) as story:
         await tell(Months(story))
     return name

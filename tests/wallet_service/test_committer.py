@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 from rating.charge_models import Package
 from rating.rate_cards import Line
 from tests.rating.playing import bucket
+from tests.waiting import until, until_waiting
 from tests.wallet_service.desk import NOON
-from tests.wallet_service.till import Overtaken, Till, outcomes_of
+from tests.wallet_service.till import Overtaken, Till, hasty, outcomes_of
 from wallet_service.decision import Operation
 from wallet_service.decision.commands import Cycle, Item, PricedLine, Pricing, Reverse
 from wallet_service.errors import Busy, InsufficientFunds, Invalid, KeyReused, NotAllowed
@@ -189,7 +190,7 @@ async def test_more_than_an_account_can_count_is_refused_and_no_failure_of_ours(
 async def test_a_customer_who_is_locked_for_long_is_busy_and_others_are_not(till: Till):
     locked = await new_customer(till, 500)
     free = await new_customer(till, 500)
-    async with till.worker() as worker:
+    async with till.worker(database=hasty(till.database)) as worker:
         async with till.database.committer.acquire() as connection, connection.transaction():
             await connection.execute(
                 "select from wallet.customer_versions where customer_id = $1 for update", locked
@@ -219,8 +220,8 @@ async def test_a_full_queue_is_busy(till: Till):
 @pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)
 async def test_no_more_is_taken_in_than_gets_through_in_time(till: Till):
     customer = await new_customer(till, 500)
-    async with till.worker(batch_max=5, deadline_s=10.0) as worker:
-        worker._pending._rate = 1.0  # as if it had been very slow so far
+    async with till.worker(batch_max=5, deadline_s=600.0) as worker:
+        worker._pending._rate = 0.01  # as if it had been very slow so far
         asked = [
             asyncio.create_task(worker.submit(till.hold(f"{count}", customer, 1)))
             for count in range(400)
@@ -245,6 +246,7 @@ async def test_what_no_batch_took_by_its_deadline_never_happens(till: Till):
     committer = till.committer(deadline_s=0.1)
     with pytest.raises(Busy):
         await committer.submit(till.hold("late", customer, 1))
+    committer._pending._deadline_s = 60.0  # the next may take as long as a busy machine does
     committer.start()
     await committer.submit(till.hold("next", customer, 2))
     await committer.stop()
@@ -254,7 +256,7 @@ async def test_what_no_batch_took_by_its_deadline_never_happens(till: Till):
 @pytest.mark.parametrize("ledger_kind", ["postgres"], indirect=True)
 async def test_a_committer_lives_on_when_all_that_waited_was_given_up(till: Till):
     customer = await new_customer(till, 500)
-    async with till.worker(deadline_s=2.0) as worker:
+    async with till.worker() as worker:
         given_up = asyncio.create_task(worker.submit(till.hold("given up", customer, 1)))
         await asyncio.sleep(0)
         given_up.cancel()
@@ -272,11 +274,10 @@ async def test_who_is_free_does_not_wait_behind_who_is_busy(till: Till):
                 "select from wallet.customer_versions where customer_id = $1 for update", busy
             )
             first = asyncio.create_task(worker.submit(till.hold("first", busy, 10)))
-            await asyncio.sleep(0.1)  # it waits for the lock now, in the second queue
+            await until_waiting(till.database.worker)  # in the second queue
             second = asyncio.create_task(worker.submit(till.hold("second", busy, 10)))
-            await asyncio.sleep(0.02)
-            async with asyncio.timeout(0.2):
-                assert isinstance(await worker.submit(till.hold("third", free, 10)), bytes)
+            await until(lambda: worker.queue_length == 1)
+            assert isinstance(await worker.submit(till.hold("third", free, 10)), bytes)
             assert not first.done()
             assert not second.done()
         assert isinstance(await second, bytes)

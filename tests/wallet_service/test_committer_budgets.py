@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from tests.wallet_service.till import Overtaken, Till, outcomes_of
+from tests.wallet_service.till import Overtaken, Till, hasty, outcomes_of
 from wallet_service.budget_terms import AlertThreshold
 from wallet_service.decision.budget_state import BudgetKey
 from wallet_service.decision.commands import Void
@@ -126,7 +126,7 @@ async def test_buckets_that_nobody_has_seen_are_there_at_once(till: Till):
 async def test_a_budget_that_is_locked_for_long_is_busy_and_others_are_not(till: Till):
     locked, free = await crowd(till, 2)
     key = await till.budget("all", 100)
-    async with till.worker() as worker:
+    async with till.worker(database=hasty(till.database)) as worker:
         await worker.submit(till.hold("first", locked, 1))
         held_up = till.hold("held up", locked, 1)
         till.budgets = ()

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ledger.errors import LedgerUnavailable
+from tests.waiting import PATIENCE_S
 from tests.wallet_service.till import Fault, Till, frail, outcomes_of
 from wallet_service.committer import Committer
 from wallet_service.decision import Operation
@@ -149,10 +150,10 @@ async def test_a_sweeper_brings_what_a_dead_worker_left_open_to_its_end(
     dying = till.committer(kind)
     dying.start()
     request = asyncio.create_task(dying.submit_all(story.batch()))
-    await asyncio.wait_for(dying.died.wait(), timeout=10)
+    await asyncio.wait_for(dying.died.wait(), PATIENCE_S)
     request.cancel()
     other = till.committer()
-    assert await other.sweep(age_s=60) == 0
+    assert await other.sweep(age_s=3_600) == 0
     assert await other.sweep(age_s=0) == open_count
     assert await other.sweep(age_s=0) == 0
     await story.check()
@@ -173,7 +174,7 @@ async def test_two_sweepers_at_once_conclude_everything_once(till: Till):
     dying = till.committer(DiesBeforeTheLedger)
     dying.start()
     request = asyncio.create_task(dying.submit_all(story.batch()))
-    await asyncio.wait_for(dying.died.wait(), timeout=10)
+    await asyncio.wait_for(dying.died.wait(), PATIENCE_S)
     request.cancel()
     sweepers = [till.committer() for _ in range(3)]
     async with till.worker() as survivor:

@@ -17,7 +17,8 @@ from invoicing.fees import Fee
 from invoicing.invoice_credits import InvoiceCredit
 from invoicing.invoices import Invoice
 from ledger.chart import AccountCode
-from tests.conftest import NewDatabase
+from tests.conftest import PATIENCE, NewDatabase
+from tests.waiting import until_waiting
 from tests.wallet_service.bills import Bills, line_of
 from tests.wallet_service.story import open_story
 from wallet_service.credit_notes import Wanted
@@ -42,6 +43,7 @@ async def settings(new_database: NewDatabase, redis_server: Redis) -> Settings:
         database_url=await new_database(),
         redis_url=redis_server.url(),
         allow_unsafe_database=True,
+        **PATIENCE,
     )
 
 
@@ -392,7 +394,7 @@ async def test_credit_that_comes_back_waits_in_the_order_in_which_it_is_used(bil
     async with database.tenant(bills.organization_id) as connection:
         await credit_notes.get(connection, bills.organization_id, older.id, locks=True)
         waiting = asyncio.create_task(give_back())
-        await asyncio.sleep(0.5)
+        await until_waiting(database.worker)
         assert not waiting.done()
         # Nobody who waits for the older one holds the newer one.
         await connection.fetch(

@@ -52,7 +52,7 @@ async def test_no_role_may_see_that_it_could_be_more(database):
 
 
 async def test_the_committer_waits_for_locks_no_longer_than_it_may(database):
-    assert await database.committer.fetchval("show lock_timeout") == "250ms"
+    assert await database.committer.fetchval("show lock_timeout") == "20s"
 
 
 async def test_a_forgetful_database_is_refused(database_dsn, settings_for):

@@ -7,10 +7,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import uvloop
 
+from tests.waiting import PATIENCE_S, until
+from wallet_service import hot_connection
 from wallet_service.hot_connection import (
     BACKOFF_S_MAX,
     Address,
@@ -78,18 +81,14 @@ async def fake() -> AsyncIterator[Callable[[Answer], Awaitable[FakeServer]]]:
 
 @contextlib.asynccontextmanager
 async def connected(address: Address, **limits) -> AsyncIterator[HotConnection]:
-    connection = HotConnection(address, **limits)
+    """Patient unless told otherwise: few tests are about time."""
+    patience = {"timeout_s": PATIENCE_S, "connect_timeout_s": PATIENCE_S}
+    connection = HotConnection(address, **patience | limits)
     await connection.start()
     try:
         yield connection
     finally:
         await connection.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(3):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def until_up(connection: HotConnection) -> None:
@@ -148,7 +147,7 @@ def test_waiting_between_tries_is_bounded_and_never_in_step():
 
 
 async def test_ten_thousand_calls_at_once_each_get_their_own_reply(redis_url):
-    async with connected(parse_url(redis_url), timeout_s=5) as connection:
+    async with connected(parse_url(redis_url)) as connection:
         replies = await asyncio.gather(
             *(connection.call("ECHO", number) for number in range(10_000))
         )
@@ -213,23 +212,27 @@ async def test_opening_succeeds_while_nobody_is_there_and_calls_fail_at_once(tmp
 
 
 async def test_a_late_reply_is_never_given_to_another_call(fake):
+    is_late = asyncio.Event()
+
     async def slow_once(word, writer):
         if word == b"slow":
-            await asyncio.sleep(0.15)
+            await is_late.wait()
         with contextlib.suppress(ConnectionError):
             await echo(word, writer)
 
     server = await fake(slow_once)
     async with connected(server.address, timeout_s=0.05) as connection:
         slow, behind = connection.call("ECHO", "slow"), connection.call("ECHO", "behind")
+        connection.timeout_s = PATIENCE_S  # of the connections that follow
         with pytest.raises(ConnectionLost, match="no reply within"):
             await slow
         with pytest.raises(ConnectionLost):
             await behind
         await until_up(connection)
         for number in range(30):
+            if number == 10:
+                is_late.set()
             assert await connection.call("ECHO", number) == b"%d" % number
-            await asyncio.sleep(0.01)
 
 
 async def test_nothing_is_sent_twice(fake):
@@ -239,8 +242,10 @@ async def test_nothing_is_sent_twice(fake):
 
     server = await fake(silent)
     async with connected(server.address, timeout_s=0.05) as connection:
+        unanswered = connection.call("ECHO", "unanswered")
+        connection.timeout_s = PATIENCE_S  # of the connections that follow
         with pytest.raises(ConnectionLost):
-            await connection.call("ECHO", "unanswered")
+            await unanswered
         await until_up(connection)
         await connection.call("ECHO", "after")
         assert server.received == [b"unanswered", b"after"]
@@ -259,7 +264,7 @@ async def test_a_connection_that_ends_in_a_reply_fails_all_that_wait(fake, last_
             await echo(word, writer)
 
     server = await fake(die)
-    async with connected(server.address, timeout_s=1) as connection:
+    async with connected(server.address) as connection:
         calls = [connection.call("ECHO", word) for word in ("fine", "die", "behind", "behind")]
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert results[0] == b"fine"
@@ -291,7 +296,7 @@ async def test_more_calls_than_allowed_are_refused_at_once(fake):
         await echo(word, writer)
 
     server = await fake(wait_for_gate)
-    async with connected(server.address, in_flight_max=8, timeout_s=2) as connection:
+    async with connected(server.address, in_flight_max=8) as connection:
         allowed = [connection.call("ECHO", number) for number in range(8)]
         with pytest.raises(TooManyInFlight):
             connection.call("ECHO", "one too many")
@@ -304,24 +309,30 @@ async def test_more_calls_than_allowed_are_refused_at_once(fake):
 
 
 async def test_what_a_stuck_server_does_not_read_is_bounded(fake):
+    is_over = asyncio.Event()
+
     async def stuck(word, writer):
-        await asyncio.sleep(0.5)
+        await is_over.wait()
 
     server = await fake(stuck)
     body = b"x" * 1_000_000
-    async with connected(server.address, timeout_s=0.3) as connection:
+    async with connected(server.address) as connection:
         calls = []
         with pytest.raises(TooManyInFlight):  # noqa: PT012 (which one is refused depends on the kernel)
             for _ in range(40):
                 calls.append(connection.call("ECHO", body))
                 await asyncio.sleep(0)
         assert len(calls) < 20
+        await server.hang_up()
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(result) for result in results} == {ConnectionLost}
+    is_over.set()
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-async def test_a_loop_that_was_held_up_reads_before_it_judges(redis_url, new_loop):
+async def test_a_loop_that_was_held_up_reads_before_it_judges(redis_url, new_loop, monkeypatch):
+    monkeypatch.setattr(hot_connection, "_GRACE_S", PATIENCE_S)  # as long as a busy server needs
+
     def hold_up(bell: socket.socket) -> None:
         bell.recv(1)
         time.sleep(0.1)
@@ -342,6 +353,23 @@ async def test_a_loop_that_was_held_up_reads_before_it_judges(redis_url, new_loo
             runner.run(story())
 
     await asyncio.to_thread(run)
+
+
+async def test_who_was_held_up_for_long_waits_as_long_again_and_then_no_more():
+    loop = Mock()
+    loop.time.return_value = 100.0
+    link = hot_connection._Link(timeout_s=0.25, in_flight_max=8)
+    link._loop = loop
+    link.connection_made(Mock())
+    call = loop.create_future.return_value = asyncio.get_running_loop().create_future()
+    assert link.send(b"PING") is call
+    for held_up_s, grace_s in ((0.0, 0.005), (0.1, 0.1), (7.0, 0.25)):
+        loop.time.return_value = 100.25 + held_up_s
+        link._check_oldest()
+        assert loop.call_later.call_args.args[0] == pytest.approx(grace_s)
+    link._check_oldest(call)
+    with pytest.raises(ConnectionLost, match="no reply within"):
+        await call
 
 
 async def test_a_connection_that_cannot_be_prepared_is_not_up(fake):
@@ -368,7 +396,7 @@ async def test_closing_fails_what_is_under_way_and_leaves_no_task(fake):
 
     server = await fake(silent)
     before = asyncio.all_tasks()
-    async with connected(server.address, timeout_s=5) as connection:
+    async with connected(server.address) as connection:
         call = connection.call("ECHO", "unanswered")
     with pytest.raises(ConnectionLost):
         await call

@@ -22,9 +22,7 @@ from wallet_service.settings import Settings
 
 @pytest.fixture
 async def settings(database_dsn, redis_url, settings_for) -> Settings:
-    return structs.replace(
-        settings_for(database_dsn), redis_url=redis_url, hot_balances_wait_ms=200
-    )
+    return structs.replace(settings_for(database_dsn), redis_url=redis_url)
 
 
 @pytest.fixture

@@ -1,27 +1,29 @@
 """One worker leads; who loses the lead stops at once, and writes nothing more in its name."""
 
 import asyncio
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import asyncpg
 import pytest
 
+from tests.waiting import PATIENCE_S, until, until_waiting
+from wallet_service.jobs import leader
 from wallet_service.jobs.leader import Deposed, Term, lead
 from wallet_service.jobs.operations import forget_operations
 from wallet_service.jobs.schedule import Job, jobs, run_once
 from wallet_service.worker import run_worker
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+@pytest.fixture(autouse=True)
+def is_slow(monkeypatch):
+    """A machine that stands still for some seconds makes no leader step down."""
+    monkeypatch.setattr(leader, "_ANSWER_MAX_S", PATIENCE_S)
+    monkeypatch.setattr(leader, "_SILENCE_MAX_S", int(PATIENCE_S))
 
 
 @pytest.fixture
 def services(database, database_dsn):
-    settings = SimpleNamespace(database_url=database_dsn, connect_timeout_s=2)
+    settings = SimpleNamespace(database_url=database_dsn, connect_timeout_s=PATIENCE_S)
     return SimpleNamespace(database=database, settings=settings)
 
 
@@ -31,6 +33,20 @@ async def kill_leaders(dsn: str) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where application_name = 'wallet-leader' and datname = current_database()"
     )
+    await connection.close()
+
+
+async def sign_of_life(dsn: str) -> None:
+    """Return when the leader has asked whether it still leads, and has heard."""
+    connection = await asyncpg.connect(dsn)
+    asked = (
+        "select query_start from pg_stat_activity where application_name = 'wallet-leader'"
+        " and datname = current_database() and state = 'idle'"
+    )
+    before = await connection.fetchval("select clock_timestamp()")
+    async with asyncio.timeout(PATIENCE_S):
+        while (begun := await connection.fetchval(asked)) is None or begun <= before:
+            await asyncio.sleep(0.01)
     await connection.close()
 
 
@@ -92,7 +108,7 @@ async def test_a_run_under_way_is_left_when_the_lead_is_lost(services, database_
     stop = asyncio.Event()
     table = [Job("endless", 60, endless)]
     task = asyncio.create_task(run_worker(services, stop=stop, table=table))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await begun.wait()
         await kill_leaders(database_dsn)
         await left.wait()
@@ -112,7 +128,7 @@ async def test_a_run_under_way_is_finished_when_the_worker_stops(services):
 
     stop = asyncio.Event()
     task = asyncio.create_task(run_worker(services, stop=stop, table=[Job("slow", 60, slow)]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await begun.wait()
         stop.set()
         await task
@@ -121,10 +137,10 @@ async def test_a_run_under_way_is_finished_when_the_worker_stops(services):
 
 async def test_who_was_deposed_without_noticing_writes_nothing(services, database):
     zombie = Term(1)
-    async with lead(services.settings.database_url, connect_timeout_s=2) as term:
+    async with lead(services.settings.database_url, connect_timeout_s=PATIENCE_S) as term:
         assert term.number == 1
         await forget_operations(services, zombie)
-    async with lead(services.settings.database_url, connect_timeout_s=2) as term:
+    async with lead(services.settings.database_url, connect_timeout_s=PATIENCE_S) as term:
         assert term.number == 2
         with pytest.raises(Deposed):
             await forget_operations(services, zombie)
@@ -133,21 +149,27 @@ async def test_who_was_deposed_without_noticing_writes_nothing(services, databas
     assert zombie.is_over.is_set()
 
 
-async def test_nobody_is_elected_before_the_guarded_work_of_the_past_has_ended(services, database):
+async def test_nobody_is_elected_before_the_guarded_work_of_the_past_has_ended(
+    services, database, monkeypatch
+):
+    monkeypatch.setattr(leader, "_HEARTBEAT_S", 0.05)
     async with database.worker.acquire() as connection:
-        async with lead(services.settings.database_url, connect_timeout_s=2) as term:
+        async with lead(services.settings.database_url, connect_timeout_s=PATIENCE_S) as term:
             transaction = connection.transaction()
             await transaction.start()
             await term.guard(connection)
-            await asyncio.sleep(1.2)
+            for _ in range(2):  # the first may have begun before
+                await sign_of_life(services.settings.database_url)
             assert not term.is_over.is_set(), "signs of life wait for nobody"
 
         async def elect() -> int:
-            async with lead(services.settings.database_url, connect_timeout_s=2) as next_term:
+            async with lead(
+                services.settings.database_url, connect_timeout_s=PATIENCE_S
+            ) as next_term:
                 return next_term.number
 
         election = asyncio.create_task(elect())
-        await asyncio.sleep(0.5)
+        await until_waiting(database.worker)
         assert not election.done()
         await transaction.rollback()
         assert await election == 2

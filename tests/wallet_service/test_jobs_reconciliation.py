@@ -21,9 +21,7 @@ def engine(request) -> str:
 
 @pytest.fixture
 def settings(engine, database_dsn, redis_url, settings_for, request):
-    settings = structs.replace(
-        settings_for(database_dsn), redis_url=redis_url, hot_balances_wait_ms=200
-    )
+    settings = structs.replace(settings_for(database_dsn), redis_url=redis_url)
     if engine == "tigerbeetle":
         addresses = request.getfixturevalue("tigerbeetle")
         settings = structs.replace(settings, ledger=engine, tigerbeetle_addresses=addresses)

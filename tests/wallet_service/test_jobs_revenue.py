@@ -14,6 +14,7 @@ from msgspec import structs
 
 from ledger.chart import AccountCode, house_account_id
 from ledger.ids import new_uuid
+from tests.conftest import new_ledger
 from tests.wallet_service.desk import TOKEN, USD, Desk
 from tests.wallet_service.story import Story, as_owner, open_story
 from wallet_service import assets
@@ -104,12 +105,10 @@ def engine(request: pytest.FixtureRequest) -> dict[str, str]:
 async def settings(
     engine: dict[str, str], database_dsn: str, redis_url: str, settings_for: Any
 ) -> Settings:
-    settings = structs.replace(
-        settings_for(database_dsn), redis_url=redis_url, hot_balances_wait_ms=200, **engine
-    )
+    settings = structs.replace(settings_for(database_dsn), redis_url=redis_url, **engine)
     # The tests of all files share one TigerBeetle, so each has ledgers of its own there.
-    number = int(datetime.now(UTC).timestamp()) % 10**8 * 10
-    await as_owner(settings, f"alter table wallet.assets alter column ledger restart with {number}")
+    restart = "alter table wallet.assets alter column ledger restart with"
+    await as_owner(settings, f"{restart} {new_ledger()}")
     return settings
 
 

@@ -14,7 +14,7 @@ from invoicing.invoices import Invoice
 from invoicing.pages import Window
 from invoicing.payment_receipts import ReceiptFilter
 from ledger.chart import AccountCode
-from tests.conftest import NewDatabase
+from tests.conftest import PATIENCE, NewDatabase
 from tests.wallet_service.bills import Bills, line_of
 from tests.wallet_service.story import open_story
 from wallet_service.embedded.redis import Redis
@@ -36,6 +36,7 @@ async def settings(new_database: NewDatabase, redis_server: Redis) -> Settings:
         database_url=await new_database(),
         redis_url=redis_server.url(),
         allow_unsafe_database=True,
+        **PATIENCE,
     )
 
 

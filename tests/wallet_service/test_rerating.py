@@ -225,12 +225,12 @@ async def test_usage_that_was_taken_back_is_none_and_one_that_was_given_back_in_
 
 async def test_captures_are_usage_and_amounts_are_none(market, ask):
     await sell(market, TOKENS, linear=LINEAR, dear=[charge("tokens", "standard", {"amount": "1"})])
-    customer = await market.customer("acme")
+    customer, begun = await market.customer("acme"), market.now
     await market.story.wallet(customer, "acme", paid(100))
     authorization = await market.capture("acme", ("tokens", {"tokens": 30}))
     await market.refund(authorization, "0.1")
     await market.story.capture(customer, await market.story.hold(customer, 5), 5)
-    found = await ask("dear", market.now.replace(day=1, hour=0), market.now.replace(year=9000))
+    found = await ask("dear", begun, datetime(9000, 1, 1, tzinfo=UTC))
     assert shown(found) == [("tokens", "USD", (1, Decimal("0.3")), (1, Decimal(30)))]
     assert found.end <= market.now
 

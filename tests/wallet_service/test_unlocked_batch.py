@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from tests.waiting import until_waiting
 from tests.wallet_service.till import Till, outcomes_of
 from wallet_service import customer_reading
 from wallet_service.database import Database
@@ -287,20 +288,24 @@ async def test_one_key_twice_in_a_batch_with_a_refusal_is_one_effect(till: Till)
 async def test_who_is_refused_does_not_wait_for_customers_who_are_busy(till: Till):
     rich, poor = await funded(till, 100), await funded(till, 10)
     busy = await funded(till, 100)
-    async with till.database.committer.acquire() as holder, holder.transaction():
+    async with (
+        till.worker() as worker,
+        till.database.committer.acquire() as holder,
+        holder.transaction(),
+    ):
         await holder.execute(
-            "select from wallet.customer_versions where customer_id = $1 for no key update", busy
+            "select from wallet.customer_versions where customer_id = $1 for no key update",
+            busy,
         )
-        async with till.worker() as worker:
-            waiting = asyncio.create_task(worker.submit(till.hold("waits", busy, 60)))
-            await asyncio.sleep(0.1)  # in a batch that waits for the lock
-            asked = [till.hold(f"{customer}-call", customer, 60) for customer in (rich, poor)]
-            held, refused = await outcomes_of(worker, asked)
-            assert isinstance(held, bytes)
-            assert isinstance(refused, InsufficientFunds)
-            assert not waiting.done()
-            waiting.cancel()
-            await asyncio.wait([waiting])
+        waiting = asyncio.create_task(worker.submit(till.hold("waits", busy, 60)))
+        await until_waiting(till.database.worker)
+        asked = [till.hold(f"{customer}-call", customer, 60) for customer in (rich, poor)]
+        held, refused = await outcomes_of(worker, asked)
+        assert isinstance(held, bytes)
+        assert isinstance(refused, InsufficientFunds)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
     for customer in (rich, poor):
         await till.check(customer)
 

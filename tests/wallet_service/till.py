@@ -18,6 +18,8 @@ from ledger import ids
 from ledger.engine import Ledger
 from ledger.engines import open_ledger
 from ledger.transfers import Phase
+from tests.conftest import new_ledger
+from tests.waiting import PATIENCE_S
 from wallet_service import budgets
 from wallet_service.budget_counters import read_buckets
 from wallet_service.budget_terms import BudgetRequest
@@ -68,7 +70,11 @@ class Till:
     @classmethod
     async def open(cls, database: Database, kind: str, addresses: str = "") -> "Till":
         ledger = open_ledger(
-            kind, pool=database.committer, addresses=addresses or None, clock=time.time_ns
+            kind,
+            pool=database.committer,
+            addresses=addresses or None,
+            clock=time.time_ns,
+            deadline_s=PATIENCE_S,
         )
         await ledger.ready()
         organization_id = ids.new_uuid(datetime.now(UTC))
@@ -79,7 +85,7 @@ class Till:
                 organization_id,
             )
         if kind == "tigerbeetle":  # shared by all tests, so the ledger must be new
-            number = 1_000_000 + int(time.time() * 1000) % 1_000_000_000
+            number = new_ledger()
         return cls(database, ledger, Asset("USD", 0, number), organization_id)
 
     def committer(self, kind: type[Committer] = Committer, **more: Any) -> Committer:
@@ -89,7 +95,7 @@ class Till:
             "hot": Unseen(),
             "batch_max": 100,
             "queue_max": 1_000,
-            "deadline_s": 20.0,  # a busy machine is no lost answer
+            "deadline_s": 60.0,  # a busy machine is no lost answer
         }
         return kind(**terms | more)
 
@@ -276,6 +282,22 @@ class Till:
             assert debited == credited
 
 
+def hasty(database: Database) -> Any:
+    """The same database, for committers that do not wait for locks for long."""
+
+    @asynccontextmanager
+    async def acquire() -> AsyncGenerator[Any]:
+        async with database.committer.acquire() as connection:
+            before = await connection.fetchval("show lock_timeout")
+            await connection.execute("set lock_timeout = '100ms'")
+            try:
+                yield connection
+            finally:
+                await connection.execute(f"set lock_timeout = '{before}'")
+
+    return SimpleNamespace(committer=SimpleNamespace(acquire=acquire))
+
+
 # -- being late ---------------------------------------------------------------------------------
 
 
@@ -392,4 +414,4 @@ def frail(database: Database, fault: Fault) -> Any:
 async def outcomes_of(
     committer: Committer, operations: Sequence[Operation]
 ) -> list[bytes | BaseException]:
-    return await asyncio.wait_for(committer.submit_all(operations), timeout=20)
+    return await asyncio.wait_for(committer.submit_all(operations), timeout=PATIENCE_S)

@@ -64,7 +64,11 @@ async def _run(settings: "Settings") -> "list[Result]":
         stack.push_async_callback(ledger.close)
         await ledger.ready()
         try:
-            balances = await HotBalances.open(settings.redis_url, engine=ledger.name)
+            balances = await HotBalances.open(
+                settings.redis_url,
+                engine=ledger.name,
+                timeout_s=settings.hot_balances_timeout_ms / 1000,
+            )
         except ValueError as error:
             raise click.ClickException(f"WALLET_REDIS_URL: {error}") from None
         stack.push_async_callback(balances.close)

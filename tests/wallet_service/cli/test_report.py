@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,6 +19,7 @@ from invoicing.settlements import CreditNoteRequest, Payable, PayRequest, Settle
 from ledger import reconciliation
 from ledger.chart import AccountCode
 from ledger.ids import new_uuid
+from tests.conftest import new_ledger
 from tests.wallet_service.story import USD, Story, as_owner, open_story, paid, promotional
 from wallet_service import assets
 from wallet_service.cli import main
@@ -56,8 +56,9 @@ async def told(server_settings, new_database) -> Told:
     dsn = await new_database()
     settings = structs.replace(server_settings, database_url=dsn)
     # The tests of all files share one TigerBeetle, so each story has a ledger of its own there.
-    ledger = int(urlsplit(dsn).path.strip("/").removeprefix("test_")) * 1000
-    await as_owner(settings, f"alter table wallet.assets alter column ledger restart with {ledger}")
+    await as_owner(
+        settings, f"alter table wallet.assets alter column ledger restart with {new_ledger()}"
+    )
     async with open_story(settings) as story:
         customer = await story.customer(NASTY, paid(100), promotional(50), overdraft=10)
         await story.sell_tokens(NASTY)
