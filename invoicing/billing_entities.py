@@ -22,6 +22,7 @@ from invoicing import (
     tax_codes,
     taxes,
 )
+from invoicing.contacts import contact_problems
 from invoicing.currencies import CURRENCIES
 from invoicing.default_billing_entity import DEFAULT_CODE
 from invoicing.errors import Invalid, NotFound
@@ -171,7 +172,7 @@ async def update(
     entity = structs.replace(apply(changes, before), updated_at=now)
     if entity.code != before.code:
         raise Invalid.field("code", "value_is_invalid", "a billing entity keeps its code")
-    await _check(connection, entity)
+    await _check(connection, entity, before=before)
     if entity.document_number_prefix != before.document_number_prefix:
         await _check_prefix(connection, entity)
     await _add_managed_taxes(connection, entity, now=now)
@@ -199,7 +200,7 @@ async def follow_organization(
             del own[name]
     before = BillingEntity.of(row)
     entity = structs.replace(apply(BillingEntityChanges(**own), before), updated_at=now)
-    await _check(connection, entity)
+    await _check(connection, entity, before=before)
     if entity.document_number_prefix != before.document_number_prefix:
         await _check_prefix(connection, entity)
     await _queries.update_entity(connection, **entity.columns())
@@ -311,9 +312,15 @@ def _numbering(of_organization: str) -> str:
     return "per_customer" if of_organization == "per_customer" else "per_billing_entity"
 
 
-async def _check(connection: Connection, entity: BillingEntity) -> None:
+async def _check(
+    connection: Connection, entity: BillingEntity, *, before: BillingEntity | None = None
+) -> None:
     """Raise Invalid with all that is wrong."""
-    problems = _problems(entity)
+    problems = _problems(entity) | contact_problems(
+        email=(before and before.email, entity.email),
+        locale=(before and before.document_locale, entity.document_locale),
+        locale_field="document_locale",
+    )
     if problems:
         raise Invalid(problems)
     await tax_codes.check(connection, entity.organization_id, entity.tax_codes)
@@ -343,7 +350,6 @@ def _problems(entity: BillingEntity) -> dict[str, list[str]]:
         "timezone": entity.timezone is None or entity.timezone in _timezones(),
         "country": entity.country is None or is_country(entity.country),
         "document_numbering": entity.document_numbering in {"per_customer", "per_billing_entity"},
-        "document_locale": is_locale(entity.document_locale),
         "subscription_invoice_issuing_date_anchor": entity.subscription_invoice_issuing_date_anchor
         in _ANCHORS,
         "subscription_invoice_issuing_date_adjustment": (
@@ -368,12 +374,6 @@ def _problems(entity: BillingEntity) -> dict[str, list[str]]:
 def is_country(code: str) -> bool:
     """Whether this may be an ISO code of a country."""
     return len(code) == 2 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004
-
-
-def is_locale(code: str) -> bool:
-    """Whether this may name a language: `en`, `pt-BR`."""
-    parts = code.split("-")
-    return code.isascii() and len(code) <= 16 and all(part.isalnum() for part in parts)  # noqa: PLR2004
 
 
 @cache

@@ -15,6 +15,7 @@ from invoicing import (
     invoice_custom_sections,
     tax_codes,
 )
+from invoicing.contacts import contact_problems
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.pages import Page, Window
@@ -266,12 +267,16 @@ def _changed(
     if metadata is not None:
         values["metadata"] = _merge_metadata(customer.metadata, metadata, now=now)
     changed = Customer(**values)
-    _check(changed)
+    _check(changed, before=customer)
     return changed
 
 
-def _check(customer: Customer) -> None:
-    problems: dict[str, list[str]] = {}
+def _check(customer: Customer, *, before: Customer) -> None:
+    known, configured = before.billing_configuration, customer.billing_configuration
+    problems = contact_problems(
+        email=(before.email, customer.email),
+        locale=(known.get("document_locale"), configured.get("document_locale")),
+    )
     if customer.currency is not None and customer.currency not in CURRENCIES:
         problems["currency"] = ["value_is_invalid"]
     if customer.timezone is not None and customer.timezone not in _timezones():

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from invoicing import billing_entities, billing_schedule, catalogue_versions
+from invoicing.contacts import contact_problems
 from invoicing.currencies import CURRENCIES
 from invoicing.errors import Invalid, NotFound
 from invoicing.records import Connection, Record, apply, load_queries
@@ -113,7 +114,7 @@ async def update(
     if isinstance(changes.billing_configuration, dict):
         merged = {**before.billing_configuration, **changes.billing_configuration}
         changed = structs.replace(changed, billing_configuration=merged)
-    _check(changed)
+    _check(changed, before=before)
     updated = Organization.of(await _queries.update_organization(connection, **changed.columns()))
     given = {
         name: value
@@ -124,8 +125,15 @@ async def update(
     return updated
 
 
-def _check(organization: Organization) -> None:
-    problems: dict[str, list[str]] = {}
+def _check(organization: Organization, *, before: Organization | None = None) -> None:
+    known = before.billing_configuration if before is not None else {}
+    problems = contact_problems(
+        email=(before and before.email, organization.email),
+        locale=(
+            known.get("document_locale"),
+            organization.billing_configuration.get("document_locale"),
+        ),
+    )
     if not organization.name.strip():
         problems["name"] = ["value_is_mandatory"]
     if organization.default_currency not in CURRENCIES:
@@ -151,9 +159,6 @@ def _billing_problems(configuration: dict[str, Any]) -> dict[str, list[str]]:
     days = configuration.get("invoice_grace_period")
     if days is not None and not 0 <= days <= billing_entities.GRACE_DAYS_MAX:
         problems["billing_configuration.invoice_grace_period"] = ["value_is_out_of_range"]
-    locale = configuration.get("document_locale")
-    if locale is not None and not billing_entities.is_locale(locale):
-        problems["billing_configuration.document_locale"] = ["value_is_invalid"]
     return problems
 
 

@@ -64,6 +64,11 @@ def plan_code(api: httpx.Client) -> str:
         ({"timezone": "../../etc/passwd"}, {"timezone": ["value_is_invalid"]}),
         ({"country": "Germany"}, {"country": ["not_a_valid_country_code"]}),
         ({"customer_type": "robot"}, {"customer_type": ["value_is_invalid"]}),
+        ({"email": "acme.test"}, {"email": ["invalid_email_format"]}),
+        (
+            {"billing_configuration": {"document_locale": "klingon"}},
+            {"billing_configuration.document_locale": ["value_is_invalid"]},
+        ),
         ({"net_payment_term": -1}, {"net_payment_term": ["value_is_out_of_range"]}),
         ({"net_payment_term": 10**12}, {"net_payment_term": ["value_is_out_of_range"]}),
         ({"net_payment_term": 1.5}, {"net_payment_term": ["value_is_invalid"]}),

@@ -249,6 +249,7 @@ def test_a_billing_entity_is_created_changed_found_and_listed(lago: Client) -> N
             {"billing_configuration": {"document_locale": "../x"}},
             {"document_locale": ["value_is_invalid"]},
         ),
+        ({"email": "a@acme.test b@acme.test"}, {"email": ["invalid_email_format"]}),
         ({"eu_tax_management": True}, {"eu_tax_management": ["country_must_be_in_eu"]}),
         (
             {"invoice_custom_section_codes": ["none"]},
