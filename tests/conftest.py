@@ -28,7 +28,9 @@ from wallet_service.migrate import migrate
 from wallet_service.settings import Settings
 
 # A machine that is busy is no failure: nothing here is timed.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 ONE_TEST_S: Final = 60

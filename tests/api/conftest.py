@@ -60,6 +60,7 @@ def serve(settings: Settings) -> tuple[uvicorn.Server, threading.Thread]:
         port=0,
         log_level="warning",
         access_log=False,
+        timeout_keep_alive=600,  # clients close first, so no request meets a connection's end
         lifespan="on",
     )
     server = uvicorn.Server(config)

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
+from tests.waiting import PATIENCE_S
 from wallet_service.catalogue_news import CatalogueNews
 
 
@@ -28,4 +29,4 @@ async def test_listening_ends_even_if_the_driver_loses_the_cancellation():
     news._redis = SimpleNamespace(pubsub=pubsub, aclose=nothing)
     news.start()
     await listening.wait()
-    await asyncio.wait_for(news.close(), 5)
+    await asyncio.wait_for(news.close(), PATIENCE_S)
