@@ -112,7 +112,7 @@ async def stack(*, ledger: str, workers: int) -> AsyncIterator[Stack]:
         )
         credentials = Path(folder) / "credentials.json"
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 120
             while not credentials.exists() and time.monotonic() < until:
                 await asyncio.sleep(0.05)
             known = json.loads(credentials.read_text())
@@ -195,11 +195,13 @@ async def repeats(run: Stack, arguments: argparse.Namespace) -> bool:
             await asyncio.sleep(random.uniform(0, 0.05))
             os.kill(random.choice(run.api_workers()), signal.SIGKILL)
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        different = len({repr(outcome) for outcome in outcomes})
+        different = Counter(repr(outcome) for outcome in outcomes)
         available, held, _ = await balance(callers[0], name)
-        if different != 1 or (available, held) != (425, 75):
+        if len(different) != 1 or (available, held) != (425, 75):
             wrong += 1
-            print(f"round {number}: {different} different answers, {available} + {held}")
+            print(f"round {number}: {available} + {held}, {len(different)} different answers:")
+            for outcome, times in different.most_common():
+                print(f"  {times} times {outcome[:300]}")
     print(f"repeats: {arguments.rounds} rounds, {wrong} wrong")
     return wrong == 0
 
