@@ -25,7 +25,7 @@ from ledger import Ledger
 from ledger.transfers import ENDED
 from wallet_service.batch_gathering import Gathering
 from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded, Judged
-from wallet_service.customer_showing import show
+from wallet_service.customer_showing import load_and_show, show
 from wallet_service.database import Database
 from wallet_service.decision import (
     Done,
@@ -46,6 +46,7 @@ __all__ = ["Committer"]
 
 log = structlog.get_logger()
 
+_SHOWN = (Done, Replayed)
 _TRIES_MAX = 3
 """How often a batch runs again after a conflict.
 
@@ -248,6 +249,8 @@ class Committer:
                 await self._show(state, judged)
             else:
                 await self._post(judged)
+                replayed = [one.operation.customer for one, out in judged if type(out) is Replayed]
+                await load_and_show(self._hot, replayed)
         except Exception as error:
             log.exception("batch_failed", operations=len(judged))
             for pending, _ in judged:
@@ -323,11 +326,12 @@ class Committer:
         self._pending.ready.add_first(batch)
 
     async def _show(self, state: LockedState, judged: Sequence[tuple[Pending, Outcome]]) -> None:
-        """Put the new balances where reads look, before the answers leave."""
-        changed = {
-            pending.operation.customer for pending, outcome in judged if isinstance(outcome, Done)
-        }
-        await show(self._hot, [state.customers[key] for key in changed if key is not None])
+        """Put the new balances where reads look, before the answers leave.
+
+        Also those of what is answered again: whoever did it may have died before they were shown.
+        """
+        customers = {one.operation.customer for one, out in judged if type(out) in _SHOWN}
+        await show(self._hot, [state.customers[key] for key in customers if key is not None])
 
     # -- an engine outside Postgres ----------------------------------------------------------------
 

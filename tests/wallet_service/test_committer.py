@@ -1,6 +1,7 @@
 """Group commit: many at once, each on its own account, over every engine of the book."""
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from rating.rate_cards import Line
 from tests.rating.playing import bucket
 from tests.waiting import until, until_waiting
 from tests.wallet_service.desk import NOON
-from tests.wallet_service.till import Overtaken, Till, hasty, outcomes_of
+from tests.wallet_service.till import Overtaken, Till, Unseen, hasty, outcomes_of
 from wallet_service.decision import Operation
 from wallet_service.decision.commands import Cycle, Item, PricedLine, Pricing, Reverse
 from wallet_service.errors import Busy, InsufficientFunds, Invalid, KeyReused, NotAllowed
@@ -83,6 +84,32 @@ async def test_one_key_sent_fifty_times_is_one_effect_and_one_reply(till: Till):
     assert set(replies) == {replies[0]}
     assert await till.balances(customer) == (425, 75, 0)
     await till.check(customer)
+
+
+class Shown(Unseen):
+    """Hot balances that remember whose they were last asked to show."""
+
+    def __init__(self) -> None:
+        self.customers: set[UUID] = set()
+
+    async def put(self, customers: Sequence[Any]) -> None:
+        self.customers |= {customer.customer_id for customer in customers}
+
+    async def refresh(self, customers: Sequence[Any]) -> None:
+        self.customers |= {customer_id for _, customer_id in customers}
+
+
+async def test_a_repeat_shows_what_the_first_may_have_died_before_showing(till: Till):
+    customer, other = [await new_customer(till, 500) for _ in range(2)]
+    async with till.worker() as first:
+        reply = await first.submit(till.hold("call-1", customer, 75))
+    shown = Shown()
+    async with till.worker(hot=shown) as second:
+        assert await second.submit(till.hold("call-1", customer, 75)) == reply
+        assert shown.customers == {customer}
+        with pytest.raises(InsufficientFunds):
+            await second.submit(till.hold("call-2", other, 501))
+    assert shown.customers == {customer}
 
 
 async def test_one_key_for_two_customers_belongs_to_the_first(till: Till):
