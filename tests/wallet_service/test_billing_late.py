@@ -19,6 +19,7 @@ from wallet_service.authorization_requests import AuthorizationRequest, CaptureR
 from wallet_service.billing_rounds import Run
 from wallet_service.invoice_finishing import worker_transactions
 from wallet_service.items import ItemRequest
+from wallet_service.rerating import Question, compare
 
 
 @pytest.fixture
@@ -152,6 +153,18 @@ async def test_what_was_missing_to_a_minimum_is_missing_still_when_something_els
     assert await charged(months) == [[100], [100, 300]]  # of May, and late
 
 
+async def rerated(months, start, finish):
+    """What the plan `pay` was and would be of usage, by subscription."""
+    question = Question(plan_code="pay", start=start, end=finish)
+    async with months.services.database.worker.acquire() as connection, connection.transaction():
+        found = await compare(connection, months.organization_id, question, now=datetime.now(UTC))
+    costs = [one for one in found.costs if one.kind == "usage"]
+    return [
+        (one.external_subscription_id, one.events, round(one.was, 2), round(one.would_be, 2))
+        for one in costs
+    ]
+
+
 EACH = {  # rated event by event: a bound for each, and a free tier
     "rate": "100",
     "per_transaction_min_amount": "0.5",
@@ -201,6 +214,10 @@ async def test_a_hold_that_is_captured_after_its_subscription_has_ended_is_bille
     assert await charged(months) == charged_of_each
     assert await months.left(acme) == left
     await months.check()
+    # What is compared with another plan is what was billed, in the period in which it was.
+    billed = Decimal(sum(sum(cents) for cents in charged_of_each)) / 100
+    assert await rerated(months, day(4, 1), day(5, 1)) == [("one", 2, billed, billed)]
+    assert await rerated(months, day(5, 1), day(7, 1)) == []
 
 
 async def test_seats_that_come_late_are_billed_of_all_plans_that_have_ended_since(months):

@@ -5,7 +5,7 @@ charges, minimums and what the plan itself costs. No coupons or taxes.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -39,7 +39,13 @@ from wallet_service.rerating.answers import (
     Question,
     Unpriced,
 )
-from wallet_service.rerating.counting import Bucket, CountedUsage, Periods
+from wallet_service.rerating.counting import (
+    Bucket,
+    CountedUsage,
+    Periods,
+    last_moment,
+    within,
+)
 from wallet_service.rerating.events import Counts, UsedEvent, read_used
 from wallet_service.rerating.fees import AmountsUsed, OwnTerms, fees_of
 from wallet_service.rerating.prices import OwnPrices, Prices, TriedPrices
@@ -48,6 +54,9 @@ from wallet_service.usage_reports import UsageSubscription
 __all__ = ["compare"]
 
 _queries: Final = load_queries(__file__)
+
+_NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+"""Later than all usage."""
 
 _REASONS: Final[dict[type[RatingError], str]] = {
     UnknownCode: "billable_metric_not_found",
@@ -283,6 +292,10 @@ class _Comparer:
         end: datetime,
         codes: Collection[str] | None = None,
     ) -> AsyncIterator[UsedEvent]:
+        """What counts within some time: with its end, all that came after it, and only then."""
+        last = last_moment(subscription)
+        if last is not None and last < end:
+            end = _NEVER if start <= last else start
         return read_used(
             self._connection,
             self._organization_id,
@@ -313,7 +326,8 @@ class _Comparer:
             codes = {code for bucket in buckets for code in counted.codes[bucket.key]}
             events = await self._events(subscription, buckets, prices, codes)
             for bucket in buckets:
-                yield bucket, rate_events(bucket.terms, events[bucket.key], bucket.stretch.period)
+                used = within(bucket, events[bucket.key])
+                yield bucket, rate_events(bucket.terms, used, bucket.stretch.period)
 
     async def _events(
         self,

@@ -6,11 +6,11 @@ sums, wherever sums are enough. Where they are not, it is said so: then the even
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from invoicing.periods import Bounds
 from invoicing.usage_rollups import UsageKey
@@ -23,7 +23,18 @@ from rating.tallies import Members, Tally
 from rating.terms import Terms
 from wallet_service.usage_reports import UsageSubscription
 
-__all__ = ["BEFORE", "Bucket", "CountedUsage", "Periods", "PricedBy", "Stretch"]
+__all__ = [
+    "BEFORE",
+    "Bucket",
+    "CountedUsage",
+    "Periods",
+    "PricedBy",
+    "Stretch",
+    "last_moment",
+    "within",
+]
+
+_MOMENT: Final = timedelta(microseconds=1)
 
 BEFORE: Final = datetime.min.replace(tzinfo=UTC)
 """When the time before the first period begins: units that stay are carried over from there."""
@@ -56,19 +67,33 @@ class Periods:
             at = self._add(subscription.period_at(at)).end
         self.lived = tuple(self)
         """Those that the subscription lived: it pays for them, whether it uses anything or not."""
+        self.last_at = last_moment(subscription)
+        """When what is younger counts as used: a hold may be captured when all is over."""
 
     def __iter__(self) -> Iterator[Stretch]:
         """Those that the subscription lived, and those that something was used in, in order."""
         return iter([self._stretches[start] for start in self._starts])
 
     def start_of(self, at: datetime) -> datetime:
-        """When the stretch begins that a time is in; BEFORE if it is before all of them."""
+        """When the stretch begins that a time counts in; BEFORE if it is before all of them."""
+        if self.last_at is not None:
+            at = min(at, self.last_at)
         if at < self._start:
             return BEFORE
         position = bisect_right(self._starts, at) - 1
         if position >= 0 and at < self._stretches[self._starts[position]].end:
             return self._starts[position]
         return self._add(self._subscription.period_at(at)).start
+
+    def in_time(self, event: Event, start: datetime) -> Event:
+        """An event of the stretch that begins then, which is over when it came: at its very end.
+
+        So it weighs nothing in an average over time.
+        """
+        stretch = self._stretches.get(start)
+        if self.last_at is None or stretch is None or event.timestamp < stretch.period.end:
+            return event
+        return structs.replace(event, timestamp=stretch.period.end)
 
     def _add(self, bounds: Bounds) -> Stretch:
         start, end = max(bounds.start, self._start), min(bounds.end, self._end)
@@ -94,6 +119,16 @@ class Periods:
         return Period(start=start, end=end, zone=zone, full_days=whole.days)
 
 
+def last_moment(subscription: UsageSubscription) -> datetime | None:
+    """The last moment of a subscription that has ended.
+
+    What a hold is captured for after it counts as used then, as on an invoice.
+    """
+    if subscription.terminated_at is None:
+        return None
+    return max(subscription.terminated_at - _MOMENT, subscription.started_at)
+
+
 class Bucket(Struct, frozen=True, kw_only=True):
     """The usage of one price and group in one period, and the terms it is priced by."""
 
@@ -105,6 +140,19 @@ class Bucket(Struct, frozen=True, kw_only=True):
 
 PricedBy: TypeAlias = Callable[[UsageKey, set[UUID | None], Stretch], Bucket | None]
 """The terms of a key's usage that was rated with these versions; None if nothing prices it."""
+
+
+def within(bucket: Bucket, events: Iterable[Event]) -> Iterator[Event]:
+    """The events of a price, those that came when its period was over as of its last moment.
+
+    Not for an average over time, in which they are no time.
+    """
+    end = bucket.stretch.period.end
+    for event in events:
+        if event.timestamp < end or bucket.terms.aggregation == "weighted_sum_agg":
+            yield event
+        else:
+            yield structs.replace(event, timestamp=end - _MOMENT)
 
 
 class _Counted:
@@ -146,7 +194,7 @@ class CountedUsage:
             counted = by_start.get(start)
             if counted is None:
                 counted = by_start[start] = _Counted()
-            counted.add(event)
+            counted.add(self.periods.in_time(event, start))
 
     @property
     def versions(self) -> set[UUID]:
