@@ -92,13 +92,32 @@ from (
 where s.organization_id = w.organization_id and s.id = w.id;
 
 -- name: look_again_at_customer!
-update invoicing.subscriptions set next_billing_at = least(next_billing_at, :now), updated_at = :now
-where organization_id = :organization_id and customer_id = :customer_id and status = 'active';
+-- Here and below, locked in one order, so that nobody deadlocks with those who bill.
+with held as materialized (
+    select id from invoicing.subscriptions
+    where organization_id = :organization_id and customer_id = :customer_id and status = 'active'
+    order by id for no key update
+)
+update invoicing.subscriptions s set next_billing_at = least(s.next_billing_at, :now), updated_at = :now
+from held
+where s.organization_id = :organization_id and s.id = held.id;
 
 -- name: look_again_at_plan!
-update invoicing.subscriptions set next_billing_at = least(next_billing_at, :now), updated_at = :now
-where organization_id = :organization_id and plan_id = :plan_id and status = 'active';
+with held as materialized (
+    select id from invoicing.subscriptions
+    where organization_id = :organization_id and plan_id = :plan_id and status = 'active'
+    order by id for no key update
+)
+update invoicing.subscriptions s set next_billing_at = least(s.next_billing_at, :now), updated_at = :now
+from held
+where s.organization_id = :organization_id and s.id = held.id;
 
 -- name: look_again_at_all!
-update invoicing.subscriptions set next_billing_at = least(next_billing_at, :now), updated_at = :now
-where organization_id = :organization_id and status = 'active';
+with held as materialized (
+    select id from invoicing.subscriptions
+    where organization_id = :organization_id and status = 'active'
+    order by id for no key update
+)
+update invoicing.subscriptions s set next_billing_at = least(s.next_billing_at, :now), updated_at = :now
+from held
+where s.organization_id = :organization_id and s.id = held.id;

@@ -60,12 +60,18 @@ update invoicing.customers set deleted_at = :now, updated_at = :now
 where organization_id = :organization_id and id = :id;
 
 -- name: end_subscriptions_of_customer
--- What is active terminates, what is pending never starts.
-update invoicing.subscriptions
-set status = case status when 'active' then 'terminated' else 'canceled' end,
-    terminated_at = case status when 'active' then greatest(:now, started_at) end,
-    canceled_at = case status when 'active' then null else :now::timestamptz end,
+-- What is active terminates, what is pending never starts. Locked in one order, so that nobody deadlocks.
+with held as materialized (
+    select id from invoicing.subscriptions
+    where organization_id = :organization_id and customer_id = :customer_id
+      and status in ('active', 'pending', 'incomplete')
+    order by id for no key update
+)
+update invoicing.subscriptions s
+set status = case s.status when 'active' then 'terminated' else 'canceled' end,
+    terminated_at = case s.status when 'active' then greatest(:now, s.started_at) end,
+    canceled_at = case s.status when 'active' then null else :now::timestamptz end,
     updated_at = :now
-where organization_id = :organization_id and customer_id = :customer_id
-  and status in ('active', 'pending', 'incomplete')
-returning id;
+from held
+where s.organization_id = :organization_id and s.id = held.id
+returning s.id;

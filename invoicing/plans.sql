@@ -93,13 +93,19 @@ update invoicing.plans set deleted_at = :now, updated_at = :now, is_default = fa
 where organization_id = :organization_id and id = :id;
 
 -- name: end_subscriptions_to_plan
--- What is active terminates, what is pending never starts.
-update invoicing.subscriptions
-set status = case status when 'active' then 'terminated' else 'canceled' end,
-    terminated_at = case status when 'active' then greatest(:now, started_at) end,
-    canceled_at = case status when 'active' then null else :now::timestamptz end,
+-- What is active terminates, what is pending never starts. Locked in one order, so that nobody deadlocks.
+with held as materialized (
+    select id from invoicing.subscriptions
+    where organization_id = :organization_id and status in ('active', 'pending', 'incomplete')
+      and plan_id in (select p.id from invoicing.plans p where p.organization_id = :organization_id
+                      and (p.id = :plan_id or p.parent_id = :plan_id))
+    order by id for no key update
+)
+update invoicing.subscriptions s
+set status = case s.status when 'active' then 'terminated' else 'canceled' end,
+    terminated_at = case s.status when 'active' then greatest(:now, s.started_at) end,
+    canceled_at = case s.status when 'active' then null else :now::timestamptz end,
     updated_at = :now
-where organization_id = :organization_id and status in ('active', 'pending', 'incomplete')
-  and plan_id in (select p.id from invoicing.plans p where p.organization_id = :organization_id
-                  and (p.id = :plan_id or p.parent_id = :plan_id))
-returning id;
+from held
+where s.organization_id = :organization_id and s.id = held.id
+returning s.id;

@@ -1,10 +1,14 @@
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from invoicing import (
+    billing_schedule,
     catalogue_versions,
     customers,
     plans,
@@ -244,3 +248,55 @@ async def test_many_first_uses_at_once_start_one_subscription(
 
     ids = await asyncio.gather(*(first_use() for _ in range(4)))
     assert len(set(ids)) == 1
+
+
+class _Enough(Exception):
+    """Nothing of it is kept."""
+
+
+async def test_all_of_somebodys_subscriptions_are_locked_in_one_order(
+    module_database: Database, clock: Clock
+) -> None:
+    organization_id = new_uuid(clock.now)
+    async with module_database.tenant(organization_id) as connection:
+        desk = Desk(connection, organization_id, clock)
+        plan = await desk.plan("plan")
+        last = await subscribe(desk, "last")
+        earlier = SubscriptionRequest(
+            external_id="first", external_customer_id="acme", plan_code="plan"
+        )
+        first = await subscription_changes.create(
+            *desk.place, earlier, now=clock.now - timedelta(days=1)
+        )
+    assert first.id < last.id, "the first is the younger row"
+    place, now = organization_id, clock.now
+
+    async def wait_behind(action: Callable[[Any], Awaitable[object]], pid: asyncio.Future[int]):
+        with suppress(_Enough):
+            async with module_database.tenant(organization_id) as connection:
+                for way in ("indexscan", "bitmapscan"):  # as they stand, which may be any order
+                    await connection.execute(f"set local enable_{way} = off")
+                pid.set_result(await connection.fetchval("select pg_backend_pid()"))
+                await action(connection)
+                raise _Enough
+
+    for action in (
+        lambda one: billing_schedule.look_again(one, place, now=now),
+        lambda one: billing_schedule.look_again(one, place, plan_id=plan.id, now=now),
+        lambda one: billing_schedule.look_again(one, place, customer_id=last.customer_id, now=now),
+        lambda one: customers.delete(one, place, "acme", now=now),
+        lambda one: plans.delete(one, place, "plan", now=now),
+    ):
+        async with module_database.worker.acquire() as holder:
+            transaction = holder.transaction()
+            await transaction.start()
+            hold = "select from invoicing.subscriptions where id = $1 for no key update nowait"
+            await holder.execute(hold, first.id)
+            pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            waiting = asyncio.create_task(wait_behind(action, pid))
+            while not await holder.fetchval("select pg_blocking_pids($1) <> '{}'", await pid):
+                assert not waiting.done()
+                await asyncio.sleep(0.01)
+            await holder.execute(hold, last.id)  # whoever waits for the first has not the last
+            await transaction.rollback()
+            await waiting
