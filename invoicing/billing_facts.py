@@ -14,6 +14,7 @@ from msgspec import Struct, field, structs
 
 from invoicing import billing_entities, invoice_custom_sections
 from invoicing.billing_entities import GRACE_DAYS_MAX, BillingEntity
+from invoicing.billing_moments import BillingMoment
 from invoicing.customers import Customer
 from invoicing.plan_terms import PlanTerms, load_terms
 from invoicing.records import Connection, Record, load_queries
@@ -105,7 +106,8 @@ class Catalogue:
     def __init__(self) -> None:
         self._plans: dict[tuple[UUID, UUID], BilledPlanFacts] = {}
         self._sections: dict[tuple[UUID, tuple[str, ...]], list[dict[str, Any]]] = {}
-        self._terms: dict[tuple[UUID, UUID], PlanTerms | None] = {}
+        self._terms: dict[tuple[UUID, UUID], tuple[datetime, PlanTerms | None]] = {}
+        """With the time from which on they are there."""
         self._metrics: dict[UUID, dict[UUID, str]] = {}
         self._entities: dict[tuple[UUID, str | None], BillingEntity] = {}
 
@@ -159,15 +161,24 @@ class Catalogue:
         return self._sections.get(place, [])
 
     async def terms(
-        self, connection: Connection, organization_id: UUID, plan_id: UUID
+        self, connection: Connection, organization_id: UUID, plan_id: UUID, *, moment: BillingMoment
     ) -> PlanTerms | None:
-        """What a plan asks for beside its usage; None where it asks for nothing."""
-        if (organization_id, plan_id) not in self._terms:
-            terms = await load_terms(connection, organization_id, plan_id)
+        """What a plan asks for beside its usage in the periods that a moment bills.
+
+        None where it asks for nothing. Without the minimums of charges, and without versions that
+        were replaced long before.
+        """
+        since = _first_of(moment)
+        known = self._terms.get((organization_id, plan_id))
+        if known is None or since < known[0]:
+            since = since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+            terms = await load_terms(
+                connection, organization_id, plan_id, since=since, with_minimums=False
+            )
             has_fixed = any(version.fixed_charges for version in terms.versions)
-            asks = has_fixed or terms.commitment_cents
-            self._terms[organization_id, plan_id] = terms if asks else None
-        return self._terms[organization_id, plan_id]
+            known = since, terms if has_fixed or terms.commitment_cents else None
+            self._terms[organization_id, plan_id] = known
+        return known[1]
 
     async def metric_names(
         self, connection: Connection, organization_id: UUID, wanted: Iterable[UUID]
@@ -193,6 +204,16 @@ class Catalogue:
                 connection, customer.organization_id, named, now=now
             )
         return self._entities[place]
+
+
+def _first_of(moment: BillingMoment) -> datetime:
+    """When the first period begins whose fixed charges it bills."""
+    billed = (
+        moment.fixed_charges_in_arrears,
+        moment.fixed_charges_in_advance,
+        moment.fixed_charges_added,
+    )
+    return min([moment.billing_at, *(days.part.start for days in billed if days is not None)])
 
 
 async def load_customers(

@@ -6,7 +6,7 @@ from them, since a change of them may bill the running period or only those that
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -21,7 +21,10 @@ from invoicing.records import Connection, Record, load_queries
 from rating.exact import ZERO
 from rating.fixed_charges import UnitsChange
 
-__all__ = ["ChargeMinimum", "PlanTerms", "TermsVersion", "load_terms"]
+__all__ = ["EVER", "ChargeMinimum", "PlanTerms", "TermsVersion", "load_terms"]
+
+EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before all versions."""
 
 _queries: Final = load_queries(__file__)
 
@@ -85,6 +88,7 @@ class _PlanRow(Record, frozen=True, kw_only=True):
     trial_period: Decimal | None
     commitment_cents: int | None
     commitment_tax_codes: list[str]
+    began: datetime
 
 
 class PlanTerms(Struct, frozen=True, kw_only=True):
@@ -100,13 +104,15 @@ class PlanTerms(Struct, frozen=True, kw_only=True):
     trial_days: Decimal = ZERO
     versions: tuple[TermsVersion, ...]
     """In the order in which they take effect; at least one. The first is in force since ever."""
+    began: datetime
+    """When the plan's first version took effect, which need not be among these."""
     units: dict[UUID, list[AgreedUnits]] = {}
     """By fixed charge, in the order in which they were to take effect."""
 
     def only(self, version_id: UUID) -> "PlanTerms":
         """The plan as if there had never been another version of it: to try it."""
         version = next(one for one in self.versions if one.id == version_id)
-        began = self.versions[0].effective_at
+        began = self.began
         return structs.replace(
             self,
             versions=(structs.replace(version, effective_at=began),),
@@ -148,7 +154,7 @@ class PlanTerms(Struct, frozen=True, kw_only=True):
         from: new units that are not applied at once wait for it. What was agreed before the start,
         or with the plan itself, is there from the start.
         """
-        began = self.versions[0].effective_at
+        began = self.began
         from_start: list[UnitsChange] = []
         later: list[UnitsChange] = []
         for agreed in self.units.get(fixed_charge_id, ()):
@@ -170,14 +176,24 @@ class PlanTerms(Struct, frozen=True, kw_only=True):
         return [self.versions[first], *within]
 
 
-async def load_terms(connection: Connection, organization_id: UUID, plan_id: UUID) -> PlanTerms:
-    """Read what a plan asks for, and has asked for; raises NotFound."""
+async def load_terms(
+    connection: Connection,
+    organization_id: UUID,
+    plan_id: UUID,
+    *,
+    since: datetime = EVER,
+    with_minimums: bool = True,
+) -> PlanTerms:
+    """Read what a plan asks for, and has asked for; raises NotFound.
+
+    `since`: of the versions, those that are in force then or later, for periods that begin there.
+    """
     place = {"organization_id": organization_id, "plan_id": plan_id}
     row: Any = await _queries.find_plan(connection, **place)
     if row is None:
         raise NotFound("plan")
     plan = _PlanRow.of(row)
-    rows = _queries.list_versions(connection, **place)
+    rows = _queries.list_versions(connection, **place, since=since, with_minimums=with_minimums)
     versions = [_VersionRow.of(one).version() async for one in rows]
     units: dict[UUID, list[AgreedUnits]] = {}
     async for one in _queries.list_units(connection, **place):
@@ -195,6 +211,7 @@ async def load_terms(connection: Connection, organization_id: UUID, plan_id: UUI
         commitment_tax_codes=tuple(plan.commitment_tax_codes),
         trial_days=plan.trial_period or ZERO,
         versions=_last_of_each_time(versions),
+        began=plan.began,
         units=units,
     )
 

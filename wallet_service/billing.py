@@ -297,7 +297,7 @@ class Billing:
         billables: list[Billable] = []
         for position, (one, fact) in enumerate(zip(due, facts, strict=True)):
             place = one.subscription.organization_id, one.subscription.plan_id
-            terms = await run.catalogue.terms(connection, *place)
+            terms = await run.catalogue.terms(connection, *place, moment=one.moment)
             billables.append(
                 Billable(
                     subscription=one.subscription,

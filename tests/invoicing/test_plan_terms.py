@@ -1,13 +1,16 @@
 """Which fixed charges and minimums a period has where the plan's prices changed within it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from invoicing import plans
 from invoicing.fixed_charges import PlanFixedCharge
-from invoicing.plan_terms import ChargeMinimum, PlanTerms, TermsVersion
+from invoicing.plan_terms import ChargeMinimum, PlanTerms, TermsVersion, load_terms
 from invoicing.plan_versions import AgreedUnits
+from invoicing.plans import PlanChanges
+from tests.invoicing.conftest import Desk, price
 from tests.rating.metering import at
 
 JUNE = at("2025-06-01"), at("2025-07-01")
@@ -45,6 +48,7 @@ def terms(
     units: list[AgreedUnits] | None = None,
 ) -> PlanTerms:
     return PlanTerms(
+        began=versions[0][0],
         code="plan",
         currency="JPY",
         versions=tuple(
@@ -121,3 +125,27 @@ def test_a_version_that_is_tried_was_there_from_the_beginning_with_its_own_units
     assert prices(tried.fixed_in(*JUNE)) == [(SEATS, "2")]
     (change,) = tried.changes_of(SEATS, at("2024-06-01"), lambda at: at)
     assert (change.at, change.units) == (at("2024-06-01"), 1)
+
+
+async def test_versions_that_were_replaced_before_a_time_are_not_read(desk: Desk) -> None:
+    await desk.tokens()
+    plan = await desk.plan("plan", price("0", min_amount_cents=100))
+    began = desk.now
+    for number in (1, 2, 3):
+        changed = [price(str(number), code="tokens", min_amount_cents=100)]
+        await plans.update(
+            *desk.place, "plan", PlanChanges(), changed, now=desk.clock.advance(days=10)
+        )
+    place = *desk.place, plan.id
+    times = [began + timedelta(days=days) for days in (0, 10, 20, 30)]
+    for since, there in (
+        (began - timedelta(days=1), times),
+        (began + timedelta(days=10), times[1:]),
+        (began + timedelta(days=19), times[1:]),
+        (began + timedelta(days=99), times[3:]),
+    ):
+        found = await load_terms(*place, since=since)
+        assert ([one.effective_at for one in found.versions], found.began) == (there, began)
+        assert all(len(one.minimums) == 1 for one in found.versions)
+        shorter = await load_terms(*place, since=since, with_minimums=False)
+        assert [len(one.minimums) for one in shorter.versions] == [0 for _ in there]
