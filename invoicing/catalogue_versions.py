@@ -1,6 +1,7 @@
 """One number an organization that moves with every change of its metrics, plans and subscriptions.
 
-What is cached of the catalogue is fresh while the number stands. It moves in the transaction of the
+What is cached of the catalogue is fresh while the number stands; where it moves for the sake of
+single subscriptions, `catalogue_changes` says whose. It moves in the transaction of the
 change, as its first step: the lock on this row puts the changes of an organization in one order, so
 that none is made on the strength of what another is just changing.
 """
@@ -29,9 +30,14 @@ async def all_current(connection: Connection) -> dict[UUID, int]:
     }
 
 
-async def bump(connection: Connection, organization_id: UUID) -> None:
-    """Say that the catalogue changes now: the first step of every change, so that they queue up."""
-    await _queries.bump_version(connection, organization_id=organization_id)
+async def bump(connection: Connection, organization_id: UUID) -> int:
+    """Say that the catalogue changes now: the first step of every change, so that they queue up.
+
+    Gives the version that the change makes. It concerns everybody, unless `catalogue_changes` is
+    told in the same transaction whom alone.
+    """
+    version: int = await _queries.bump_version(connection, organization_id=organization_id)
+    return version
 
 
 async def lock(connection: Connection, organization_id: UUID) -> None:

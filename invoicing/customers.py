@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType, field, structs
 from invoicing import (
     billing_entities,
     billing_schedule,
+    catalogue_changes,
     catalogue_versions,
     invoice_custom_sections,
     tax_codes,
@@ -131,8 +132,9 @@ async def upsert(
         raise Invalid.field("external_id", "value_is_mandatory")
     known = await find(connection, organization_id, external_id)
     moves = known is not None and _clock(apply(changes, known)) != _clock(known)
-    if moves:  # before the customer is locked, as all who change what prices depend on
-        await catalogue_versions.bump(connection, organization_id)
+    if known is not None and moves:  # before it is locked, as all who change what prices depend on
+        version = await catalogue_versions.bump(connection, organization_id)
+        await catalogue_changes.concern_customer(connection, organization_id, version, known.id)
     before = await _lock(connection, organization_id, external_id)
     if before is None:
         fresh = Customer(
@@ -238,8 +240,9 @@ async def delete(
 
     Gives the customer, and the ids of the subscriptions that ended.
     """
-    await catalogue_versions.bump(connection, organization_id)
+    version = await catalogue_versions.bump(connection, organization_id)
     customer = await get(connection, organization_id, external_id)
+    await catalogue_changes.concern_customer(connection, organization_id, version, customer.id)
     await _queries.delete_customer(
         connection, organization_id=organization_id, id=customer.id, now=now
     )

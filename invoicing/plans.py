@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
-from invoicing import billing_schedule, catalogue_versions, plan_versions
+from invoicing import billing_schedule, catalogue_changes, catalogue_versions, plan_versions
 from invoicing.charge_assets import PlanAssets
 from invoicing.charge_changes import ChargeChanges
 from invoicing.charges import PlanCharge
@@ -341,9 +341,12 @@ def yearly_amount_cents(plan: Plan) -> int:
 
 async def lock(connection: Connection, organization_id: UUID, code: str, *, now: datetime) -> Plan:
     """The plan, held so that changes of it queue up: the first step of each. Raises NotFound."""
-    await catalogue_versions.bump(connection, organization_id)
+    version = await catalogue_versions.bump(connection, organization_id)
     await _queries.lock_plan(connection, organization_id=organization_id, code=code)
-    return await get(connection, organization_id, code, now=now)
+    plan = await get(connection, organization_id, code, now=now)
+    if plan.parent_id is not None and not plan.is_default:
+        await catalogue_changes.concern_plan(connection, organization_id, version, plan.id)
+    return plan
 
 
 async def _has_subscriptions(connection: Connection, plan: Plan) -> bool:
@@ -364,6 +367,8 @@ async def _has_subscriptions(connection: Connection, plan: Plan) -> bool:
 async def _end_other_defaults(connection: Connection, plan: Plan, *, now: datetime) -> None:
     """At most one plan is the default: the latest to say so."""
     if plan.is_default:
+        if plan.parent_id is not None:  # one subscription's own until now, from now on everybody's
+            await catalogue_versions.bump(connection, plan.organization_id)
         await _queries.end_other_defaults(
             connection, organization_id=plan.organization_id, id=plan.id, now=now
         )

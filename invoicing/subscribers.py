@@ -40,7 +40,6 @@ class Subscriber(Struct, frozen=True):
 
     customer_id: UUID
     external_id: str
-    currency: str | None
     agreements: list[Agreement]
 
 
@@ -90,7 +89,7 @@ async def find_subscribers(
         key = row["organization_id"], row["external_customer_id"]
         subscriber = found.get(key)
         if subscriber is None:
-            subscriber = found[key] = Subscriber(row["customer_id"], key[1], row["currency"], [])
+            subscriber = found[key] = Subscriber(row["customer_id"], key[1], [])
         if row["id"] is not None:
             subscriber.agreements.append(_agreement(row))
     return found
@@ -130,7 +129,6 @@ async def find_at_times(
         (row["organization_id"], row["external_id"], row["wanted_at"]): Subscriber(
             row["customer_id"],
             row["external_customer_id"],
-            row["currency"],
             [Agreement.of(row)],
         )
         for row in rows

@@ -12,7 +12,7 @@ on conflict do nothing;
 -- What prices new usage of customers, named by the callers' ids; who has no subscription gets one row without any.
 -- Those who have no zone of their own have that of who bills them, looked up once for all of those.
 with found as materialized (
-    select c.organization_id, c.external_id as external_customer_id, c.id as customer_id, c.currency, s.id,
+    select c.organization_id, c.external_id as external_customer_id, c.id as customer_id, s.id,
         s.external_id, s.plan_id, p.current_version_id as plan_version_id, s.billing_time, s.subscription_at,
         s.started_at, s.terminated_at, p.interval, c.timezone,
         coalesce(s.billing_entity_code, c.billing_entity_code, '') as billing_entity_code
@@ -27,7 +27,7 @@ with found as materialized (
         invoicing.zone_of(of.organization_id, null, nullif(of.billing_entity_code, '')) as timezone
     from (select distinct organization_id, billing_entity_code from found) of
 )
-select found.organization_id, found.external_customer_id, found.customer_id, found.currency, found.id, found.external_id,
+select found.organization_id, found.external_customer_id, found.customer_id, found.id, found.external_id,
     found.plan_id, found.plan_version_id, found.billing_time, found.subscription_at, found.started_at,
     found.terminated_at, found.interval, coalesce(found.timezone, zones.timezone) as timezone
 from found
@@ -40,7 +40,7 @@ select s.organization_id, s.id, s.external_id, s.customer_id, s.plan_id, p.curre
     s.billing_time, s.subscription_at, s.started_at, s.terminated_at, p.interval,
     invoicing.zone_of(
         s.organization_id, c.timezone, coalesce(s.billing_entity_code, c.billing_entity_code)) as timezone,
-    wanted.at as wanted_at, c.external_id as external_customer_id, c.currency
+    wanted.at as wanted_at, c.external_id as external_customer_id
 from unnest(:organization_ids::uuid[], :external_ids::text[], :times::timestamptz[])
     as wanted (organization_id, external_id, at)
 cross join lateral (

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
-from invoicing import billing_entities, catalogue_versions, customers, plans, subscriptions
+from invoicing import billing_entities, catalogue_changes, customers, plans, subscriptions
 from invoicing.errors import Invalid
 from invoicing.plan_overrides import PlanOverrides, override
 from invoicing.plans import INTERVALS_A_YEAR, Plan
@@ -61,7 +61,12 @@ async def create(
     period, the one that it will follow. `units` are the native units that overrides name.
     """
     check_request(request, now=now)
-    await catalogue_versions.bump(connection, organization_id)
+    await catalogue_changes.bump_for_subscription(
+        connection,
+        organization_id,
+        request.external_id,
+        external_customer_id=request.external_customer_id,
+    )
     plan = await plans.get(connection, organization_id, request.plan_code, now=now)
     if plan.parent_id is not None:
         raise Invalid.field("plan_code", "plan_not_found")
@@ -102,7 +107,7 @@ async def update(
     now: datetime,
 ) -> Subscription:
     """Change what may be changed of a running subscription; raises NotFound or Invalid."""
-    await catalogue_versions.bump(connection, organization_id)
+    await catalogue_changes.bump_for_subscription(connection, organization_id, external_id)
     subscription = await subscriptions.lock(
         connection, organization_id, external_id, statuses=statuses
     )
@@ -122,7 +127,7 @@ async def terminate(
     """End a subscription now; one that has not begun never does. Raises NotFound or Invalid."""
     asked = termination or Termination()
     check_termination(asked.on_termination_credit_note, asked.on_termination_invoice)
-    await catalogue_versions.bump(connection, organization_id)
+    await catalogue_changes.bump_for_subscription(connection, organization_id, external_id)
     subscription = await subscriptions.lock(
         connection, organization_id, external_id, statuses=statuses
     )

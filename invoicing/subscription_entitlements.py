@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from invoicing import catalogue_versions, features, subscriptions
+from invoicing import catalogue_changes, features, subscriptions
 from invoicing.access import Access
 from invoicing.entitlements import (
     NOTHING,
@@ -54,7 +54,7 @@ async def merge(
 
     A value of None means the plan's again. Raises NotFound, or Invalid.
     """
-    await catalogue_versions.bump(connection, organization_id)
+    await catalogue_changes.bump_for_subscription(connection, organization_id, external_id)
     subscription = await subscriptions.get(
         connection, organization_id, external_id, statuses=statuses
     )
@@ -81,7 +81,7 @@ async def remove(
 
     Raises NotFound.
     """
-    await catalogue_versions.bump(connection, organization_id)
+    await catalogue_changes.bump_for_subscription(connection, organization_id, external_id)
     subscription = await subscriptions.get(
         connection, organization_id, external_id, statuses=statuses
     )
@@ -107,7 +107,7 @@ async def remove_privilege(
 
     Raises NotFound.
     """
-    await catalogue_versions.bump(connection, organization_id)
+    await catalogue_changes.bump_for_subscription(connection, organization_id, external_id)
     subscription = await subscriptions.get(
         connection, organization_id, external_id, statuses=statuses
     )

@@ -4,14 +4,14 @@ Each function moves all that are due, of every organization, and says which: saf
 what has moved is not due any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing import catalogue_versions, subscriptions
+from invoicing import catalogue_changes, catalogue_versions, subscriptions
 from invoicing.records import Connection, load_queries
 from invoicing.subscriptions import Subscription
 
@@ -39,8 +39,10 @@ class Move(Struct, frozen=True):
 async def move_due(connection: Connection, *, now: datetime) -> list[Move]:
     """Let everything happen that was agreed for a time that has come, in order."""
     rows = _queries.organizations_with_moves(connection, now=now)
-    for organization_id in sorted([row["organization_id"] async for row in rows]):
-        await catalogue_versions.bump(connection, organization_id)
+    versions = {
+        organization_id: await catalogue_versions.bump(connection, organization_id)
+        for organization_id in sorted([row["organization_id"] async for row in rows])
+    }
     moved: list[tuple[str, UUID, UUID]] = []
     for query in (
         _queries.end_due,
@@ -56,7 +58,27 @@ async def move_due(connection: Connection, *, now: datetime) -> list[Move]:
     for days in ALERT_DAYS:
         moved += _moved([row async for row in _queries.alert_due(connection, now=now, days=days)])
     found = await subscriptions.of_ids(connection, [(place, one) for _, place, one in moved])
-    return [Move(word, found[place, one]) for word, place, one in moved]
+    moves = [Move(word, found[place, one]) for word, place, one in moved]
+    await _say_whom(connection, versions, moves)
+    return moves
+
+
+async def _say_whom(
+    connection: Connection, versions: Mapping[UUID, int], moves: Sequence[Move]
+) -> None:
+    """Nobody is concerned by what is not due after all; one more may have come due just now."""
+    external_ids: dict[UUID, list[str]] = {organization_id: [] for organization_id in versions}
+    for move in moves:
+        if move.changes_prices:
+            one = move.subscription
+            external_ids.setdefault(one.organization_id, []).append(one.external_id)
+    for organization_id in sorted(external_ids):
+        version = versions.get(organization_id)
+        if version is None:
+            version = await catalogue_versions.bump(connection, organization_id)
+        await catalogue_changes.concern_subscriptions(
+            connection, organization_id, version, external_ids[organization_id]
+        )
 
 
 def _moved(rows: Sequence[Any]) -> list[tuple[str, UUID, UUID]]:

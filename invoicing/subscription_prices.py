@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from invoicing import catalogue_versions, plans, subscriptions
+from invoicing import catalogue_changes, plans, subscriptions
 from invoicing.plan_overrides import PlanOverrides, override
 from invoicing.records import Connection
 
@@ -34,12 +34,11 @@ async def own_plan(
     now: datetime,
 ) -> str:
     """The code of a plan that is this subscription's alone, to be changed; raises NotFound."""
-    await catalogue_versions.bump(connection, organization_id)
+    await catalogue_changes.bump_for_subscription(connection, organization_id, external_id)
     found = await subscriptions.lock(connection, organization_id, external_id, statuses=statuses)
     plan = await plans.get(connection, organization_id, found.own_plan_code, now=now)
-    if plan.parent_id is not None:
-        return plan.code
-    own = await override(connection, organization_id, plan, PlanOverrides(), now=now)
-    changed = structs.replace(found, plan_id=own.id, updated_at=now)
-    await subscriptions.save(connection, changed)
-    return own.code
+    if plan.parent_id is None:
+        plan = await override(connection, organization_id, plan, PlanOverrides(), now=now)
+        changed = structs.replace(found, plan_id=plan.id, updated_at=now)
+        await subscriptions.save(connection, changed)
+    return plan.code

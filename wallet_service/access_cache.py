@@ -1,8 +1,9 @@
-"""What a worker remembers of entitlements; good for as long as the catalogue stands.
+"""What a worker remembers of entitlements; good until a change concerns them.
 
 An organization without features costs one query a change of its catalogue, and none a request.
 """
 
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from invoicing import features, subscription_entitlements
 from invoicing.access import Access
 from invoicing.features import Feature
 from wallet_service.database import Database
+from wallet_service.kept_entries import KeptEntries
 
 __all__ = ["AccessCache"]
 
@@ -20,7 +22,9 @@ _SUBSCRIPTIONS_MAX: Final = 20_000
 
 class _Organization(Struct):
     features: tuple[Feature, ...] | None = None
-    accesses: dict[UUID | None, Access] = field(default_factory=dict[UUID | None, Access])
+    accesses: KeptEntries[UUID | None, Access] = field(
+        default_factory=lambda: KeptEntries[UUID | None, Access](_SUBSCRIPTIONS_MAX)
+    )
 
 
 class AccessCache:
@@ -42,16 +46,22 @@ class AccessCache:
                 known.features = await features.find_every(connection, organization_id)
         if not known.features:
             return None
-        access = known.accesses.get(subscription_id)
+        access = known.accesses.use(subscription_id)
         if access is None:
-            async with self._database.tenant(organization_id) as connection:
-                access = await subscription_entitlements.load_access(
-                    connection, organization_id, subscription_id, known.features
-                )
-            if len(known.accesses) >= _SUBSCRIPTIONS_MAX:
-                known.accesses.clear()
-            known.accesses[subscription_id] = access
+            with known.accesses.reading(subscription_id) as keep:
+                async with self._database.tenant(organization_id) as connection:
+                    access = await subscription_entitlements.load_access(
+                        connection, organization_id, subscription_id, known.features
+                    )
+                keep(access)
         return access
+
+    def forget_subscriptions(self, organization_id: UUID, ids: Iterable[UUID]) -> None:
+        """Something changed that concerns these subscriptions alone."""
+        known = self._organizations.get(organization_id)
+        if known is not None:
+            for one in ids:
+                known.accesses.forget(one)
 
     def forget(self, organization_id: UUID) -> None:
         """Something in an organization's catalogue changed: look again from now on."""

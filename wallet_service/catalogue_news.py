@@ -1,6 +1,7 @@
 """Word between workers that an organization's prices changed, over Redis pub/sub.
 
-Messages may be lost: whoever misses one notices by the catalogue's version, a few seconds later.
+They say of whom, not what: who hears it looks. Messages may be lost: whoever misses one notices by
+the catalogue's version, a few seconds later.
 """
 
 import asyncio
@@ -24,11 +25,11 @@ _RETRY_S: Final = 1.0
 class CatalogueNews:
     """Tells, and listens for ever."""
 
-    def __init__(self, url: str, forget: Callable[[UUID], None]) -> None:
+    def __init__(self, url: str, hear: Callable[[UUID], None]) -> None:
         self._redis: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
             url.replace("redis+cluster://", "redis://"), socket_timeout=2, socket_connect_timeout=2
         )
-        self._forget = forget
+        self._hear = hear
         self._task: asyncio.Task[None] | None = None
         self._is_open = True
 
@@ -59,7 +60,7 @@ class CatalogueNews:
                     while self._is_open:
                         message = await channel.get_message(timeout=1.0)
                         if message is not None:
-                            self._forget(UUID(message["data"].decode()))
+                            self._hear(UUID(message["data"].decode()))
             except (RedisError, OSError, ValueError) as error:
                 log.info("catalogue_news_interrupted", reason=repr(error))
                 await asyncio.sleep(_RETRY_S)

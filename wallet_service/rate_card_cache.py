@@ -1,24 +1,23 @@
 """What a worker remembers of customers, agreements and prices, so that requests need not read them.
 
-Plan versions and assets never change, so they are kept. A customer and its agreements are kept as
-long as the organization's catalogue has the version that they were read at; a change is heard of
-over pub/sub, and noticed after ``recheck_s`` at the latest, since messages may be lost.
+Plan versions and assets never change, so they are kept. A customer and its agreements are kept
+until a change of the organization's catalogue concerns them: a change of one subscription those of
+its customer alone, any other those of everybody (`catalogue_watch.py`).
 """
 
 import asyncio
 import time
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
-from invoicing import catalogue_versions, customers, plan_versions, subscribers
+from invoicing import customers, plan_versions, subscribers
 from invoicing.access import Access
+from invoicing.catalogue_changes import Concerned
 from invoicing.plan_versions import PlanVersion
 from invoicing.subscribers import Agreement, Subscriber
 from rating.rate_cards import RateCard
@@ -26,10 +25,12 @@ from wallet_service import assets, budgets
 from wallet_service.access_cache import AccessCache
 from wallet_service.batched_read import BatchedRead
 from wallet_service.budget_scopes import BudgetScopes
+from wallet_service.catalogue_watch import CatalogueWatch
 from wallet_service.database import Database
 from wallet_service.decision import Asset
 from wallet_service.decision.commands import Cycle, Pricing
 from wallet_service.errors import NotFound
+from wallet_service.kept_entries import KeptEntries
 
 __all__ = ["CustomerCard", "PricedAgreement", "RateCardCache"]
 
@@ -37,31 +38,6 @@ _CUSTOMERS_MAX = 100_000
 _CARDS_MAX = 1_000
 _MEETING_MAX = 100
 """So many are looked up together; whoever has no subscription starts one, in a transaction."""
-
-K = TypeVar("K", bound=tuple[UUID, Hashable])
-V = TypeVar("V")
-
-
-class _Bounded(Generic[K, V]):
-    """Keeps the entries that were used last; each is an organization's, and of one epoch of it."""
-
-    def __init__(self, size_max: int) -> None:
-        self._size_max = size_max
-        self._entries: OrderedDict[K, tuple[int, V]] = OrderedDict()
-
-    def use(self, key: K, epoch: int = 0) -> V | None:
-        """What is kept, if it was read in this epoch."""
-        entry = self._entries.get(key)
-        if entry is None or entry[0] != epoch:
-            return None
-        self._entries.move_to_end(key)
-        return entry[1]
-
-    def keep(self, key: K, value: V, epoch: int = 0) -> None:
-        """Keep what was read, or begun to be read, in this epoch."""
-        self._entries[key] = epoch, value
-        if len(self._entries) > self._size_max:
-            self._entries.popitem(last=False)
 
 
 class PricedAgreement(Struct, frozen=True):
@@ -99,7 +75,6 @@ class CustomerCard(Struct, frozen=True):
     organization_id: UUID
     customer_id: UUID
     external_id: str
-    currency: str | None
     agreements: tuple[PricedAgreement, ...]
 
     def is_priced_at(self, at: datetime) -> bool:
@@ -110,11 +85,6 @@ class CustomerCard(Struct, frozen=True):
         return True
 
 
-class _Freshness(Struct):
-    version: int
-    checked_at: float
-
-
 class RateCardCache:
     """Looks things up once; see the module's docstring for how long that is good for."""
 
@@ -122,46 +92,51 @@ class RateCardCache:
         self, database: Database, *, recheck_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._database = database
-        self._recheck_s = recheck_s
-        self._clock = clock
-        self._freshness: dict[UUID, _Freshness] = {}
+        self._watch = CatalogueWatch(
+            database, recheck_s=recheck_s, clock=clock, forget=self._forget
+        )
         self._accesses = AccessCache(database)
         self._epochs: dict[UUID, int] = {}
-        """How often an organization's catalogue was forgotten. What is of an earlier epoch is not
-        used any more; what is being read while that happens is used once, but never again."""
+        """How often all of an organization was forgotten. What is of an earlier epoch is not used
+        any more; what is being read while that happens is used once, but never again."""
         self._subscribers = BatchedRead(self._read_subscribers)
         self._subscribers_at = BatchedRead(self._read_subscribers_at)
-        self._customers: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
-        self._subscriptions: _Bounded[tuple[UUID, str], CustomerCard] = _Bounded(_CUSTOMERS_MAX)
-        self._versions: _Bounded[tuple[UUID, UUID], tuple[PlanVersion, ...]] = _Bounded(_CARDS_MAX)
-        self._cards: _Bounded[tuple[UUID, UUID], RateCard] = _Bounded(_CARDS_MAX)
-        self._assets: _Bounded[tuple[UUID, str], Asset] = _Bounded(_CUSTOMERS_MAX)
-        self._budgets: _Bounded[tuple[UUID, None], BudgetScopes] = _Bounded(_CARDS_MAX)
+        self._customers: KeptEntries[tuple[UUID, str], CustomerCard] = KeptEntries(_CUSTOMERS_MAX)
+        self._subscriptions: KeptEntries[tuple[UUID, str], CustomerCard] = KeptEntries(
+            _CUSTOMERS_MAX
+        )
+        self._versions: KeptEntries[tuple[UUID, UUID], tuple[PlanVersion, ...]] = KeptEntries(
+            _CARDS_MAX
+        )
+        self._cards: KeptEntries[tuple[UUID, UUID], RateCard] = KeptEntries(_CARDS_MAX)
+        self._assets: KeptEntries[tuple[UUID, str], Asset] = KeptEntries(_CUSTOMERS_MAX)
+        self._budgets: KeptEntries[UUID, BudgetScopes] = KeptEntries(_CARDS_MAX)
 
     async def customer(
         self, organization_id: UUID, external_id: str, *, now: datetime
     ) -> CustomerCard:
         """A customer by the caller's id. Its first use starts the default plan. Raises NotFound."""
-        if self._is_due(organization_id):
-            await self._recheck(organization_id)
+        if self._watch.is_due(organization_id):
+            await self._watch.look(organization_id)
+        key = organization_id, external_id
         epoch = self._epochs.get(organization_id, 0)
-        known = self._customers.use((organization_id, external_id), epoch)
+        known = self._customers.use(key, epoch)
         if known is not None and known.is_priced_at(now):
             return known
-        subscriber = await self._subscribers.find((organization_id, external_id))
-        if subscriber is None:
-            raise NotFound("customer")
-        agreements = subscriber.agreements or await self._start_default(
-            organization_id, external_id, now=now
-        )
-        card = CustomerCard(
-            organization_id,
-            subscriber.customer_id,
-            external_id,
-            subscriber.currency,
-            tuple([await self._priced(organization_id, one, at=now) for one in agreements]),
-        )
-        self._customers.keep((organization_id, external_id), card, epoch)
+        with self._customers.reading(key, epoch) as keep:
+            subscriber = await self._subscribers.find(key)
+            if subscriber is None:
+                raise NotFound("customer")
+            agreements = subscriber.agreements or await self._start_default(
+                organization_id, external_id, now=now
+            )
+            card = CustomerCard(
+                organization_id,
+                subscriber.customer_id,
+                external_id,
+                tuple([await self._priced(organization_id, one, at=now) for one in agreements]),
+            )
+            keep(card)
         return card
 
     async def subscriber(
@@ -171,27 +146,25 @@ class RateCardCache:
 
         None where there is none.
         """
-        if self._is_due(organization_id):
-            await self._recheck(organization_id)
+        if self._watch.is_due(organization_id):
+            await self._watch.look(organization_id)
         key = organization_id, external_subscription_id
         epoch = self._epochs.get(organization_id, 0)
         known = self._subscriptions.use(key, epoch)
         if known is not None and known.agreements[0].covers(at):
             return known
-        subscriber = await self._subscribers_at.find(
-            (organization_id, external_subscription_id, at)
-        )
-        if subscriber is None:
-            return None
-        (agreement,) = subscriber.agreements
-        card = CustomerCard(
-            organization_id,
-            subscriber.customer_id,
-            subscriber.external_id,
-            subscriber.currency,
-            (await self._priced(organization_id, agreement, at=at),),
-        )
-        self._subscriptions.keep(key, card, epoch)
+        with self._subscriptions.reading(key, epoch) as keep:
+            subscriber = await self._subscribers_at.find((*key, at))
+            if subscriber is None:
+                return None
+            (agreement,) = subscriber.agreements
+            card = CustomerCard(
+                organization_id,
+                subscriber.customer_id,
+                subscriber.external_id,
+                (await self._priced(organization_id, agreement, at=at),),
+            )
+            keep(card)
         return card
 
     async def meet(
@@ -235,61 +208,61 @@ class RateCardCache:
         """The compiled prices of a plan version. Raises invoicing's NotFound."""
         known = self._cards.use((organization_id, plan_version_id))
         if known is None:
-            async with self._database.tenant(organization_id) as connection:
-                known = await plan_versions.load_rate_card(
-                    connection, organization_id, plan_version_id
-                )
-            self._cards.keep((organization_id, plan_version_id), known)
+            with self._cards.reading((organization_id, plan_version_id)) as keep:
+                async with self._database.tenant(organization_id) as connection:
+                    known = await plan_versions.load_rate_card(
+                        connection, organization_id, plan_version_id
+                    )
+                keep(known)
         return known
 
     async def asset(self, organization_id: UUID, code: str, *, now: datetime) -> Asset:
         """An asset by its code. Raises NotFound."""
         known = self._assets.use((organization_id, code))
         if known is None:
-            async with self._database.tenant(organization_id) as connection:
-                row = await assets.find(connection, organization_id, code, now=now)
-            known = row.asset()
-            self._assets.keep((organization_id, code), known)
+            with self._assets.reading((organization_id, code)) as keep:
+                async with self._database.tenant(organization_id) as connection:
+                    row = await assets.find(connection, organization_id, code, now=now)
+                known = row.asset()
+                keep(known)
         return known
 
     async def access(self, organization_id: UUID, subscription_id: UUID | None) -> Access | None:
         """What a subscription may use, or who has none; None if there are no features at all."""
-        if self._is_due(organization_id):
-            await self._recheck(organization_id)
+        if self._watch.is_due(organization_id):
+            await self._watch.look(organization_id)
         return await self._accesses.find(organization_id, subscription_id)
 
     async def budgets(self, organization_id: UUID) -> BudgetScopes:
         """What usage of an organization may be counted in."""
-        if self._is_due(organization_id):
-            await self._recheck(organization_id)
+        if self._watch.is_due(organization_id):
+            await self._watch.look(organization_id)
         epoch = self._epochs.get(organization_id, 0)
-        known = self._budgets.use((organization_id, None), epoch)
+        known = self._budgets.use(organization_id, epoch)
         if known is None:
-            async with self._database.tenant(organization_id) as connection:
-                known = await budgets.load_scopes(connection, organization_id)
-            self._budgets.keep((organization_id, None), known, epoch)
+            with self._budgets.reading(organization_id, epoch) as keep:
+                async with self._database.tenant(organization_id) as connection:
+                    known = await budgets.load_scopes(connection, organization_id)
+                keep(known)
         return known
 
-    def forget(self, organization_id: UUID) -> None:
-        """Something in an organization's catalogue changed: look again from now on."""
-        self._epochs[organization_id] = self._epochs.get(organization_id, 0) + 1
-        self._freshness.pop(organization_id, None)
-        self._accesses.forget(organization_id)
+    def look_again(self, organization_id: UUID) -> None:
+        """Something in an organization's catalogue changed: see what, before the next answer."""
+        self._watch.hear(organization_id)
 
-    def _is_due(self, organization_id: UUID) -> bool:
-        """Whether it is time to see if something has changed that nobody told of."""
-        fresh = self._freshness.get(organization_id)
-        return fresh is None or self._clock() - fresh.checked_at >= self._recheck_s
-
-    async def _recheck(self, organization_id: UUID) -> None:
-        fresh, now = self._freshness.get(organization_id), self._clock()
-        if fresh is not None:
-            fresh.checked_at = now  # others go on with what they have while this one looks
-        async with self._database.tenant(organization_id) as connection:
-            version = await catalogue_versions.current(connection, organization_id)
-        if fresh is not None and fresh.version != version:
-            self.forget(organization_id)
-        self._freshness[organization_id] = _Freshness(version, now)
+    def _forget(self, organization_id: UUID, concerned: Concerned | None) -> None:
+        """What changes concerned, or all of an organization (None), is looked up again."""
+        if concerned is None:
+            self._epochs[organization_id] = self._epochs.get(organization_id, 0) + 1
+            self._accesses.forget(organization_id)
+            return
+        for one in concerned.external_customer_ids:
+            self._customers.forget((organization_id, one))
+        for one in concerned.external_subscription_ids:
+            self._subscriptions.forget((organization_id, one))
+        for one in concerned.plan_ids:
+            self._versions.forget((organization_id, one))
+        self._accesses.forget_subscriptions(organization_id, concerned.subscription_ids)
 
     async def _priced(
         self, organization_id: UUID, agreement: Agreement, *, at: datetime
@@ -324,9 +297,11 @@ class RateCardCache:
         epoch = self._epochs.get(organization_id, 0)
         known = self._versions.use((organization_id, plan_id), epoch)
         if known is None:
-            async with self._database.tenant(organization_id) as connection:
-                known = tuple(await plan_versions.in_order(connection, organization_id, plan_id))
-            self._versions.keep((organization_id, plan_id), known, epoch)
+            with self._versions.reading((organization_id, plan_id), epoch) as keep:
+                async with self._database.tenant(organization_id) as connection:
+                    found = await plan_versions.in_order(connection, organization_id, plan_id)
+                known = tuple(found)
+                keep(known)
         return known
 
     async def _read_subscribers(

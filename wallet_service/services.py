@@ -83,7 +83,7 @@ class Services(Struct, kw_only=True):
 
     async def catalogue_changed(self, organization_id: UUID) -> None:
         """Let every worker know; those that miss it notice within `catalogue_recheck_s`."""
-        self.rates.forget(organization_id)
+        self.rates.look_again(organization_id)
         await self.news.tell(organization_id)
 
     async def down(self) -> list[str]:
@@ -125,7 +125,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         )
         stack.push_async_callback(_cancel, asyncio.create_task(hot.refresh_on_return()))
         rates = RateCardCache(database, recheck_s=settings.catalogue_recheck_s)
-        news = CatalogueNews(settings.redis_url, rates.forget)
+        news = CatalogueNews(settings.redis_url, rates.look_again)
         stack.push_async_callback(news.close)
         news.start()
         committer = _start_committer(settings, stack, database, ledger, hot)

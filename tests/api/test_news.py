@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import asyncpg
+from redis.asyncio import Redis
 
 from tests.api.conftest import NewShop, Service
 from tests.api.drafts import organization_of
 from tests.api.market import Json, standard
+from wallet_service.embedded.redis import Redis as RedisServer
 
 
 async def test_changes_of_the_catalogue_and_of_customers_are_told_as_they_were_answered(
@@ -80,3 +82,27 @@ async def test_changes_of_the_catalogue_and_of_customers_are_told_as_they_were_a
 
 def _ended(get: Any, external_id: str) -> Json:
     return get(f"/subscriptions/{external_id}", params={"status": "terminated"}).json()
+
+
+async def test_every_process_hears_of_another_clock_than_periods_were_cut_by(
+    new_shop: NewShop, redis_server: RedisServer
+) -> None:
+    shop = await new_shop("clocks")
+    organization = str(organization_of(shop.api))
+    customer = shop.customer()
+
+    async def hears(path: str, **body: Json) -> bool:
+        answer = shop.api.request("PUT" if path == "/organizations" else "POST", path, json=body)
+        assert answer.status_code == 200, answer.text
+        while message := await channel.get_message(timeout=10):  # others may be telling too
+            if message["data"].decode() == organization:
+                return True
+        return False
+
+    redis: Any = Redis.from_url(redis_server.url())
+    async with redis, redis.pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe("wallet:catalogue")
+        await channel.get_message(timeout=10)
+        moved = {"external_id": customer, "timezone": "Asia/Tokyo"}
+        assert await hears("/customers", customer=moved)
+        assert await hears("/organizations", organization={"timezone": "Asia/Tokyo"})

@@ -13,6 +13,7 @@ from invoicing.subscription_requests import SubscriptionRequest
 from tests.wallet_service.story import Story, as_owner, open_story, paid
 from wallet_service.errors import Busy
 from wallet_service.jobs import ledger
+from wallet_service.jobs.catalogue import forget_changes
 from wallet_service.jobs.coupons import end_due
 from wallet_service.jobs.events import Redriver
 from wallet_service.jobs.health import measure_balance, measure_delays
@@ -124,6 +125,18 @@ async def test_old_keys_are_forgotten_but_never_open_ones(story, term):
     await story.debit(acme, 1)
     assert await forget_operations(story.services, term, step=2) == 6
     assert await story.read("select count(*) from wallet.operations") == 2
+
+
+async def test_whom_changes_of_catalogues_concerned_is_forgotten_after_an_hour(story, term):
+    await story.sell_tokens("acme", "globex", "initech")
+    await as_owner(
+        story.services.settings,
+        "update invoicing.catalogue_changes set changed_at = now() - interval '61 minutes' "
+        "where external_customer_ids <> '{initech}'",
+    )
+    assert await forget_changes(story.services, term, step=1) == 2
+    left = await story.read("select external_subscription_ids from invoicing.catalogue_changes")
+    assert left == ["initech"]
 
 
 async def test_the_house_is_folded_and_stays_in_balance(story, term):

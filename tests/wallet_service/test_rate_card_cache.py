@@ -100,7 +100,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
     early = asyncio.create_task(cache.customer(ORGANIZATION, "acme", now=NOW))
     await reading.wait()
     await add_feature(database)
-    cache.forget(ORGANIZATION)
+    cache.look_again(ORGANIZATION)
     goes_on.set()
     await early
     (agreement,) = (await cache.customer(ORGANIZATION, "acme", now=NOW)).agreements

@@ -50,7 +50,7 @@ class AppliedCoupons(Controller):
         """Give a coupon: it lowers the customer's invoices that become final from now on."""
         given, organization_id, new_id = data.applied_coupon, tenant.organization_id, new_uuid(now)
         key = request_keys.key_of("applied_coupon", idempotency_key, given)
-        async with services.changing_catalogue(organization_id) as connection:
+        async with services.database.tenant(organization_id) as connection:
             made = await request_keys.claim(connection, organization_id, key, new_id, now=now)
             if made == new_id:
                 await applied_coupons.apply_coupon(

@@ -46,6 +46,8 @@ class Customers(Controller):
             await news.tell(connection, f"customer.{word}", customer, body, now=now)
             if given.tax_identification_number:
                 await vat_news.tell(connection, tenant.organization_id, customer, body, now=now)
+        if word == "updated":  # of who is new nobody remembers anything
+            await services.catalogue_changed(tenant.organization_id)
         return CustomerReply(body)
 
     @get("/", summary="List customers")

@@ -42,7 +42,7 @@ class Organizations(Controller):
         now: Now,
     ) -> OrganizationReply:
         """Change what is given of the organization."""
-        async with services.database.tenant(tenant.organization_id) as connection:
+        async with services.changing_catalogue(tenant.organization_id) as connection:
             organization = await organizations.update(
                 connection, tenant.organization_id, data.organization.changes(), now=now
             )

@@ -80,7 +80,7 @@ class Redriver:
                 _queries.unrated_events.sql, organization_id, one.after, self._batch
             )
         # This process remembers prices too, and may have missed the news.
-        services.rates.forget(organization_id)
+        services.rates.look_again(organization_id)
         events = [Event.of(row) for row in rows]
         rated = 0
         for start in range(0, len(events), _AT_ONCE):

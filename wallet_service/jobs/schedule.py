@@ -27,6 +27,7 @@ from msgspec import Struct
 from wallet_service.jobs import (
     billing,
     budgets,
+    catalogue,
     coupons,
     events,
     grants,
@@ -104,6 +105,7 @@ def jobs() -> list[Job]:
         Job("measure_balance", 60, health.BalanceMeasurer().run),
         Job("forget_operations", 600, operations.forget_operations),
         Job("forget_budget_windows", 600, budgets.forget_windows),
+        Job("forget_catalogue_changes", 600, catalogue.forget_changes),
         Job("make_room_for_events", 3600, partitions.make_room),
     ]
 
