@@ -132,7 +132,7 @@ class Shop:
         await self.change(work)
 
     async def give(self, external_id: str) -> None:
-        wanted = {"gpt": {}}
+        wanted: dict[str, Any] = {"gpt": {}}
         await self.change(
             lambda c, o: subscription_entitlements.merge(c, o, external_id, wanted, now=self.now)
         )
