@@ -115,6 +115,28 @@ def configure_logging(level: int = logging.INFO) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler, LibraryLogs) for handler in root.handlers):
+        root.addHandler(LibraryLogs(max(level, logging.WARNING)))
+
+
+class LibraryLogs(logging.Handler):
+    """Writes what libraries warn of (a job that was skipped, say) as all other lines are written.
+
+    What uvicorn tells an operator stays as it is.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on, with the name of its logger."""
+        try:
+            structlog.get_logger().log(
+                min(record.levelno // 10 * 10, logging.CRITICAL),
+                record.getMessage(),
+                logger=record.name,
+                exc_info=record.exc_info,
+            )
+        except Exception:  # noqa: BLE001 (nobody who logs is to fail of it)
+            self.handleError(record)
 
 
 def _add_request_id(_logger: object, _method: str, event: Any) -> Any:
