@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ PLACES = {
 }
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Return what a file imports, anywhere in it, by full name."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -42,7 +44,7 @@ def imported(path: Path) -> set[str]:
             package = path.parent.relative_to(ROOT).parts
             above = package[: len(package) - node.level + 1] if node.level else ()
             found.add(".".join((*above, *([node.module] if node.module else []))))
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("library", PLACES)
