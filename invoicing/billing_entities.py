@@ -164,8 +164,7 @@ async def update(
     now: datetime,
 ) -> BillingEntity:
     """Change a billing entity; its final invoices stay as they are. Raises NotFound or Invalid."""
-    known = await get(connection, organization_id, code, now=now)
-    if changes.timezone not in {UNSET, known.timezone}:  # periods are cut by another clock
+    if changes.timezone is not UNSET:  # periods may be cut by another clock
         await catalogue_versions.bump(connection, organization_id)
         await billing_schedule.look_again(connection, organization_id, now=now)
     before = await get(connection, organization_id, code, now=now, locks=True)

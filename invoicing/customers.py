@@ -133,8 +133,7 @@ async def upsert(
     known = await find(connection, organization_id, external_id)
     moves = known is not None and _clock(apply(changes, known)) != _clock(known)
     if known is not None and moves:  # before it is locked, as all who change what prices depend on
-        version = await catalogue_versions.bump(connection, organization_id)
-        await catalogue_changes.concern_customer(connection, organization_id, version, known.id)
+        await _tell_of_clock(connection, known)
     before = await _lock(connection, organization_id, external_id)
     if before is None:
         fresh = Customer(
@@ -154,11 +153,21 @@ async def upsert(
             raise NotFound("customer")
     changed = _changed(before, changes, metadata=metadata, now=now)
     await _check_names(connection, changed, changes, now=now)
+    if not moves and _clock(changed) != _clock(before):  # others changed it since it was looked at
+        moves = True
+        await _tell_of_clock(connection, before)
     if moves:
         await billing_schedule.look_again(
             connection, organization_id, customer_id=changed.id, now=now
         )
     return Customer.of(await _queries.update_customer(connection, **changed.columns()))
+
+
+async def _tell_of_clock(connection: Connection, customer: Customer) -> None:
+    version = await catalogue_versions.bump(connection, customer.organization_id)
+    await catalogue_changes.concern_customer(
+        connection, customer.organization_id, version, customer.id
+    )
 
 
 def _clock(customer: Customer) -> tuple[str | None, str | None]:

@@ -75,7 +75,7 @@ class CatalogueWatch:
         now = self._clock()
         heard = {one: self._known[one].heard for one in organization_ids}
         versions = {one: self._known[one].version for one in organization_ids}
-        async with self._database.committer.acquire() as connection:
+        async with self._database.every_tenant() as connection:
             found = await catalogue_changes.find_since(connection, versions)
         for organization_id, standing in found.items():
             known = self._known[organization_id]

@@ -19,7 +19,7 @@ from wallet_service.migrate import MigrationMissing, load_migrations, require_mi
 from wallet_service.settings import Settings
 
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
 # Without these an answered commit may be lost in a crash, or a page torn: an approved debit would
 # be gone.
@@ -131,6 +131,13 @@ class Database:
                 "select set_config('wallet.organization_id', $1, true)", str(organization_id)
             )
             yield connection
+
+    def every_tenant(self) -> "PoolAcquireContext[asyncpg.Record]":
+        """A connection to look up rows of many organizations, each by its key.
+
+        Raises TimeoutError as `tenant` does.
+        """
+        return self.committer.acquire(timeout=self._wait_s)
 
     async def close(self) -> None:
         """Wait for connections in use, then disconnect."""

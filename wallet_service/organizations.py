@@ -104,8 +104,7 @@ async def update(
     now: datetime,
 ) -> Organization:
     """Change what is given; raises Invalid."""
-    known = await get(connection, organization_id)
-    if changes.timezone not in {UNSET, known.timezone}:  # periods are cut by another clock
+    if changes.timezone is not UNSET:  # periods may be cut by another clock, also its entity's
         await catalogue_versions.bump(connection, organization_id)
         await billing_schedule.look_again(connection, organization_id, now=now)
     await _queries.lock_organization(connection, id=organization_id)

@@ -308,13 +308,13 @@ class RateCardCache:
         self, keys: Sequence[tuple[UUID, str]]
     ) -> dict[tuple[UUID, str], Subscriber]:
         """Of many organizations at once, so under the committer's role; every key names its own."""
-        async with self._database.committer.acquire() as connection:
+        async with self._database.every_tenant() as connection:
             return await subscribers.find_subscribers(connection, keys)
 
     async def _read_subscribers_at(
         self, keys: Sequence[tuple[UUID, str, datetime]]
     ) -> dict[tuple[UUID, str, datetime], Subscriber]:
-        async with self._database.committer.acquire() as connection:
+        async with self._database.every_tenant() as connection:
             return await subscribers.find_at_times(connection, keys)
 
     async def _start_default(

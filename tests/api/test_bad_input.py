@@ -431,6 +431,17 @@ def test_a_number_may_come_as_a_text(api: httpx.Client) -> None:
     )
 
 
+def test_a_field_that_nobody_knows_may_hold_any_number(api: httpx.Client) -> None:
+    known = json.dumps({"name": "Odd", "code": "bad-input-odd", "rate": "1.5"})[:-1]
+    for code, number in enumerate(("1e99999999999999999999", "1" * 5_000, "-0.0e-1")):
+        body = known.replace("input-odd", f"input-odd-{code}") + f', "x": [{number}, null]}}'
+        answer = api.post("/taxes", content=f'{{"tax": {body}}}')
+        assert answer.status_code == 200, answer.text
+    broken = api.post("/taxes", content='{"tax": {"name": "\\u0000", "x": }}')
+    assert broken.status_code == 400
+    assert "JSON" in broken.json()["error"]
+
+
 @pytest.mark.parametrize("text", ["\u0661\u0662", "\uff11\uff12", "1_2", " 12", "12\n"])
 def test_a_number_has_ascii_digits_and_nothing_around_them(
     api: httpx.Client, metric_id: str, text: str

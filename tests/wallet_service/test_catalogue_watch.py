@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from invoicing import (
     billable_metrics,
+    billing_entities,
     catalogue_changes,
     customers,
     features,
@@ -27,16 +28,20 @@ from invoicing import (
     subscriptions,
 )
 from invoicing.billable_metrics import MetricChanges
+from invoicing.billing_entities import BillingEntityChanges
 from invoicing.charge_changes import ChargeChanges
 from invoicing.customers import CustomerChanges
+from invoicing.default_billing_entity import DEFAULT_CODE
 from invoicing.errors import InvoicingError
 from invoicing.features import FeatureChanges
 from invoicing.plan_overrides import PlanOverrides
 from invoicing.plans import PlanChanges
 from invoicing.records import Connection
 from invoicing.subscription_requests import SubscriptionChanges, SubscriptionRequest
-from ledger.ids import new_uuid
+from tests.waiting import until_waiting
+from wallet_service import organizations
 from wallet_service.database import Database
+from wallet_service.organizations import OrganizationChanges
 from wallet_service.rate_card_cache import CustomerCard, RateCardCache
 
 BEGIN: Final = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -67,7 +72,7 @@ class Shop:
         self.database = database
         self.now = BEGIN
         self.seconds = 0.0
-        self.organization_id = new_uuid(BEGIN)
+        self.organization_id = UUID(int=0)
         self.here = self.cache()
         self.there = self.cache()
 
@@ -101,6 +106,9 @@ class Shop:
             for name in PEOPLE:
                 await customers.upsert(connection, place, name, CustomerChanges(), now=self.now)
 
+        async with self.database.worker.acquire() as connection:
+            made = await organizations.create_organization(connection, "Shop", now=self.now)
+        self.organization_id = made.id
         await self.change(everything)
 
     async def subscribe(self, customer: str, external_id: str, plan: str) -> None:
@@ -145,6 +153,17 @@ class Shop:
     async def move(self, customer: str, timezone: str) -> None:
         changes = CustomerChanges(timezone=timezone)
         await self.change(lambda c, o: customers.upsert(c, o, customer, changes, now=self.now))
+
+    async def move_house(self, timezone: str) -> None:
+        """The organization, and with it the default billing entity."""
+        changes = OrganizationChanges(timezone=timezone)
+        await self.change(lambda c, o: organizations.update(c, o, changes, now=self.now))
+
+    async def move_entity(self, timezone: str) -> None:
+        changes = BillingEntityChanges(timezone=timezone)
+        await self.change(
+            lambda c, o: billing_entities.update(c, o, DEFAULT_CODE, changes, now=self.now)
+        )
 
     async def delete(self, customer: str) -> None:
         async def work(connection: Connection, place: UUID) -> None:
@@ -216,6 +235,7 @@ CHANGES: Final = st.one_of(
         st.sampled_from(("terminate", "override", "own_price", "give", "take")), _subscription
     ),
     st.tuples(st.just("move"), _person, _zone),
+    st.tuples(st.sampled_from(("move_house", "move_entity")), _zone),
     st.tuples(st.just("delete"), _person),
     st.tuples(st.just("reprice"), _plan),
     st.tuples(st.sampled_from(("wait", "clean")), st.just("")),
@@ -333,6 +353,34 @@ async def test_what_was_read_before_its_change_is_not_kept_after_it(
     for end in reversed(ends):
         await end()
     assert await shop.shown(cache) == await shop.shown(shop.cache())
+
+
+async def test_a_clock_that_one_or_two_set_back_is_known(shop: Shop) -> None:
+    await shop.subscribe("ada", "ada", "small")
+    await shop.move_entity("Asia/Tokyo")
+    await shop.shown(shop.here)
+    await shop.move_house("UTC")  # as it was all the time: only its billing entity was elsewhere
+    assert await shop.shown(shop.here) == await shop.shown(shop.cache())
+
+    place, goes_on = shop.organization_id, asyncio.Event()
+
+    async def leave() -> None:
+        async with shop.database.tenant(place) as connection:
+            changes = CustomerChanges(timezone=None)
+            await customers.upsert(connection, place, "ada", changes, now=shop.now)
+            await goes_on.wait()
+
+    async with shop.database.tenant(place) as connection:
+        changes = CustomerChanges(timezone="Asia/Tokyo")
+        await customers.upsert(connection, place, "ada", changes, now=shop.now)
+        leaving = asyncio.create_task(leave())
+        await until_waiting(shop.database.worker)
+    shop.here.look_again(place)
+    await shop.shown(shop.here)
+    goes_on.set()
+    await leaving
+    shop.here.look_again(place)
+    assert await shop.shown(shop.here) == await shop.shown(shop.cache())
 
 
 async def test_requests_that_come_when_there_is_news_wait_for_one_look(

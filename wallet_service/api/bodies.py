@@ -39,9 +39,6 @@ def _number(text: str) -> Decimal:
         raise ValueError("Number out of range") from None
 
 
-_ANY: Final = msgspec.json.Decoder(float_hook=_number)
-
-
 class BodyDecoder(Generic[_T]):
     """Decodes bodies of one type.
 
@@ -73,7 +70,7 @@ class BodyDecoder(Generic[_T]):
                 raise
             raise ApiError(of_wire(error, is_bare=True)) from None
         if self._find_foreign is not None:
-            for path in self._find_foreign(_ANY.decode(body), ()):
+            for path in self._find_foreign(_anything(body), ()):
                 raise field_error(".".join(path[1:]), "value_is_invalid", "a decimal such as 12.5")
         if self._checks_keys:
             refuse_repeated_keys(body)
@@ -131,9 +128,17 @@ def _is_as_written_anew(body: bytes) -> bool:
         return False  # numbers that only Decimal can hold, and the like
 
 
+def _anything(body: bytes) -> Any:
+    """What stands in a body, numbers left out: those of unknown fields may be of any size."""
+    try:
+        return _NO_NUMBERS.decode(body.decode())
+    except json.JSONDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from None
+
+
 def refuse_nul(body: bytes, *, is_bare: bool = False) -> None:
     """Raise if a text in a body, or a key, holds the character NUL; names its field."""
-    for path, text in _texts(_ANY.decode(body), ()):
+    for path, text in _texts(_anything(body), ()):
         if _NUL in text:
             inner = path if is_bare else path[1:]
             names = [name for part in inner if (name := part.replace(_NUL, ""))]
@@ -142,7 +147,7 @@ def refuse_nul(body: bytes, *, is_bare: bool = False) -> None:
 
 def refuse_nulls(body: bytes) -> None:
     """Raise if a field of a body is null; what stands in `properties` is the caller's own."""
-    for path in _nulls(_ANY.decode(body), ()):
+    for path in _nulls(_anything(body), ()):
         raise field_error(".".join(path[1:]) or "base", "value_is_mandatory", "leave it out")
 
 
@@ -180,6 +185,9 @@ def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
         raise field_error(repeated[:100].replace(_NUL, ""), "value_is_duplicated")
 
 
+_NO_NUMBERS: Final = json.JSONDecoder(
+    parse_int=lambda _: 0, parse_float=lambda _: 0, parse_constant=lambda _: 0
+)
 # Numbers stay text, so that one of 4,000 digits costs nothing here.
 _KEYS: Final[Any] = json.JSONDecoder(
     object_pairs_hook=_refuse_repeats, parse_int=str, parse_float=str, parse_constant=str

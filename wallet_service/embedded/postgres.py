@@ -1,6 +1,7 @@
 """A private Postgres: a data directory, a unix socket, no port, no password, never as root."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -50,6 +51,7 @@ _SETTINGS: Final = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
+_CONTAINER_MEMORY: Final = Path("/sys/fs/cgroup/memory.max")
 _SHARED_BUFFERS_MB_MIN: Final = 96
 _SHARED_BUFFERS_MB_MAX: Final = 512
 _SETTINGS_SINCE_18: Final = {
@@ -71,13 +73,16 @@ def url_of(socket_folder: Path, database: str = "wallet") -> str:
 
 
 def _shared_buffers_mb() -> int:
-    """An eighth of the machine's memory, within bounds; taken page by page, as it fills.
+    """An eighth of the memory of the machine or the container, within bounds.
 
-    Where the hot set is larger, a backend that needs a page writes another one first, and the log
-    before that: a sync that nobody has asked for, in the middle of a batch.
+    It is taken page by page, as it fills. Where the hot set is larger, a backend that needs a page
+    writes another one first, and the log before that: a sync that nobody has asked for, in the
+    middle of a batch.
     """
-    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    return max(_SHARED_BUFFERS_MB_MIN, min(memory_mb // 8, _SHARED_BUFFERS_MB_MAX))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        memory = min(memory, int(_CONTAINER_MEMORY.read_text()))
+    return max(_SHARED_BUFFERS_MB_MIN, min(memory // 8 // 2**20, _SHARED_BUFFERS_MB_MAX))
 
 
 async def ensure_database(server_url: str, name: str = "wallet") -> None:
