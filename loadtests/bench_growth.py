@@ -90,7 +90,7 @@ class Growth:
         self.rows += rows
         await session.prepare(rows)
         for _ in range(self._arguments.rounds):
-            session.round(rows)
+            session.round(rows, bare_anew=True)  # all that sizes have in common
 
     def aim(self) -> Aim:
         """The largest size compared with the smallest."""

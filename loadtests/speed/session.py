@@ -104,8 +104,13 @@ class Session:
         for book in self._books.values():
             self._settled(book, quiet_s=_QUIET_S_MAX)
 
-    def round(self, rows: Iterable[Row]) -> None:
-        """Measure each row once."""
+    def round(self, rows: Iterable[Row], *, bare_anew: bool = False) -> None:
+        """Measure each row once.
+
+        `bare_anew`: the empty handler too, however little time has passed since it was measured.
+        """
+        if bare_anew:
+            self._bare.clear()
         for row in rows:
             bare = None if row.work > 1 else self._bare_at(row.connections)
             figure = self._measure(row, bare)
