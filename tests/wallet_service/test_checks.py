@@ -22,6 +22,7 @@ from tests.wallet_service.story import USD, Story, as_owner, open_story, paid, p
 from wallet_service.budget_terms import AlertThreshold
 from wallet_service.checks import running
 from wallet_service.checks.running import run_checks
+from wallet_service.checks.snapshot import open_snapshot
 from wallet_service.cli import main
 from wallet_service.database import Database
 from wallet_service.decision.budget_windows import Rolling
@@ -175,6 +176,14 @@ async def look(services: Services) -> dict[str, list[str]]:
     """What is wrong, by invariant."""
     results = await run_checks(services.database, services.ledger, services.hot)
     return {result.invariant: result.breaches for result in results if result.breaches}
+
+
+async def test_the_view_of_everything_may_stand_still_for_as_long_as_customers_are_compared(
+    services,
+):
+    async with open_snapshot(services.database, services.ledger) as snapshot:
+        shown = await snapshot.connection.fetchval("show idle_in_transaction_session_timeout")
+    assert shown == "0"
 
 
 async def test_nothing_is_wrong_with_a_healthy_story(services):

@@ -55,6 +55,8 @@ async def open_snapshot(database: Database, ledger: Ledger) -> AsyncGenerator[Sn
         try:
             # Rows that nobody has counted yet would be taken for few, and joined one by one.
             await connection.execute("set local enable_nestloop = off")
+            # It stands still while all customers are compared with Redis, and ends with us.
+            await connection.execute("set local idle_in_transaction_session_timeout = 0")
             await _unpack(
                 connection, "checked_operations", _queries.operations.sql, _operation_records
             )
