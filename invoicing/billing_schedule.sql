@@ -91,16 +91,19 @@ from (
 ) w
 where s.organization_id = w.organization_id and s.id = w.id;
 
+-- fragment: look_again
+-- At those that are held: locked in one order, so that nobody deadlocks with those who bill.
+update invoicing.subscriptions s set next_billing_at = least(s.next_billing_at, :now), updated_at = :now
+from held
+where s.organization_id = :organization_id and s.id = held.id;
+
 -- name: look_again_at_customer!
--- Here and below, locked in one order, so that nobody deadlocks with those who bill.
 with held as materialized (
     select id from invoicing.subscriptions
     where organization_id = :organization_id and customer_id = :customer_id and status = 'active'
     order by id for no key update
 )
-update invoicing.subscriptions s set next_billing_at = least(s.next_billing_at, :now), updated_at = :now
-from held
-where s.organization_id = :organization_id and s.id = held.id;
+{look_again}
 
 -- name: look_again_at_plan!
 with held as materialized (
@@ -108,9 +111,7 @@ with held as materialized (
     where organization_id = :organization_id and plan_id = :plan_id and status = 'active'
     order by id for no key update
 )
-update invoicing.subscriptions s set next_billing_at = least(s.next_billing_at, :now), updated_at = :now
-from held
-where s.organization_id = :organization_id and s.id = held.id;
+{look_again}
 
 -- name: look_again_at_all!
 with held as materialized (
@@ -118,6 +119,4 @@ with held as materialized (
     where organization_id = :organization_id and status = 'active'
     order by id for no key update
 )
-update invoicing.subscriptions s set next_billing_at = least(s.next_billing_at, :now), updated_at = :now
-from held
-where s.organization_id = :organization_id and s.id = held.id;
+{look_again}

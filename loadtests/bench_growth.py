@@ -43,6 +43,11 @@ class Growth:
         self.session: Session | None = None
         self.is_clean: bool | None = None
 
+    @property
+    def has_grown(self) -> bool:
+        """Whether there is a smaller size to compare with."""
+        return len(self._sizes) > 1
+
     async def run(self) -> None:
         arguments = self._arguments
         _, drive = find_driver(arguments.driver)
@@ -161,7 +166,7 @@ async def main() -> int:
             for row in one.rows
             if one.session
         ],
-        aims=[one.aim() for one in series],
+        aims=[one.aim() for one in series if one.has_grown],
         memory={},
         checks={one.what: one.is_clean for one in series if one.is_clean is not None},
     )
