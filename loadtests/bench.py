@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from loadtests.speed import limits, machine, tables, tigerbeetle_limits
-from loadtests.speed.report import Line, Report, aims_of, line_of, line_of_bare
-from loadtests.speed.rows import ONE_WORKER, SERVICE, TIGERBEETLE, Row, chosen
+from loadtests.speed.report import Aim, Line, Report, aims_of, line_of, line_of_bare
+from loadtests.speed.rows import MARKETS, ONE_WORKER, SERVICE, TIGERBEETLE, Row, chosen
 from loadtests.speed.session import Session, find_driver
 from loadtests.speed.stack import Stack, bare, stack
 
@@ -37,6 +37,7 @@ class Bench:
         self._began = time.perf_counter()
         self._machine = machine.describe()
         self._memory: dict[str, dict[str, int]] = {}
+        self._aims: dict[str, list[Aim]] = {}
         self._checks: dict[str, bool] = {}
         self._lines: list[Line] = []
         self._inserts: list[limits.Limit] = []
@@ -46,12 +47,7 @@ class Bench:
         """Measure, and say what came out."""
         arguments = self._arguments
         workers = arguments.workers
-        session = await self._stack(arguments.ledger, workers, SERVICE, where="")
-        aims = aims_of(
-            session.figures if session else {},
-            inserts=_median(self._inserts),
-            idle_bytes=next((sum(sums.values()) for sums in self._memory.values()), None),
-        )
+        await self._stack(arguments.ledger, workers, SERVICE, where="")
         if workers != 1 and self._wants("one-worker"):
             await self._stack("postgres", 1, ONE_WORKER, where=", 1 worker")
         if tigerbeetle_limits.is_there() and self._wants("tigerbeetle"):
@@ -64,20 +60,18 @@ class Bench:
             seconds=arguments.seconds,
             rounds=arguments.rounds,
             lines=self._lines,
-            aims=aims,
+            aims=self._aims,
             memory=self._memory,
             checks=self._checks,
         )
 
-    async def _stack(
-        self, ledger: str, workers: int, rows: tuple[Row, ...], *, where: str
-    ) -> Session | None:
+    async def _stack(self, ledger: str, workers: int, rows: tuple[Row, ...], *, where: str) -> None:
         """Measure rows on a stack of their own."""
         name = f"{ledger}, {workers} workers" if workers > 1 else f"{ledger}, 1 worker"
         # A word that names no row of the first table may name one of these sections.
         rows = chosen(rows, self._arguments.only) if not where else rows
         if not rows and not self._wants("limits"):
-            return None
+            return
         self._say(f"-- {name}")
         with bare(workers=workers) as empty:
             async with stack(
@@ -101,7 +95,17 @@ class Bench:
         ]
         if not where:
             self._lines += self._limit_lines()
-        return session
+        if workers == self._arguments.workers:  # as many as it is aimed at with
+            self._judge(name, session, rows)
+
+    def _judge(self, name: str, session: Session, rows: tuple[Row, ...]) -> None:
+        """Compare a stack with what is aimed at."""
+        self._aims[name] = aims_of(
+            session.figures,
+            inserts=_median(self._inserts),
+            wallets=max((MARKETS[row.market].customers for row in rows), default=0),
+            idle_bytes=sum(self._memory[f"idle, {name}"].values()),
+        )
 
     async def _measure(
         self, run: Stack, session: Session, rows: tuple[Row, ...], name: str, *, is_first: bool

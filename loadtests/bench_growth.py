@@ -166,7 +166,7 @@ async def main() -> int:
             for row in one.rows
             if one.session
         ],
-        aims=[one.aim() for one in series if one.has_grown],
+        aims={one.what: [one.aim()] for one in series if one.has_grown},
         memory={},
         checks={one.what: one.is_clean for one in series if one.is_clean is not None},
     )

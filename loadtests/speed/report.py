@@ -55,7 +55,8 @@ class Report(Struct, frozen=True, kw_only=True):
     seconds: float
     rounds: int
     lines: list[Line]
-    aims: list[Aim]
+    aims: dict[str, list[Aim]]
+    """By stack, or by what has grown."""
     memory: dict[str, dict[str, int]]
     """Bytes, by when, and by kind of process."""
     checks: dict[str, bool]
@@ -105,9 +106,16 @@ def ratio(above: Sequence[Figure], below: Sequence[Figure]) -> float:
 
 
 def aims_of(
-    figures: Mapping[str, Sequence[Figure]], *, inserts: float | None, idle_bytes: int | None
+    figures: Mapping[str, Sequence[Figure]],
+    *,
+    inserts: float | None,
+    wallets: int,
+    idle_bytes: int | None,
 ) -> list[Aim]:
-    """What was aimed at, as far as it was measured. `inserts` are raw groups a second."""
+    """What was aimed at, as far as it was measured.
+
+    `inserts` are what Postgres alone writes a second; `wallets`, how many are authorized for.
+    """
     aims: list[Aim] = []
     many, alone = figures.get("authorize-32"), figures.get("authorize-1")
     if many:
@@ -155,7 +163,12 @@ def aims_of(
         )
     if many and (hot := figures.get("hot")):
         aims.append(
-            Aim(what="1 wallet ÷ 10,000 wallets", value=ratio(hot, many), reach=0.9, dream=1)
+            Aim(
+                what=f"1 wallet ÷ {wallets:,} wallets",
+                value=ratio(hot, many),
+                reach=0.9,
+                dream=1,
+            )
         )
     if idle_bytes:
         aims.append(

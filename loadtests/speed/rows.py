@@ -99,10 +99,10 @@ SERVICE: Final = (
     ),
 )
 ONE_WORKER: Final = (AUTHORIZE,)
-# A book outside of Postgres is copied by `wallet check`, account by account.
+# All that is aimed at. A book outside of Postgres is copied by `wallet check`, account by account.
 TIGERBEETLE: Final = tuple(
     structs.replace(row, market="small")
-    for row in (AUTHORIZE_ALONE, AUTHORIZE, AUTHORIZE_MANY, PAIRS, BATCH)
+    for row in (AUTHORIZE_ALONE, AUTHORIZE, PAIRS, HOT, CHECK, BATCH)
 )
 
 

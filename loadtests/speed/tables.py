@@ -14,7 +14,10 @@ def as_text(report: Report) -> str:
         (
             *conditions(report),
             _aligned([_LINES, *map(_line, report.lines)]),
-            _aligned([_AIMS, *map(_aim, report.aims)]),
+            *(
+                f"{_aimed_at(stack)}\n{_aligned([_AIMS, *map(_aim, aims)])}"
+                for stack, aims in report.aims.items()
+            ),
         )
     )
 
@@ -24,7 +27,10 @@ def as_markdown(report: Report) -> str:
     return "\n\n".join(
         (
             *conditions(report),
-            _markdown([_AIMS, *map(_aim, report.aims)]),
+            *(
+                f"{_aimed_at(stack)}\n\n{_markdown([_AIMS, *map(_aim, aims)])}"
+                for stack, aims in report.aims.items()
+            ),
             _markdown([_LINES, *map(_line, report.lines)]),
         )
     )
@@ -44,6 +50,10 @@ def conditions(report: Report) -> Iterable[str]:
         yield f"Memory of the stack (PSS, MB), {when}: {sum(sums.values()) / 1e6:.0f} ({kinds})."
     for stack, is_clean in report.checks.items():
         yield f"`wallet check` after it, {stack}: {'clean' if is_clean else 'NOT CLEAN'}."
+
+
+def _aimed_at(stack: str) -> str:
+    return f"What was aimed at, {stack}:"
 
 
 def _line(line: Line) -> tuple[str, ...]:

@@ -76,14 +76,14 @@ def test_an_aim_is_met_on_its_bound(value, is_most, verdict):
 
 
 def test_only_what_was_measured_is_judged():
-    assert aims_of({}, inserts=None, idle_bytes=None) == []
+    assert aims_of({}, inserts=None, wallets=0, idle_bytes=None) == []
     figures = {
         "authorize-32": [figure(400, 1000, p99_ms=30)],
         "authorize-1": [figure(100, 1000, p50_ms=2)],
         "batch-100": [Figure(seen(50), None, Decimal(0))],
         "hot": [figure(380, 1000)],
     }
-    aims = aims_of(figures, inserts=10_000, idle_bytes=200_000_000)
+    aims = aims_of(figures, inserts=10_000, wallets=10_000, idle_bytes=200_000_000)
     assert [(aim.what, round(aim.value, 3), aim.verdict) for aim in aims] == [
         ("authorize ÷ bare, at 32", 0.4, "missed"),
         ("p99 of authorize, at 32", 30, "missed"),
@@ -101,7 +101,10 @@ def report(lines: list[Line], checks: dict[str, bool] | None = None) -> Report:
         seconds=3,
         rounds=3,
         lines=lines,
-        aims=[Aim(what="check ÷ bare", value=1.2, reach=1, dream=1.5)],
+        aims={
+            stack: [Aim(what="check ÷ bare", value=value, reach=1, dream=1.5)]
+            for stack, value in (("postgres, 2 workers", 1.2), ("tigerbeetle, 2 workers", 0.9))
+        },
         memory={"idle": {"api": 100_000_000, "postgres": 50_000_000}},
         checks=checks or {},
     )
@@ -117,8 +120,13 @@ def test_a_report_reads_the_same_on_a_terminal_on_a_page_and_as_json():
     assert "`wallet check` after it, postgres: clean." in page
     assert "| authorize | 32 | 1,234 | 5.00 | 20.2 | 0.50 | 0 |  |  |" in page
     assert "| check ÷ bare | 1.20 | ≥ 1 | ≥ 1.5 | met |" in page
-    widths = {len(row) for row in page.splitlines() if row.startswith("| check")}
-    assert len(widths) == 1
+    assert "| check ÷ bare | 0.90 | ≥ 1 | ≥ 1.5 | missed |" in page
+    for shown in (text, page):
+        _, postgres, tigerbeetle = shown.split("What was aimed at, ")
+        assert postgres.startswith("postgres, 2 workers:")
+        assert "1.20" in postgres
+        assert tigerbeetle.startswith("tigerbeetle, 2 workers:")
+        assert "0.90" in tigerbeetle
     assert msgspec.json.decode(msgspec.json.encode(whole), type=Report) == whole
 
 
@@ -136,6 +144,13 @@ def test_names_of_rows_are_their_own_and_their_markets_exist():
     names = [row.name for row in rows.SERVICE]
     assert len(set(names)) == len(names)
     assert {row.market for row in rows.SERVICE + rows.TIGERBEETLE} <= set(rows.MARKETS)
+
+
+@pytest.mark.parametrize("measured", [rows.SERVICE, rows.TIGERBEETLE])
+def test_each_stack_is_compared_with_all_that_is_aimed_at(measured):
+    figures = {row.name: [figure(400, 1000)] for row in measured}
+    aims = aims_of(figures, inserts=10_000, wallets=2_000, idle_bytes=1)
+    assert len(aims) == 8
 
 
 def test_a_profile_is_summed_up_by_function():
