@@ -23,6 +23,7 @@ from typing import Final
 import uvicorn
 
 from wallet_service.api.app import create_app_from_env
+from wallet_service.api.whole_answers import WholeAnswers
 from wallet_service.embedded.spawn import name_process
 from wallet_service.forked_workers import Work, Workers
 from wallet_service.settings import Settings, load_settings
@@ -58,7 +59,7 @@ def main(*, background_log: Path | None = None, operator: int | None = None) -> 
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=WholeAnswers,
         ws="none",
         lifespan="on",
         log_level="warning",

@@ -18,6 +18,7 @@ from tests.api.market import Shop
 from tests.conftest import PATIENCE, NewDatabase
 from wallet_service import api_keys, organizations
 from wallet_service.api.app import create_app
+from wallet_service.api.whole_answers import WholeAnswers
 from wallet_service.embedded.redis import Redis
 from wallet_service.settings import Settings
 
@@ -62,6 +63,7 @@ def serve(settings: Settings) -> tuple[uvicorn.Server, threading.Thread]:
         access_log=False,
         timeout_keep_alive=600,  # clients close first, so no request meets a connection's end
         lifespan="on",
+        http=WholeAnswers,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -19,6 +19,7 @@ from wallet_service.api.auth import authenticate
 from wallet_service.api.error_table import refusal
 from wallet_service.api.errors import Refusal, bad_request, unavailable
 from wallet_service.api.hot_routes import HotRequest, HotRoutes
+from wallet_service.api.whole_answers import WHOLE_ANSWER
 from wallet_service.observability import REQUEST_ID, RequestMeasures
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _log: Final = structlog.get_logger("wallet_service.api")
 
+_ID: Final = b"x-request-id"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _PROCESS: Final = secrets.token_hex(8).encode()
 _NUMBERS: Final = itertools.count(1)
@@ -42,6 +44,8 @@ SECURITY_HEADERS: Final = (
 _NO_STORE: Final = ((b"cache-control", b"no-store"),)
 _HEADERS: Final = SECURITY_HEADERS + _NO_STORE
 _JSON: Final = (b"content-type", b"application/json")
+_LINES: Final = b"".join(b"%b: %b\r\n" % header for header in (_JSON, *_HEADERS))
+"""The same, as they are written in an answer that leaves at once."""
 
 
 class RequestBoundary:
@@ -68,7 +72,7 @@ class RequestBoundary:
         headers = dict(reversed([*http["headers"]]))
         request_id = _request_id(headers)
         token = REQUEST_ID.set(request_id)
-        answer = _Answer(send, request_id)
+        answer = _Answer(http, send, request_id)
         self._under_way += 1
         try:
             await self._answer(http, headers, receive, answer)
@@ -124,11 +128,13 @@ class RequestBoundary:
 class _Answer:
     """The answer to one request: adds the headers that all have, and knows what has gone out."""
 
-    __slots__ = ("_id", "_send", "status")
+    __slots__ = ("_id", "_is_whole", "_send", "status")
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
-        self._send = send
-        self._id = (b"x-request-id", request_id)
+    def __init__(self, scope: Any, send: Send, request_id: bytes) -> None:
+        extensions: Mapping[str, Any] | None = scope.get("extensions")
+        self._is_whole = extensions is not None and WHOLE_ANSWER in extensions
+        self._send: Any = send
+        self._id = request_id
         self.status = 0
         """0: nothing was sent yet."""
 
@@ -137,7 +143,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             start = cast("dict[str, Any]", message)
             self.status = start["status"]
-            start["headers"] = [*start.get("headers", ()), self._id, *_HEADERS]
+            start["headers"] = [*start.get("headers", ()), (_ID, self._id), *_HEADERS]
         await self._send(message)
 
     async def send(
@@ -145,15 +151,20 @@ class _Answer:
     ) -> None:
         """Send a whole answer in JSON."""
         self.status = status
+        if self._is_whole and not headers:
+            lines = b"content-length: %d\r\n%b: %b\r\n%b" % (len(body), _ID, self._id, _LINES)
+            await self._send(
+                {"type": WHOLE_ANSWER, "status": status, "headers": lines, "body": body}
+            )
+            return
         length = (b"content-length", b"%d" % len(body))
-        start: Any = {
+        start = {
             "type": "http.response.start",
             "status": status,
-            "headers": [_JSON, length, *headers, self._id, *_HEADERS],
+            "headers": [_JSON, length, *headers, (_ID, self._id), *_HEADERS],
         }
-        end: Any = {"type": "http.response.body", "body": body, "more_body": False}
         await self._send(start)
-        await self._send(end)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def refuse(self, refused: Refusal) -> None:
         """Say no."""
@@ -162,7 +173,7 @@ class _Answer:
 
 def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
     """The caller's id of the request, if it is one that can be logged and sent back, else ours."""
-    given = headers.get(b"x-request-id")
+    given = headers.get(_ID)
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
     return b"%b-%x" % (_PROCESS, next(_NUMBERS))
