@@ -75,8 +75,12 @@ def hash128(*parts: Part) -> int:
 
     Parts are tagged and measured before hashing: ("ab", "c") and ("a", "bc") differ.
     """
-    number = int.from_bytes(blake2b(_encode(parts), digest_size=16).digest(), "big")
-    return number if 0 < number < _INT_MAX else 1
+    return _hashed(_encode(parts))
+
+
+def reference(organization_id: UUID, *parts: Part) -> int:
+    """The same as `hash128(organization_id, *parts)`, of which the first part is well known."""
+    return _hashed(_encode_organization(organization_id.int) + _encode(parts))
 
 
 def derive(
@@ -124,6 +128,11 @@ def _encode_organization(organization: int) -> bytes:
 def _encode_leg(leg: str | int, attempt: int) -> bytes:
     """The parts that tell the legs of an operation apart; few names, and few attempts."""
     return _encode((leg, attempt))
+
+
+def _hashed(encoded: bytes) -> int:
+    number = int.from_bytes(blake2b(encoded, digest_size=16).digest(), "big")
+    return number if 0 < number < _INT_MAX else 1
 
 
 def _encode(parts: tuple[Part, ...]) -> bytes:

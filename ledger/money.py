@@ -118,7 +118,7 @@ def format_minor(minor: int, scale: int) -> str:
     >>> format_minor(75_000_000_000, 9), format_minor(-1, 2), format_minor(0, 9)
     ('75', '-0.01', '0')
     """
-    if scale == 0:
+    if scale == 0 or minor == 0:
         return str(minor)
     digits = str(minor).zfill(scale + 1 if minor >= 0 else scale + 2)
     decimals = digits[-scale:].rstrip("0")

@@ -87,7 +87,7 @@ class Quotes:
             codes = (request.asset_code,)
         choices: list[Choice] = []
         for code in codes:
-            asset = await self._asset(organization_id, code, now=now)
+            asset = await self._rates.asset(organization_id, code, now=now)
             choices.append(Choice(asset, rate_items(requests, agreement.card, code)))
         first, *others = choices
         return Quote(

@@ -27,7 +27,6 @@ from wallet_service.budget_counters import (
     Place,
     introduce_buckets,
     take_buckets,
-    wide_places,
     write_buckets,
 )
 from wallet_service.customer_balances import (
@@ -104,11 +103,14 @@ class BatchTransaction:
         *,
         skip_locked: bool,
         ended: set[UUID],
+        budgets: set[Place],
         is_repeated: bool = False,
         takes_locks: bool = False,
         written: asyncio.Event | None = None,
     ) -> Judged:
         """Lock, read, decide, write, commit. ``ended``: holds that the ledger says are over.
+
+        ``budgets``: those of many customers that operations name.
 
         With an engine in this database, keys are taken to be new, and holds to be in the book as
         they are here: the write tells if they are not. ``is_repeated`` looks first, ``takes_locks``
@@ -116,7 +118,7 @@ class BatchTransaction:
         LedgerConflict, HoldsEnded, and whatever the stores raise.
         """
         await self._open_house(batch)
-        await self._introduce_buckets(batch)
+        await self._introduce_buckets(budgets)
         if self._unlocked and skip_locked and not (is_repeated or takes_locks or ended):
             done = await self._unlocked.run(batch, written=written)
             if done is not None:
@@ -210,9 +212,9 @@ class BatchTransaction:
             async with self._pool.acquire() as connection:
                 await introduce_customers(connection, new)
 
-    async def _introduce_buckets(self, operations: Sequence[Operation]) -> None:
+    async def _introduce_buckets(self, places: set[Place]) -> None:
         """Budgets of more than one customer exist before they are locked."""
-        new = wide_places(operations) - self._buckets
+        new = places - self._buckets
         if not new:
             return
         async with self._pool.acquire() as connection:

@@ -25,6 +25,7 @@ from ledger import Ledger
 from ledger.transfers import ENDED
 from wallet_service.batch_gathering import Gathering
 from wallet_service.batch_transaction import Again, BatchTransaction, HoldsEnded, Judged
+from wallet_service.budget_counters import Place
 from wallet_service.customer_showing import load_and_show, show
 from wallet_service.database import Database
 from wallet_service.decision import (
@@ -284,6 +285,7 @@ class Committer:
         """
         operations = [pending.operation for pending in batch]
         ended = {pending.ended_hold for pending in batch if pending.ended_hold}
+        budgets = set[Place]().union(*[pending.budgets for pending in batch])
         error: BaseException = Busy()
         for attempt in range(_TRIES_MAX + 1):
             if attempt > 1:
@@ -293,6 +295,7 @@ class Committer:
                     operations,
                     skip_locked=skip_locked,
                     ended=ended,
+                    budgets=budgets,
                     is_repeated=attempt > 0,
                     takes_locks=any(pending.takes_locks for pending in batch),
                     written=written,

@@ -80,17 +80,13 @@ async def write_batch(
     False if another transaction was first with one of the keys. Raises LedgerConflict where it was
     first with something of the ledger's. Nothing may be kept then.
     """
-    holds = {
-        (organization_id, hold.id): hold
-        for organization_id, effect in effects
-        for hold in effect.holds
-    }
+    holds = _authorizations(effects)
     if not (keys or holds or rows.transfers):
         return True
     (written,) = await connection.fetch(
         _queries.write_batch.sql,
         keys,
-        [_authorization(place[0], holds[place]) for place in sorted(holds)],
+        holds,
         rows.transfers,
         rows.balances,
     )
@@ -117,16 +113,11 @@ async def write_unmoved(
     effects = [(operation.organization_id, outcome.effect) for operation, outcome in accepted]
     customers = sorted({one.customer for one in operations if one.customer is not None})
     places = {key: place for place, key in enumerate(customers, start=1)}
-    holds = {
-        (organization_id, hold.id): hold
-        for organization_id, effect in effects
-        for hold in effect.holds
-    }
     (written,) = await connection.fetch(
         _queries.write_unmoved.sql,
         [(*key, state.customers[key].version) for key in customers],
         keys_of(operations, outcomes, is_atomic=True, now=state.now),
-        [_authorization(place[0], holds[place]) for place in sorted(holds)],
+        _authorizations(effects),
         events.rows_of(
             [
                 _event(organization_id, effect, row, state.now)
@@ -220,6 +211,17 @@ async def _write_credits(
             await _queries.write_transaction(connection, **ids, **values)
         for change in effect.transaction_changes:
             await _queries.change_transaction(connection, **place, **msgspec.structs.asdict(change))
+
+
+def _authorizations(effects: Sequence[tuple[UUID, Effect]]) -> list[tuple[Any, ...]]:
+    """The rows of holds as these operations of (organization, effect) left them, by their ids."""
+    # By number: a UUID is hashed and compared in Python.
+    holds = {
+        (organization_id.int, hold.id.int): (organization_id, hold)
+        for organization_id, effect in effects
+        for hold in effect.holds
+    }
+    return [_authorization(*holds[place]) for place in sorted(holds)]
 
 
 def _authorization(organization_id: UUID, hold: HoldState) -> tuple[Any, ...]:

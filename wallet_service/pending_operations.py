@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from wallet_service.batch_gathering import Gathering
-from wallet_service.budget_counters import wide_places
+from wallet_service.budget_counters import Place, wide_places
 from wallet_service.decision import Operation
 from wallet_service.errors import Busy, OutcomePending, WalletError
 
@@ -33,7 +33,9 @@ class Pending(Struct, eq=False):
     tries: int = 0
     is_alone: bool = False
     subjects: tuple[object, ...] = ()
-    """Its customer, and the budgets of many customers: what one batch at a time may hold."""
+    """Its customer, and `budgets`: what one batch at a time may hold."""
+    budgets: set[Place] = set()
+    """Those of many customers that it names."""
     takes_locks: bool = False
     """It was tried without, and refused: what is refused is refused under locks."""
     has_moved: bool = False
@@ -63,26 +65,21 @@ class Pending(Struct, eq=False):
         self.refuse(OutcomePending() if self.is_taken or self.is_unsure else error)
 
 
-class Lane:
+class Lane(deque[Pending]):
     """One of the queues that lead into batches; whoever adds to it wakes who takes from it."""
 
-    __slots__ = ("news", "waiting")
-
     def __init__(self) -> None:
-        self.waiting: deque[Pending] = deque()
+        super().__init__()
         self.news = asyncio.Event()
-
-    def __len__(self) -> int:
-        return len(self.waiting)
 
     def add(self, pendings: Iterable[Pending]) -> None:
         """Put these behind the others."""
-        self.waiting.extend(pendings)
+        self.extend(pendings)
         self.news.set()
 
     def add_first(self, pendings: Sequence[Pending]) -> None:
         """Put these back before the others, in their order."""
-        self.waiting.extendleft(reversed(pendings))
+        self.extendleft(reversed(pendings))
         self.news.set()
 
 
@@ -125,10 +122,7 @@ class PendingOperations:
         if not waiting:
             self._measured_at = now
         deadline = now + self._deadline_s
-        pendings = [
-            Pending(operation, loop.create_future(), deadline, subjects=_subjects_of(operation))
-            for operation in operations
-        ]
+        pendings = [_pending(operation, loop.create_future(), deadline) for operation in operations]
         self._unanswered.extend(pendings)
         if self._watch is None:
             self._watch = loop.call_later(_WATCH_S, self._end_overdue)
@@ -142,14 +136,13 @@ class PendingOperations:
         Those that take the locks go together: there is no need that the others take them too. Its
         customers are left out of other batches until `let_go`.
         """
-        queue = lane.waiting
         batch: list[Pending] = []
         left: list[Pending] = []
-        while queue and len(batch) < self._batch_max and len(left) < _LEFT_MAX * self._batch_max:
-            pending = queue[0]
+        while lane and len(batch) < self._batch_max and len(left) < _LEFT_MAX * self._batch_max:
+            pending = lane[0]
             if pending.is_alone and batch:
                 break
-            queue.popleft()
+            lane.popleft()
             if pending.reply.done():  # nobody waits for it any more, and nothing happened
                 continue
             is_of_another_kind = batch and pending.takes_locks != batch[0].takes_locks
@@ -160,7 +153,7 @@ class PendingOperations:
             pending.is_taken = True
             if pending.is_alone:
                 break
-        queue.extendleft(reversed(left))
+        lane.extendleft(reversed(left))
         self._moving.update(subject for one in batch for subject in one.subjects)
         return batch
 
@@ -184,7 +177,7 @@ class PendingOperations:
 
     def end(self, error: WalletError) -> None:
         """Answer all that are left; nobody waits any more."""
-        for pending in (*self.ready.waiting, *self.locked_out.waiting, *self._unanswered):
+        for pending in (*self.ready, *self.locked_out, *self._unanswered):
             pending.give_up(error)
         if self._watch is not None:
             self._watch.cancel()
@@ -200,12 +193,13 @@ class PendingOperations:
                 pending.give_up(Busy("no batch in time"))
             self._unanswered.popleft()
         for lane in (self.ready, self.locked_out):
-            while lane.waiting and lane.waiting[0].reply.done():
-                lane.waiting.popleft()
+            while lane and lane[0].reply.done():
+                lane.popleft()
         self._watch = loop.call_later(_WATCH_S, self._end_overdue) if self._unanswered else None
 
 
-def _subjects_of(operation: Operation) -> tuple[object, ...]:
-    """What it may not share with another batch under way: its customer, and wide budgets."""
+def _pending(operation: Operation, reply: asyncio.Future[bytes], deadline: float) -> Pending:
     customer = operation.customer
-    return (*(() if customer is None else (customer,)), *wide_places([operation]))
+    budgets = wide_places([operation])
+    subjects = (*budgets,) if customer is None else (customer, *budgets)
+    return Pending(operation, reply, deadline, subjects=subjects, budgets=budgets)

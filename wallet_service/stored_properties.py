@@ -22,9 +22,9 @@ _SIMPLE: Final = frozenset({str, bool, type(None)})
 def check_properties(properties: Mapping[str, Any], *, place: str) -> None:
     """Raise Invalid, naming the property, where one is or holds a number that cannot be kept."""
     for name, value in properties.items():
-        if type(value) is int and -_INTEGER_MAX <= value < _INTEGER_MAX:  # what most usage is
-            continue
-        if type(value) not in _SIMPLE and not _is_kept(value):
+        if type(value) in _SIMPLE or (type(value) is int and abs(value) < _INTEGER_MAX):
+            continue  # what most usage is
+        if not _is_kept(value):
             raise Invalid(
                 f"{place}.{name}",
                 "value_is_out_of_range",

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from wallet_service.api.auth import authenticate
 from wallet_service.api.error_table import refusal
@@ -61,21 +61,20 @@ class RequestBoundary:
         self._under_way = 0
         self.hot = HotRoutes()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        http = cast("HTTPScope", scope)
         # Of a header that is there twice, the first counts.
-        headers = dict(reversed([*http["headers"]]))
+        headers = dict(reversed([*scope["headers"]]))
         request_id = _request_id(headers)
         token = REQUEST_ID.set(request_id)
-        answer = _Answer(http, send, request_id)
+        answer = _Answer(scope, send, request_id)
         self._under_way += 1
         try:
-            await self._answer(http, headers, receive, answer)
+            await self._answer(scope, headers, receive, answer)
         except Exception as error:
             if answer.status:
                 raise  # half an answer is out: the server closes the connection
@@ -86,13 +85,13 @@ class RequestBoundary:
             error.__traceback__ = None
         finally:
             self._under_way -= 1
-            route = cast("dict[str, Any]", scope).get("path_template") or _UNKNOWN_ROUTE
+            route = scope.get("path_template") or _UNKNOWN_ROUTE
             took_s = time.perf_counter() - began
-            self._measures.add((http["method"], route, answer.status), took_s)
+            self._measures.add((scope["method"], route, answer.status), took_s)
             REQUEST_ID.reset(token)
 
     async def _answer(
-        self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, answer: "_Answer"
+        self, scope: Any, headers: Mapping[bytes, bytes], receive: Receive, answer: "_Answer"
     ) -> None:
         path = scope["path"]
         if "\x00" in path or b"%00" in scope["query_string"]:
@@ -106,7 +105,7 @@ class RequestBoundary:
             await self._app(scope, receive, answer.pass_on)
             return
         route, parameters = found
-        cast("dict[str, Any]", scope)["path_template"] = route.template
+        scope["path_template"] = route.template
         services = self._services or self._remember_services()
         tenant = await authenticate(
             headers.get(b"authorization"),

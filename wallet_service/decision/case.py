@@ -61,7 +61,7 @@ class Case(Situation):
         self._movements = 0
         self.is_reversal = isinstance(operation.command, Reverse)
         self.reference = Reference(
-            user_data_128=ids.hash128(operation.organization_id, operation.kind, operation.key)
+            user_data_128=ids.reference(operation.organization_id, operation.kind, operation.key)
         )
 
     # -- ids ---------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def authorize(case: Case, command: Authorize) -> bytes:
     WalletFrozen, OverageDue, BudgetExceeded, Invalid.
     """
     payable = find_payable(case, command)
-    asset, claims = payable.asset, payable.claims
+    asset, claims = payable.choice.asset, payable.claims
     _repay(case, asset, payable.payers.repaid)
     hold = HoldState(
         id=case.operation_id,

@@ -121,7 +121,7 @@ def _judge(operation: Operation, state: LockedState, *, is_atomic: bool) -> Outc
     case.link()
     case.effect.authorization_id = case.effect.authorization_id or subject
     _remember(place, case, state, "posted" if is_atomic else "open", reply)
-    if case.effect.authorization_id is not None:
+    if not is_atomic and case.effect.authorization_id is not None:
         customer.open_holds.add(case.effect.authorization_id)
     return Done(case.effect, reply, case.attempt, case.operation_id)
 

@@ -23,7 +23,7 @@ from .access import refuse_unentitled
 from .budget_state import BudgetKey
 from .budgets import Budgets, Need
 from .burn import Claim, Share, burn, give_back
-from .commands import Asset, Authorize, Item, Pricing
+from .commands import Asset, Authorize, Choice, Item, Pricing
 from .pricing import amounts_to_hold
 from .state import CustomerState
 
@@ -56,9 +56,9 @@ class Payers(Struct):
 
 
 class Payable(Struct):
-    """An asset in which all can be held: what each item claims there, and who pays."""
+    """A choice in which all can be held: what each item claims there, and who pays."""
 
-    asset: Asset
+    choice: Choice
     claims: list[Claim]
     payers: Payers
     needs: list[Need]
@@ -84,7 +84,7 @@ def find_payable(case: Situation, command: Authorize) -> Payable:
                 needs = needs_of(choice.items, claims)
                 warnings = case.budgets.check(needs, choice.asset)
                 payers = find_payers(case, claims, choice.asset)
-                return Payable(choice.asset, claims, payers, needs, warnings)
+                return Payable(choice, claims, payers, needs, warnings)
             except Denied as denied:
                 refusal = denied
     assert refusal is not None, "there is at least one choice"

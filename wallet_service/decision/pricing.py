@@ -161,19 +161,18 @@ def amounts_to_hold(
     Each item is priced as if those before it had been used. Moves no total. Raises OutOfRange.
     """
     moving = _Moving(totals, pricing, at=at)
-    return [_amount_to_hold(item, asset, moving) for item in items]
-
-
-def _amount_to_hold(item: Item, asset: Asset, moving: _Moving) -> int:
-    if item.amount_minor is not None:
-        return item.amount_minor
-    amount_minor = 0
-    for priced in item.lines:
-        exact = priced.exact
-        if exact is None:
-            exact, _, _ = moving.price(priced.line, most=True)
-        amount_minor += _to_minor(exact, asset, Rounding.UP)
-    return amount_minor
+    amounts: list[int] = []
+    for item in items:
+        amount_minor = item.amount_minor
+        if amount_minor is None:
+            amount_minor = 0
+            for priced in item.lines:
+                exact = priced.exact
+                if exact is None:
+                    exact, _, _ = moving.price(priced.line, most=True)
+                amount_minor += _to_minor(exact, asset, Rounding.UP)
+        amounts.append(amount_minor)
+    return amounts
 
 
 def _to_minor(exact: Decimal, asset: Asset, rounding: Rounding) -> int:

@@ -47,7 +47,7 @@ NIL = UUID(int=0)
 @lru_cache(maxsize=100_000)
 def overage_account(organization_id: UUID, customer_id: UUID, asset_code: str) -> int:
     """The ledger account of what a customer used and could not pay, in one asset."""
-    return ids.hash128(organization_id, customer_id, asset_code, "overage")
+    return ids.reference(organization_id, customer_id, asset_code, "overage")
 
 
 class WalletState(Struct):

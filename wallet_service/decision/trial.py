@@ -46,7 +46,9 @@ def try_authorize(
     """
     choices = command.choices
     codes = [item.code for item in command.items]
-    available = [customer.available(one.asset.code, codes, now=now) for one in choices]
+    available = {
+        one.asset.code: customer.available(one.asset.code, codes, now=now) for one in choices
+    }
     budgets = Budgets(buckets, _NOTHING, now=now, alert_id=_no_alert)
     try:
         found = find_payable(Situation(customer, now=now, budgets=budgets), command)
@@ -55,10 +57,10 @@ def try_authorize(
     except WalletError as refusal:
         last = choices[-1]
         amounts = amounts_to_hold(last.items, last.asset, command.pricing, customer.totals, at=now)
-        return Trial(last, amounts, available[-1], refusal.with_traceback(None))
-    place = next(at for at, one in enumerate(choices) if one.asset is found.asset)
+        return Trial(last, amounts, available[last.asset.code], refusal.with_traceback(None))
     amounts = [claim.amount_minor for claim in found.claims]
-    return Trial(choices[place], amounts, available[place], warnings=found.warnings)
+    payable_in = found.choice.asset.code
+    return Trial(found.choice, amounts, available[payable_in], warnings=found.warnings)
 
 
 _NOTHING: Final = Effect(NIL, None)
