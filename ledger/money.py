@@ -120,9 +120,11 @@ def format_minor(minor: int, scale: int) -> str:
     """
     if scale == 0 or minor == 0:
         return str(minor)
-    digits = str(minor).zfill(scale + 1 if minor >= 0 else scale + 2)
-    decimals = digits[-scale:].rstrip("0")
-    return f"{digits[:-scale]}.{decimals}" if decimals else digits[:-scale]
+    if minor < 0:
+        return f"-{format_minor(-minor, scale)}"
+    digits = str(minor).zfill(scale + 1)
+    whole, decimals = digits[:-scale], digits[-scale:].rstrip("0")
+    return f"{whole}.{decimals}" if decimals else whole
 
 
 def rescale(minor: int, *, scale: int, to_scale: int, rounding: Rounding) -> int:

@@ -160,11 +160,15 @@ def _repayment(case: Situation, claims: list[Claim], asset: Asset) -> tuple[list
 
 
 def find_payers(case: Situation, claims: list[Claim], asset: Asset) -> Payers:
-    """Find payers for every claim, after what is still owed from the past; all or nothing."""
+    """Find payers for every claim, after what is still owed from the past; all or nothing.
+
+    Who claims nothing repays nothing.
+    """
     customer, now = case.customer, case.now
-    if not sum([claim.amount_minor for claim in claims]):
-        return Payers([], [])
-    repaid, left = _repayment(case, claims, asset)
+    repaid: list[Share] = []
+    left = 0
+    if customer.overage.get(asset.code) and any(claim.amount_minor for claim in claims):
+        repaid, left = _repayment(case, claims, asset)
     shares, unpaid = burn(customer, claims, asset.code, now=now)
     if unpaid:
         # A claim that only few wallets may pay comes first, before others have emptied them.
