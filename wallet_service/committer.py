@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import structlog
@@ -44,6 +44,8 @@ from wallet_service.pending_operations import Lane, Pending, PendingOperations
 from wallet_service.store_failures import CONFLICTS, UNAVAILABLE
 
 __all__ = ["Committer"]
+
+_Committed: TypeAlias = tuple[LockedState, Sequence[tuple[Pending, Outcome]]]
 
 log = structlog.get_logger()
 
@@ -172,42 +174,38 @@ class Committer:
     ) -> None:
         """Process a batch; ``written`` tells that only its commit is left, so the next may begin.
 
-        Its customers are left out of other batches until it is through.
+        Its customers are left out of other batches until it is through. The next one does not wait
+        for its last steps, to show and to answer: nothing is locked any more.
         """
         self._batches_open += 1
         # Who waits for a lock, or for a ledger outside Postgres, keeps nobody else waiting.
         is_awaited = skip_locked and self._is_atomic
-        answers_follow = False
+        done: _Committed | None = None
         if is_awaited:
             self._gathering.begin()
         try:
-            answers_follow = await self._process(
-                batch, written, skip_locked=skip_locked, is_awaited=is_awaited
-            )
+            done = await self._process(batch, written, skip_locked=skip_locked)
         except Exception as error:
             log.exception("batch_failed", operations=len(batch))
             for pending in batch:
                 pending.refuse(error)
         finally:
             self._batches_open -= 1
-            if is_awaited and not answers_follow:
+            if is_awaited and done is None:
                 self._gathering.end()
             self._committing.release()
             self._pending.let_go(batch)
             written.set()
+        if done is not None:
+            await self._finish(*done, is_awaited=is_awaited)
 
     async def _process(
-        self,
-        batch: list[Pending],
-        written: asyncio.Event,
-        *,
-        skip_locked: bool,
-        is_awaited: bool,
-    ) -> bool:
-        """Carry out a batch; says whether there is something to show, and then to answer."""
+        self, batch: list[Pending], written: asyncio.Event, *, skip_locked: bool
+    ) -> _Committed | None:
+        """Carry out a batch; gives what there is to show, and then to answer, if there is any."""
         done = await self._commit(batch, written, skip_locked=skip_locked)
         if done is None:
-            return False
+            return None
         outcomes = list(zip(batch, done.outcomes, strict=True))
         busy = [pending for pending, outcome in outcomes if outcome is None]
         judged = [(pending, outcome) for pending, outcome in outcomes if outcome is not None]
@@ -215,14 +213,12 @@ class Committer:
         if busy:
             self._put_back(busy, done)
         if done.state is None:
-            return False
+            return None
         for pending, outcome in judged:
             if isinstance(outcome, Waits):
                 self._wait_for_others(pending)
-        # The next batch does not wait for this one's last steps: nothing is locked any more.
         await self._finishing.acquire()
-        self._spawn(self._finish(done.state, judged, is_awaited=is_awaited))
-        return True
+        return done.state, judged
 
     def _put_back(self, busy: Sequence[Pending], done: Judged) -> None:
         """Who was not judged is in another batch: one that takes locks, or waits for them."""
