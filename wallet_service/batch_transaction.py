@@ -29,11 +29,7 @@ from wallet_service.budget_counters import (
     take_buckets,
     write_buckets,
 )
-from wallet_service.customer_balances import (
-    accounts_of,
-    apply_balances,
-    assets_of,
-)
+from wallet_service.customer_balances import accounts_of, apply_balances, assets_of
 from wallet_service.customer_locking import introduce_customers, locking
 from wallet_service.database import Database
 from wallet_service.decision import (
@@ -81,6 +77,14 @@ class Judged(Struct):
     """Or that may be tried without locks once more: its customer has moved meanwhile."""
 
 
+class _LookedUp(Struct):
+    """What a ledger outside this database said before the locks."""
+
+    versions: dict[CustomerKey, int]
+    """Of the customers, when it was asked."""
+    balances: dict[int, Any]
+
+
 class BatchTransaction:
     """Carries the operations of one batch at a time, for any number of callers."""
 
@@ -90,9 +94,7 @@ class BatchTransaction:
         self._ledger = ledger
         self._engine = ledger if isinstance(ledger, PostgresLedger) else None
         """The same, where it is in this database and commits with it."""
-        self._unlocked: UnlockedBatch | None = None
-        if self._engine is not None:
-            self._unlocked = UnlockedBatch(database=database, engine=self._engine)
+        self._unlocked = UnlockedBatch(database=database, ledger=ledger)
         self._houses: set[tuple[int, str]] = set()
         self._buckets: set[Place] = set()
         """Buckets of budgets that are there to be locked."""
@@ -119,18 +121,18 @@ class BatchTransaction:
         """
         await self._open_house(batch)
         await self._introduce_buckets(budgets)
-        if self._unlocked and skip_locked and not (is_repeated or takes_locks or ended):
+        if skip_locked and not (is_repeated or takes_locks or ended):
             done = await self._unlocked.run(batch, written=written)
             if done is not None:
                 return Judged(done.outcomes, done.state, wants_locks=True, moved=done.moved)
-        balances = None if self._engine else await self._look_up(batch)
+        looked_up = None if self._engine else await self._look_up(batch)
         customers = [operation.customer for operation in batch]
         await self._introduce_customers(batch)
         async with (
             self._pool.acquire() as connection,
             locking(connection, customers, skip_locked=skip_locked),
         ):
-            state, book = await self._read_customers(connection, batch, balances)
+            state, book = await self._read_customers(connection, batch, looked_up)
             mine = [
                 position
                 for position, one in enumerate(batch)
@@ -175,18 +177,23 @@ class BatchTransaction:
         self,
         connection: Connection,
         batch: Sequence[Operation],
-        balances: dict[int, Any] | None,
+        looked_up: "_LookedUp | None",
     ) -> tuple[LockedState, KnownAccounts | None]:
         """The customers that were locked, with their balances.
 
         Those were looked up before, or are read here, as the engine's own accounts too.
         """
-        if balances is not None:
-            state = await customer_reading.read_versions(connection, batch)
-            apply_balances(state.customers.values(), assets_of(batch), balances)
-            return state, None
-        assert self._engine is not None, "whose balances are read here is in this database"
-        return await customer_reading.read_funded(connection, batch, self._engine, only_locked=True)
+        state, book = await customer_reading.read_funded(
+            connection, batch, self._engine, only_locked=True
+        )
+        if looked_up is None:
+            return state, book
+        apply_balances(state.customers.values(), assets_of(batch), looked_up.balances)
+        for key, customer in state.customers.items():
+            # It moved after the look-up: good enough to decide on, but not to be shown.
+            if customer.version != looked_up.versions.get(key, 0) + 1:
+                customer.is_incomplete = True
+        return state, None
 
     async def _open_house(self, operations: Sequence[Operation]) -> None:
         """The accounts of the house exist before a ledger's first transfer.
@@ -223,16 +230,20 @@ class BatchTransaction:
             self._buckets.clear()
         self._buckets |= new
 
-    async def _look_up(self, operations: Sequence[Operation]) -> dict[int, Any]:
+    async def _look_up(self, operations: Sequence[Operation]) -> "_LookedUp":
         """Balances before the locks.
 
         They choose the split; what the ledger then refuses is looked up anew.
         """
-        customers = sorted({one.customer for one in operations if one.customer})
         async with self._pool.acquire() as connection:
-            states = await customer_reading.read_wallets(connection, customers)
-        assets = assets_of(operations)
-        return await self._ledger.balances(accounts_of(states.values(), assets))
+            state, _ = await customer_reading.read_funded(
+                connection, operations, None, only_locked=False
+            )
+        accounts = accounts_of(state.customers.values(), assets_of(operations))
+        return _LookedUp(
+            {key: customer.version for key, customer in state.customers.items()},
+            await self._ledger.balances(accounts),
+        )
 
     async def _write(
         self,

@@ -178,8 +178,7 @@ class Committer:
         for its last steps, to show and to answer: nothing is locked any more.
         """
         self._batches_open += 1
-        # Who waits for a lock, or for a ledger outside Postgres, keeps nobody else waiting.
-        is_awaited = skip_locked and self._is_atomic
+        is_awaited = skip_locked  # who waits for a lock keeps nobody else waiting
         done: _Committed | None = None
         if is_awaited:
             self._gathering.begin()
@@ -245,7 +244,7 @@ class Committer:
             if self._is_atomic:
                 await self._show(state, judged)
             else:
-                await self._post(judged)
+                await self._post(state, judged)
                 replayed = [one.operation.customer for one, out in judged if type(out) is Replayed]
                 await load_and_show(self._hot, replayed)
         except Exception as error:
@@ -340,7 +339,7 @@ class Committer:
             return 0
         return await self._intent_posting.sweep(age_s=age_s, customers=customers)
 
-    async def _post(self, judged: Sequence[tuple[Pending, Outcome]]) -> None:
+    async def _post(self, state: LockedState, judged: Sequence[tuple[Pending, Outcome]]) -> None:
         """Post what was accepted, and answer it; what the ledger refuses is judged again."""
         accepted = [
             (pending, outcome.reply, Intent.of(pending.operation, outcome))
@@ -350,7 +349,7 @@ class Committer:
         if not accepted:
             return
         try:
-            await self._intent_posting.post([intent for _, _, intent in accepted])
+            await self._intent_posting.post([intent for _, _, intent in accepted], state)
         except OutcomePending:
             for pending, _, _ in accepted:
                 pending.refuse(OutcomePending())
@@ -370,6 +369,7 @@ class Committer:
             pending.refuse(Busy("other operations took the balance meanwhile"))
         else:
             pending.tries += 1
+            pending.takes_locks = True  # its key is known by now
             self._pending.ready.add([pending])
 
     def _wait_for_others(self, pending: Pending) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from invoicing.records import Connection, load_queries
 from wallet_service.decision import CustomerKey
 
-__all__ = ["introduce_customers", "locked_versions", "locking", "prepare_locks"]
+__all__ = ["introduce_customers", "locking", "prepare_locks"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -30,8 +30,8 @@ async def locking(
 ) -> AsyncGenerator[None]:
     """Open a transaction that begins by locking customers, in the order of their ids.
 
-    With ``skip_locked`` those that are busy are left out. `locked_versions`, or a read of its like,
-    tells who was locked.
+    With ``skip_locked`` those that are busy are left out; what is read next tells who was locked
+    (`customer_reading`).
     """
     wanted = sorted({key for key in customers if key is not None})
     first = "begin"
@@ -50,19 +50,6 @@ async def locking(
         raise
     if await connection.execute("commit") != "COMMIT":
         raise AssertionError("the transaction had failed, and was rolled back")
-
-
-async def locked_versions(
-    connection: Connection, customers: Iterable[CustomerKey | None]
-) -> dict[CustomerKey, int]:
-    """The new versions of the customers that the transaction has locked."""
-    wanted = sorted({key for key in customers if key is not None})
-    if not wanted:
-        return {}
-    rows = await connection.fetch(
-        _queries.locked_versions.sql, [key[0] for key in wanted], [key[1] for key in wanted]
-    )
-    return {(row["organization_id"], row["customer_id"]): row["version"] for row in rows}
 
 
 async def introduce_customers(

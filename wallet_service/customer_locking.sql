@@ -29,13 +29,6 @@ update wallet.customer_versions v set version = v.version + 1
 from mine
 where v.organization_id = mine.organization_id and v.customer_id = mine.customer_id;
 
--- name: locked_versions
--- The customers that this transaction has locked: the ones whose versions are its own.
-select v.organization_id, v.customer_id, v.version
-from unnest(:organization_ids::uuid[], :customer_ids::uuid[]) as wanted (organization_id, customer_id)
-join wallet.customer_versions v using (organization_id, customer_id)
-where v.xmin = pg_current_xact_id()::xid;
-
 -- name: introduce_customers
 -- A customer's first operation: the row that everything of it is locked by.
 insert into wallet.customer_versions (organization_id, customer_id)

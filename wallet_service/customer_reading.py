@@ -15,12 +15,11 @@ from ledger.book import AccountState
 from ledger.engine import KnownAccounts
 from ledger.ids import uuid_of
 from wallet_service.customer_balances import assets_of, learn_balances
-from wallet_service.customer_locking import locked_versions
 from wallet_service.decision import CustomerKey, CustomerState, LockedState, Operation
 from wallet_service.decision.state import GrantState, WalletState, overage_account
 from wallet_service.operation_reading import holds_wanted, learn_holds
 
-__all__ = ["read_funded", "read_versions", "read_wallets"]
+__all__ = ["read_funded", "read_wallets"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -39,14 +38,21 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 async def read_funded(
-    connection: Connection, operations: Sequence[Operation], ledger: Ledger, *, only_locked: bool
+    connection: Connection,
+    operations: Sequence[Operation],
+    ledger: Ledger | None,
+    *,
+    only_locked: bool,
 ) -> tuple[LockedState, KnownAccounts]:
     """Customers of these operations with their balances, for an engine in this database.
 
-    Only those that the transaction has locked, or all that have a version. The time of the batch
-    comes with them, and so do the holds that the operations are about.
+    Without one they come without balances, which the caller looks up. Only those that the
+    transaction has locked, or all that have a version. The time of the batch comes with them, and
+    so do the holds that the operations are about.
     """
     state, book = await _read_funded(connection, operations, only_locked=only_locked)
+    if ledger is None:
+        return state, book
     assets = assets_of(operations)
     others = [
         customer
@@ -108,17 +114,6 @@ async def _read_funded(
     return state, book
 
 
-async def read_versions(connection: Connection, operations: Sequence[Operation]) -> LockedState:
-    """Customers of these operations that the transaction has locked, with their wallets.
-
-    For an engine outside this database: their balances were looked up before the locks.
-    """
-    versions = await locked_versions(connection, [op.customer for op in operations])
-    state = LockedState(await connection.fetchval("select clock_timestamp()"))
-    await _read_customers(connection, state.customers, versions)
-    return state
-
-
 async def read_wallets(
     connection: Connection, customers: Sequence[CustomerKey]
 ) -> dict[CustomerKey, CustomerState]:
@@ -129,27 +124,15 @@ async def read_wallets(
     versions = dict.fromkeys(customers, 0) | {
         (row["organization_id"], row["customer_id"]): row["version"] for row in rows
     }
-    found: dict[CustomerKey, CustomerState] = {}
-    await _read_customers(connection, found, versions)
-    return found
-
-
-async def _read_customers(
-    connection: Connection,
-    customers: dict[CustomerKey, CustomerState],
-    versions: dict[CustomerKey, int],
-) -> None:
-    if not versions:
-        return
-    for key, version in versions.items():
-        customers[key] = CustomerState(*key, version)
+    found = {key: CustomerState(*key, version) for key, version in versions.items()}
     rows = await connection.fetch(
         _queries.read_wallets.sql, [key[0] for key in versions], [key[1] for key in versions]
     )
     for row in rows:
-        _learn_wallet(customers[row["organization_id"], row["customer_id"]], row)
-    for key in versions:
-        customers[key].sort()
+        _learn_wallet(found[row["organization_id"], row["customer_id"]], row)
+    for customer in found.values():
+        customer.sort()
+    return found
 
 
 def _learn_wallet(customer: CustomerState, row: Any) -> GrantState | None:

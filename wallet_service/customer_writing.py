@@ -13,6 +13,7 @@ from ledger.engine import NO_ROWS, BatchRows
 from wallet_service.budget_counters import write_spending
 from wallet_service.decision import (
     CustomerKey,
+    CustomerState,
     Done,
     Effect,
     LockedState,
@@ -24,7 +25,7 @@ from wallet_service.decision.outcomes import EventRow
 from wallet_service.decision.state import HoldState
 from wallet_service.intents import encode_intent
 
-__all__ = ["keys_of", "write_batch", "write_others", "write_unmoved"]
+__all__ = ["keys_of", "write_batch", "write_concluded", "write_others", "write_unmoved"]
 
 _queries: Final[Any] = load_queries(__file__)
 
@@ -101,8 +102,13 @@ async def write_unmoved(
     accepted: Sequence[tuple[Operation, Done]],
     state: LockedState,
     rows: BatchRows,
+    *,
+    is_atomic: bool,
 ) -> list[CustomerKey]:
     """Write keys, authorizations, events and transfers, and commit; not inside a transaction.
+
+    With a ledger outside Postgres (not ``is_atomic``) the keys are written with their intents, and
+    the rest when these are concluded.
 
     Returns the customers that have moved since they were read, or are locked: nothing of theirs is
     kept. Raises SerializationError where anything else was not as it was read; nothing at all is
@@ -110,31 +116,66 @@ async def write_unmoved(
     """
     operations = [operation for operation, _ in accepted]
     outcomes = [outcome for _, outcome in accepted]
-    effects = [(operation.organization_id, outcome.effect) for operation, outcome in accepted]
+    effects = [
+        (operation.organization_id, outcome.effect) for operation, outcome in accepted if is_atomic
+    ]
     customers = sorted({one.customer for one in operations if one.customer is not None})
     places = {key: place for place, key in enumerate(customers, start=1)}
     (written,) = await connection.fetch(
         _queries.write_unmoved.sql,
         [(*key, state.customers[key].version) for key in customers],
-        keys_of(operations, outcomes, is_atomic=True, now=state.now),
-        _authorizations(effects),
-        events.rows_of(
-            [
-                _event(organization_id, effect, row, state.now)
-                for organization_id, effect in effects
-                for row in effect.events
-            ]
-        ),
+        keys_of(operations, outcomes, is_atomic=is_atomic, now=state.now),
+        *_holds_and_events(effects, now=state.now),
         rows.transfers,
         rows.balances,
         [
-            places[operation.organization_id, operation.customer_id]
-            for operation, outcome in accepted
-            if operation.customer_id is not None
-            for _ in outcome.effect.transfers
+            places[organization_id, effect.customer_id]
+            for organization_id, effect in effects
+            if effect.customer_id is not None
+            for _ in effect.transfers
         ],
     )
     return [customers[place - 1] for place in written["moved"]]
+
+
+async def write_concluded(
+    connection: Connection,
+    concluded: Sequence[tuple[UUID, str, str, int, str]],
+    effects: Sequence[tuple[UUID, Effect]],
+    customers: Sequence[CustomerState],
+    *,
+    now: datetime,
+) -> list[CustomerKey]:
+    """Conclude intents (organization, kind, key, attempt, state), and commit; not in a transaction.
+
+    ``effects`` are what those that are posted have come to: authorizations and events.
+
+    Returns the customers that somebody else has moved since these intents were written. Raises
+    SerializationError where one of them is not open any more; nothing at all is kept then.
+    """
+    rows = sorted(concluded)
+    (written,) = await connection.fetch(
+        _queries.conclude_intents.sql,
+        [(one.organization_id, one.customer_id, one.version) for one in customers],
+        *([row[place] for row in rows] for place in range(5)),
+        *_holds_and_events(effects, now=now),
+    )
+    moved: list[int] = written["moved"]
+    return [
+        (customers[place - 1].organization_id, customers[place - 1].customer_id) for place in moved
+    ]
+
+
+def _holds_and_events(
+    effects: Sequence[tuple[UUID, Effect]], *, now: datetime
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Rows of what operations of (organization, effect) came to."""
+    rows = [
+        _event(organization_id, effect, row, now)
+        for organization_id, effect in effects
+        for row in effect.events
+    ]
+    return _authorizations(effects), events.rows_of(rows)
 
 
 async def write_others(

@@ -37,6 +37,12 @@ select wallet.write_those_unmoved(
     :authorizations::wallet.authorization_now[], :events::invoicing.new_event[], :transfers::ledger.new_transfer[],
     :balances::ledger.moved_balance[], :transfer_customers::integer[]) as moved;
 
+-- name: conclude_intents
+-- Intents that the ledger has answered, with all that those which it has posted have come to.
+select wallet.conclude_intents(
+    :customers::wallet.version_read[], :organization_ids::uuid[], :kinds::text[], :keys::text[], :attempts::integer[],
+    :states::text[], :authorizations::wallet.authorization_now[], :events::invoicing.new_event[]) as moved;
+
 -- name: write_unrated!
 -- (4) Usage that waits for its price.
 insert into wallet.unrated_events (organization_id, event_id, timestamp, reason, detail, created_at)

@@ -8,12 +8,17 @@ concludes it:
 
 Submitting the same ids twice is posting once, so whoever finds an intent open may bring it to its
 end: the batch that made it, a request that waits for it, or the sweeper if their process died.
+
+The batch that made them concludes most in one statement, and shows its customers as it has left
+them, if nobody else has moved them since it looked their balances up: their versions tell. All the
+others are concluded in a transaction, and loaded anew.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -33,9 +38,9 @@ from wallet_service.budget_counters import (
     write_spending,
 )
 from wallet_service.customer_locking import locking
-from wallet_service.customer_showing import load_and_show
+from wallet_service.customer_showing import load_and_show, show
 from wallet_service.database import Database
-from wallet_service.decision import CustomerKey, Done, Effect, Operation
+from wallet_service.decision import CustomerKey, Done, Effect, LockedState, Operation
 from wallet_service.decision.budgets import undo_moves
 from wallet_service.decision.pricing import undo
 from wallet_service.errors import OutcomePending
@@ -52,6 +57,12 @@ _queries: Final[Any] = load_queries(__file__)
 
 _SWEEP_MAX = 500
 _TRIES_MAX = 3
+_SIMPLE = {
+    *("operation_id", "customer_id", "authorization_id"),
+    *("accounts", "transfers", "holds", "events"),
+}
+"""What one statement concludes of an effect; all the rest must be empty."""
+_rest_of = attrgetter(*(one for one in Effect.__struct_fields__ if one not in _SIMPLE))
 
 
 class Intent(Struct):
@@ -91,6 +102,16 @@ class Intent(Struct):
         """Whether the ledger has it; an operation that moves nothing is a fact by itself."""
         return self.result is None or self.result.ok
 
+    @property
+    def end(self) -> str:
+        """What becomes of it."""
+        return "posted" if self.is_fact else "refused"
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether one statement can conclude it."""
+        return self.effect.customer_id is not None and not any(_rest_of(self.effect))
+
 
 class IntentPosting:
     """Brings intents to their end. See the module's docstring."""
@@ -100,13 +121,19 @@ class IntentPosting:
         self._ledger = ledger
         self._hot = hot
 
-    async def post(self, intents: list[Intent]) -> None:
+    async def post(self, intents: list[Intent], state: LockedState) -> None:
         """Submit what a batch has just committed, and conclude it; each intent says how it ended.
 
-        Raises OutcomePending where nobody can say: they stay open, for the sweeper.
+        ``state`` is what it has left of its customers. Raises OutcomePending where nobody can say:
+        they stay open, for the sweeper.
         """
         try:
-            await self._bring_to_end(intents)
+            await self._submit(intents)
+            if not await self._conclude_at_once(intents, state):
+                await self._conclude_all(intents)
+                await self._show(intents)
+                return
+            await show(self._hot, [state.customers[key] for key in _customers_of(intents)])
         except (LedgerError, *UNAVAILABLE, *CONFLICTS) as failure:
             log.warning("outcome_pending", reason=repr(failure), operations=len(intents))
             raise OutcomePending from failure
@@ -134,13 +161,13 @@ class IntentPosting:
             for row in rows
         ]
         if intents:
-            await self._bring_to_end(intents)
+            await self._submit(intents)
+            await self._conclude_all(intents)
+            await self._show(intents)
         return len(intents)
 
-    async def _bring_to_end(self, intents: list[Intent]) -> None:
-        await self._submit(intents)
-        await self._conclude_all(intents)
-        await load_and_show(self._hot, [intent.customer for intent in intents])
+    async def _show(self, intents: list[Intent]) -> None:
+        await load_and_show(self._hot, _customers_of(intents))
 
     async def _submit(self, intents: list[Intent]) -> None:
         """Ask the ledger to post them; the same ids again are posted once."""
@@ -155,6 +182,42 @@ class IntentPosting:
             chain = results[position : position + length]
             intent.result = chain_result(chain) if chain else None
             position += length
+
+    async def _conclude_at_once(self, intents: list[Intent], state: LockedState) -> bool:
+        """Conclude simple ones in one statement; False if that cannot be, and nothing was done.
+
+        Customers of ``state`` that may be shown as they are get the ledger's time as their version,
+        the others are incomplete.
+        """
+        if not all(intent.is_simple for intent in intents):
+            return False
+        customers = [state.customers[key] for key in _customers_of(intents)]
+        try:
+            async with self._pool.acquire() as connection:
+                moved = await customer_writing.write_concluded(
+                    connection,
+                    [(*intent.place, intent.attempt, intent.end) for intent in intents],
+                    [(one.organization_id, one.effect) for one in intents if one.is_fact],
+                    customers,
+                    now=state.now,
+                )
+        except UNAVAILABLE:
+            raise
+        except Exception as failure:  # noqa: BLE001 (one by one, they tell whose it was)
+            log.debug("not_concluded_at_once", reason=repr(failure), operations=len(intents))
+            return False
+        for customer in customers:
+            customer.version = 0
+        for intent in intents:
+            assert intent.customer is not None, "what is simple is somebody's"
+            customer = state.customers[intent.customer]
+            if intent.result is None or not intent.result.ok:
+                customer.is_incomplete = True
+            else:
+                customer.version = max(customer.version, intent.result.timestamp)
+        for key in moved:
+            state.customers[key].is_incomplete = True
+        return True
 
     async def _conclude_all(self, intents: list[Intent]) -> None:
         """Conclude them together, or, if one of them cannot be, each on its own account.
@@ -199,7 +262,7 @@ class IntentPosting:
                 [intent.kind for intent in ordered],
                 [intent.key for intent in ordered],
                 [intent.attempt for intent in ordered],
-                ["posted" if intent.is_fact else "refused" for intent in ordered],
+                [intent.end for intent in ordered],
             )
             concluded = {(row["organization_id"], row["kind"], row["key"]) for row in rows}
             mine = [intent for intent in intents if intent.place in concluded]
@@ -231,6 +294,11 @@ class IntentPosting:
 
 
 # -- parts -----------------------------------------------------------------------------------------
+
+
+def _customers_of(intents: Sequence[Intent]) -> list[CustomerKey]:
+    """Whose they are, each once, in the order of their ids."""
+    return sorted({intent.customer for intent in intents if intent.customer is not None})
 
 
 def _wide_places_moved(intents: Sequence[Intent]) -> set[Place]:

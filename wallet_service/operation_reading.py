@@ -78,7 +78,7 @@ async def read(
     """Everything else that judging these operations needs, of customers that were read.
 
     ``keys``: whether they were used before. ``intents``: what a ledger outside Postgres has not
-    answered yet; with the other one, holds came with their customers.
+    answered yet, where operations are about what may be under way. Holds came with their customers.
     """
     if keys:
         await _read_keys(connection, state, operations)
@@ -89,14 +89,12 @@ async def read(
             state.customers.setdefault(key, CustomerState(*key, 0))
     others = [op for op in operations if type(op.command) not in _OF_NOTHING_BEFORE]
     if others:
-        if intents:
-            await _read_holds(connection, state, others)
         await _read_events(connection, state, others)
         await _read_transactions(connection, state, others)
         await _read_deferred(connection, state, others)
+        if intents:
+            await _read_open(connection, state)
     await _read_totals(connection, state, operations)
-    if intents:
-        await _read_open(connection, state)
 
 
 async def any_key_is_known(connection: Connection, operations: Sequence[Operation]) -> bool:
@@ -146,17 +144,6 @@ def learn_holds(state: LockedState, rows: Iterable[Any]) -> None:
         customer = state.customers.get((row["organization_id"], hold.customer_id))
         if customer is not None:
             customer.holds[hold.id] = hold
-
-
-async def _read_holds(
-    connection: Connection, state: LockedState, operations: Sequence[Operation]
-) -> None:
-    wanted = holds_wanted(operations)
-    if wanted:
-        rows = await connection.fetch(
-            _queries.read_holds.sql, [hold[0] for hold in wanted], [hold[1] for hold in wanted]
-        )
-        learn_holds(state, rows)
 
 
 def holds_of(operations: Sequence[Operation], state: LockedState) -> dict[int, Transfer]:

@@ -8,14 +8,6 @@ from unnest(:organization_ids::uuid[], :kinds::text[], :keys::text[]) as wanted 
 join wallet.operations o
     on o.organization_id = wanted.organization_id and o.kind = wanted.kind and o.key = wanted.key;
 
--- name: read_holds
--- (2) The authorizations that are captured, extended, ended or refunded.
-select a.organization_id, a.id, a.customer_id, a.external_customer_id, a.transaction_id, a.status, a.asset_code,
-    a.amount_minor, a.captured_minor, a.overage_minor, a.refunded_minor, a.subscription_id, a.plan_version_id,
-    a.items, a.legs, a.paid, a.step, a.expires_at, a.created_at, a.ended_at, a.api_key_id, a.budgets
-from unnest(:organization_ids::uuid[], :ids::uuid[]) as wanted (organization_id, id)
-join wallet.authorizations a on a.organization_id = wanted.organization_id and a.id = wanted.id;
-
 -- name: read_open_operations
 -- (2) Intents of these customers that the ledger has not answered yet.
 select o.organization_id, o.customer_id, o.authorization_id

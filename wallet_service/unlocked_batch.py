@@ -9,6 +9,9 @@ kept, and it is judged anew: with the next batch once, then under locks.
 Only what is simple goes this way: operations that are accepted, and come to nothing but keys,
 authorizations, events and transfers. The rest wants more statements, and so locks; what would be
 refused is refused under them. Customers who move time and again take the locks for a while.
+
+With an engine outside Postgres balances are looked up in between, and what is written are the keys
+with their intents.
 """
 
 import asyncio
@@ -20,9 +23,11 @@ from typing import Final
 from msgspec import Struct
 
 from invoicing.records import Connection
-from ledger.engine import NO_ROWS, BatchRows
+from ledger import Ledger
+from ledger.engine import NO_ROWS, BatchRows, KnownAccounts
 from ledger.engines.postgres import PostgresLedger
 from wallet_service import customer_reading, customer_writing, operation_reading
+from wallet_service.customer_balances import accounts_of, apply_balances, assets_of
 from wallet_service.customer_locking import introduce_customers
 from wallet_service.database import Database
 from wallet_service.decision import (
@@ -67,7 +72,6 @@ class _Judged(Struct):
     """What was decided, and is to be written."""
 
     accepted: list[tuple[Operation, Done]]
-    state: LockedState
     rows: BatchRows
 
 
@@ -84,9 +88,11 @@ class Unlocked(Struct):
 class UnlockedBatch:
     """Carries the operations of one batch at a time, for any number of callers."""
 
-    def __init__(self, *, database: Database, engine: PostgresLedger) -> None:
+    def __init__(self, *, database: Database, ledger: Ledger) -> None:
         self._pool = database.committer
-        self._engine = engine
+        self._ledger = ledger
+        self._engine = ledger if isinstance(ledger, PostgresLedger) else None
+        """The same, where it is in this database and commits with it."""
         self._moved: dict[CustomerKey, float] = {}
         """Customers that have moved between read and write, and until when that counts."""
         self._careful: dict[CustomerKey, float] = {}
@@ -108,31 +114,60 @@ class UnlockedBatch:
         if not free:
             return None
         async with self._pool.acquire() as connection:
-            judged = await self._judge(connection, free)
-            if judged is None:
-                return None
-            if written is not None:
-                written.set()
-            try:
-                moved = await customer_writing.write_unmoved(
-                    connection, judged.accepted, judged.state, judged.rows
-                )
-            except CONFLICTS:
-                return None
+            state, book = await self._read(connection, free)
+            if self._engine is not None:
+                return await self._decide_and_write(connection, batch, free, state, book, written)
+        await self._look_up(free, state)
+        async with self._pool.acquire() as connection:
+            return await self._decide_and_write(connection, batch, free, state, book, written)
+
+    async def _look_up(self, batch: Sequence[Operation], state: LockedState) -> None:
+        """Ask a ledger outside this database for balances, and hold no connection meanwhile."""
+        customers, assets = state.customers.values(), assets_of(batch)
+        apply_balances(
+            customers, assets, await self._ledger.balances(accounts_of(customers, assets))
+        )
+
+    async def _decide_and_write(
+        self,
+        connection: Connection,
+        batch: Sequence[Operation],
+        free: Sequence[Operation],
+        state: LockedState,
+        book: KnownAccounts,
+        written: asyncio.Event | None,
+    ) -> Unlocked | None:
+        judged = self._judge(free, state, book)
+        if judged is None:
+            return None
+        if written is not None:
+            written.set()
+        try:
+            moved = await customer_writing.write_unmoved(
+                connection,
+                judged.accepted,
+                state,
+                judged.rows,
+                is_atomic=self._engine is not None,
+            )
+        except CONFLICTS:
+            return None
         kept = {operation.customer for operation, _ in judged.accepted}.difference(moved)
         self._learn_moved(moved, is_all=not kept)
         if not kept:
             return None
         for key in kept:
             assert key is not None, "what is simple is somebody's"
-            judged.state.customers[key].version += 1
+            state.customers[key].version += 1
         accepted: dict[int, Outcome] = {
             id(one): outcome for one, outcome in judged.accepted if one.customer in kept
         }
-        return Unlocked([accepted.get(id(one)) for one in batch], judged.state, frozenset(moved))
+        return Unlocked([accepted.get(id(one)) for one in batch], state, frozenset(moved))
 
-    async def _judge(self, connection: Connection, batch: Sequence[Operation]) -> _Judged | None:
-        """Read and decide; None where one statement cannot write what comes of it."""
+    async def _read(
+        self, connection: Connection, batch: Sequence[Operation]
+    ) -> tuple[LockedState, KnownAccounts]:
+        """Customers, and what their operations are about."""
         state, book = await customer_reading.read_funded(
             connection, batch, self._engine, only_locked=False
         )
@@ -142,11 +177,20 @@ class UnlockedBatch:
             state, book = await customer_reading.read_funded(
                 connection, batch, self._engine, only_locked=False
             )
-        await operation_reading.read(connection, batch, state, keys=False, intents=False)
+        await operation_reading.read(
+            connection, batch, state, keys=False, intents=self._engine is None
+        )
+        return state, book
+
+    def _judge(
+        self, batch: Sequence[Operation], state: LockedState, book: KnownAccounts
+    ) -> _Judged | None:
+        """Decide; None where one statement cannot write what comes of it."""
         if any(hold.budgets for one in state.customers.values() for hold in one.holds.values()):
             return None
         book.holds = operation_reading.holds_of(batch, state)
-        outcomes = list(zip(batch, decide(batch, state, is_atomic=True), strict=True))
+        decided = decide(batch, state, is_atomic=self._engine is not None)
+        outcomes = list(zip(batch, decided, strict=True))
         accepted = [(one, outcome) for one, outcome in outcomes if isinstance(outcome, Done)]
         others = [one.customer for one, outcome in accepted if any(_rest_of(outcome.effect))]
         if others:
@@ -156,10 +200,10 @@ class UnlockedBatch:
         if not accepted or (len(accepted) < len(batch) and _has_twins(batch)):
             return None
         transfers = [transfer for _, outcome in accepted for transfer in outcome.effect.transfers]
-        if not transfers:
-            return _Judged(accepted, state, NO_ROWS)
+        if not transfers or self._engine is None:
+            return _Judged(accepted, NO_ROWS)
         judged = self._engine.judge_known(transfers, book)
-        return None if judged is None else _Judged(accepted, state, judged.rows)
+        return None if judged is None else _Judged(accepted, judged.rows)
 
     def _without_careful(self, batch: Sequence[Operation]) -> Sequence[Operation]:
         careful = self._careful
