@@ -150,8 +150,9 @@ async def write_concluded(
 
     ``effects`` are what those that are posted have come to: authorizations and events.
 
-    Returns the customers that somebody else has moved since these intents were written. Raises
-    SerializationError where one of them is not open any more; nothing at all is kept then.
+    Returns the customers that somebody else has moved since these intents were written, or is about
+    to move. Raises SerializationError where one of them is not open any more; nothing at all is
+    kept then.
     """
     rows = sorted(concluded)
     (written,) = await connection.fetch(

@@ -10,8 +10,9 @@ Submitting the same ids twice is posting once, so whoever finds an intent open m
 end: the batch that made it, a request that waits for it, or the sweeper if their process died.
 
 The batch that made them concludes most in one statement, and shows its customers as it has left
-them, if nobody else has moved them since it looked their balances up: their versions tell. All the
-others are concluded in a transaction, and loaded anew.
+them, if nobody else has moved them since it looked their balances up: their versions tell, and that
+no other intent of theirs is open, which the ledger may have had in between. All the others are
+concluded in a transaction, or loaded anew.
 """
 
 import asyncio

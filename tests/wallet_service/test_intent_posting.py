@@ -1,11 +1,12 @@
 """What an intent leaves is shown as it was decided, or, where others came in between, read anew."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from tests.wallet_service.till import Till, Unseen, outcomes_of
+from tests.wallet_service.till import Overtaken, Till, Unseen, outcomes_of
 from wallet_service.committer import Committer
 from wallet_service.decision import CustomerState
 
@@ -90,4 +91,39 @@ async def test_a_customer_whom_others_have_moved_meanwhile_is_read_anew(
         assert hot.loaded == [(till.organization_id, customer)]
         assert await outcomes_of(worker, [hold]) == [reply]
     assert await till.balances(customer) == (1_000 - held, held, 0)
+    await till.check(customer)
+
+
+async def test_a_customer_whom_others_are_about_to_move_is_read_anew(till: Till):
+    """Their intent was there before we looked; the ledger has it after that, before ours."""
+    hot, customer = Seen(), till.new_customer()
+    ours, theirs = Overtaken(till.ledger), Overtaken(till.ledger)
+    followed = Followed(theirs)
+    is_written, may_book, is_booked, may_end = (asyncio.Event() for _ in range(4))
+
+    async def written() -> None:
+        is_written.set()
+        await may_book.wait()
+
+    async def booked() -> None:
+        is_booked.set()
+        await may_end.wait()
+
+    async def let_them_book() -> None:
+        may_book.set()
+        await is_booked.wait()
+
+    async with till.worker(hot=hot, ledger=ours) as worker, till.worker(ledger=followed) as other:
+        await worker.submit(till.open_wallet(customer, 1_000))
+        theirs.overtake, followed.follow = written(), booked
+        under_way = asyncio.create_task(another_hold(till, other, customer))
+        await is_written.wait()
+        hot.put_last, hot.loaded = [], []
+        ours.overtake = let_them_book()
+        await worker.submit(till.hold(f"hold-{customer}", customer, 100))
+        assert hot.put_last == []
+        assert hot.loaded == [(till.organization_id, customer)]
+        may_end.set()
+        await under_way
+    assert await till.balances(customer) == (700, 300, 0)
     await till.check(customer)

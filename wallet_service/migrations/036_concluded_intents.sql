@@ -3,8 +3,9 @@
 -- A new function: locks nothing.
 
 -- `customers` have the versions at which the intents were written. Answers the places of those that somebody else has
--- moved since, so that what was read of them then may not be shown. Raises serialization_failure where one of the intents
--- is not open any more, or was written anew: someone else went on, and nothing at all is kept.
+-- moved since, or has an intent of that is open still: the ledger may have it since balances were looked up. What was
+-- read of these may not be shown. Raises serialization_failure where one of the intents is not open any more, or was
+-- written anew: someone else went on, and nothing at all is kept.
 create function wallet.conclude_intents(
     customers wallet.version_read[], organization_ids uuid[], kinds text[], keys text[], attempts integer[],
     states text[], authorizations wallet.authorization_now[], events invoicing.new_event[]
@@ -57,7 +58,12 @@ begin
         external_subscription_id, code, timestamp, properties, precise_total_amount_cents, rating_status,
         plan_version_id, lines, operation_id, created_at, asset_code, paid, reverses_event_id, unrated_reason)
     select * from unnest(events);
-    return moved;
+    return moved || array(
+        select read.place::integer
+        from unnest(customers) with ordinality as read (organization_id, customer_id, version, place)
+        where exists (
+            select from wallet.operations o
+            where o.organization_id = read.organization_id and o.customer_id = read.customer_id and o.state = 'open'));
 end
 $$;
 revoke execute on function wallet.conclude_intents from public;
