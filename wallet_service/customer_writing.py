@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,9 +26,30 @@ from wallet_service.decision.outcomes import EventRow
 from wallet_service.decision.state import HoldState
 from wallet_service.intents import encode_intent
 
-__all__ = ["keys_of", "write_batch", "write_concluded", "write_others", "write_unmoved"]
+__all__ = [
+    "is_written_at_once",
+    "keys_of",
+    "write_batch",
+    "write_concluded",
+    "write_others",
+    "write_unmoved",
+]
 
 _queries: Final[Any] = load_queries(__file__)
+
+_WRITTEN_AT_ONCE: Final = {
+    "operation_id",
+    "customer_id",
+    "authorization_id",
+    "accounts",
+    "transfers",
+    "holds",
+    "events",
+}
+"""What of an effect is the ledger's, or written by `write_unmoved` or `write_concluded`."""
+_rest_of: Final = attrgetter(
+    *(one for one in Effect.__struct_fields__ if one not in _WRITTEN_AT_ONCE)
+)
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -95,6 +117,11 @@ async def write_batch(
         return False
     rows.check(written["booked"], written["moved"])
     return True
+
+
+def is_written_at_once(effect: Effect) -> bool:
+    """Whether one statement writes all that an operation comes to, but accounts of the ledger."""
+    return not any(_rest_of(effect))
 
 
 async def write_unmoved(
@@ -171,12 +198,15 @@ def _holds_and_events(
     effects: Sequence[tuple[UUID, Effect]], *, now: datetime
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Rows of what operations of (organization, effect) came to."""
-    rows = [
+    return _authorizations(effects), events.rows_of(_events(effects, now=now))
+
+
+def _events(effects: Sequence[tuple[UUID, Effect]], *, now: datetime) -> list[events.Event]:
+    return [
         _event(organization_id, effect, row, now)
         for organization_id, effect in effects
         for row in effect.events
     ]
-    return _authorizations(effects), events.rows_of(rows)
 
 
 async def write_others(
@@ -190,14 +220,7 @@ async def write_others(
     That is, all but `write_batch`, totals and where budgets stand.
     """
     await _write_credits(connection, effects, now=now)
-    await events.insert_many(
-        connection,
-        [
-            _event(organization_id, effect, row, now)
-            for organization_id, effect in effects
-            for row in effect.events
-        ],
-    )
+    await events.insert_many(connection, _events(effects, now=now))
     late = [
         _event(organization_id, effect, row, now)
         for organization_id, effect in effects

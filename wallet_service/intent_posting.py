@@ -19,7 +19,6 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -58,12 +57,6 @@ _queries: Final[Any] = load_queries(__file__)
 
 _SWEEP_MAX = 500
 _TRIES_MAX = 3
-_SIMPLE = {
-    *("operation_id", "customer_id", "authorization_id"),
-    *("accounts", "transfers", "holds", "events"),
-}
-"""What one statement concludes of an effect; all the rest must be empty."""
-_rest_of = attrgetter(*(one for one in Effect.__struct_fields__ if one not in _SIMPLE))
 
 
 class Intent(Struct):
@@ -111,7 +104,8 @@ class Intent(Struct):
     @property
     def is_simple(self) -> bool:
         """Whether one statement can conclude it."""
-        return self.effect.customer_id is not None and not any(_rest_of(self.effect))
+        has_customer = self.effect.customer_id is not None
+        return has_customer and customer_writing.is_written_at_once(self.effect)
 
 
 class IntentPosting:
@@ -204,8 +198,11 @@ class IntentPosting:
                 )
         except UNAVAILABLE:
             raise
-        except Exception as failure:  # noqa: BLE001 (one by one, they tell whose it was)
-            log.debug("not_concluded_at_once", reason=repr(failure), operations=len(intents))
+        except CONFLICTS as conflict:
+            log.debug("not_concluded_at_once", reason=repr(conflict), operations=len(intents))
+            return False
+        except Exception:  # one by one, they tell whose it was
+            log.exception("conclusion_failed", operations=len(intents))
             return False
         for customer in customers:
             customer.version = 0

@@ -17,7 +17,6 @@ with their intents.
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Sequence
-from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -33,7 +32,6 @@ from wallet_service.database import Database
 from wallet_service.decision import (
     CustomerKey,
     Done,
-    Effect,
     LockedState,
     Operation,
     Outcome,
@@ -56,16 +54,6 @@ __all__ = ["Unlocked", "UnlockedBatch"]
 _CAREFUL_S: Final = 1.0
 """How long a customer's operations take the locks, after they were tried without in vain."""
 _CAREFUL_MAX: Final = 10_000
-_WRITTEN: Final = {
-    "operation_id",
-    "customer_id",
-    "authorization_id",
-    "transfers",
-    "holds",
-    "events",
-}
-"""What `write_unmoved` writes of an effect; all the rest must be empty."""
-_rest_of: Final = attrgetter(*(one for one in Effect.__struct_fields__ if one not in _WRITTEN))
 
 
 class _Judged(Struct):
@@ -192,7 +180,11 @@ class UnlockedBatch:
         decided = decide(batch, state, is_atomic=self._engine is not None)
         outcomes = list(zip(batch, decided, strict=True))
         accepted = [(one, outcome) for one, outcome in outcomes if isinstance(outcome, Done)]
-        others = [one.customer for one, outcome in accepted if any(_rest_of(outcome.effect))]
+        others = [
+            one.customer
+            for one, outcome in accepted
+            if outcome.effect.accounts or not customer_writing.is_written_at_once(outcome.effect)
+        ]
         if others:
             self._be_careful(others)
             return None
